@@ -1,0 +1,80 @@
+"""The error tree, cut by what the caller can do about it.
+
+MetaExpertError
+├── ConfigError          a setting, name or file is wrong: mend it and start again
+├── DataError            candles are missing or unsound: import or download them
+├── StrategyError        the expert's own code failed or called the library wrongly: mend the expert
+└── ExchangeError        the exchange said no
+    ├── OrderRejected    mend the order; nothing was traded
+    │   └── InsufficientFunds
+    ├── AuthenticationError   mend the keys or their rights
+    └── NetworkError     outcome unknown: look it up before doing anything else
+
+Every message is one line that says what is wrong, where, and what to do.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = [
+    "AuthenticationError",
+    "ConfigError",
+    "DataError",
+    "ExchangeError",
+    "InsufficientFunds",
+    "MetaExpertError",
+    "NetworkError",
+    "OrderRejected",
+    "StrategyError",
+    "did_you_mean",
+]
+
+
+class MetaExpertError(Exception):
+    """Base of every error that this library raises on purpose."""
+
+
+class ConfigError(MetaExpertError):
+    """A setting, name or file is wrong: mend it and start again."""
+
+
+class DataError(MetaExpertError):
+    """Candles are missing or unsound: import or download them."""
+
+
+class StrategyError(MetaExpertError):
+    """The expert's own code failed, or called the library wrongly: mend the expert."""
+
+
+class ExchangeError(MetaExpertError):
+    """The exchange said no."""
+
+
+class OrderRejected(ExchangeError):
+    """The order was refused and nothing was traded: mend the order."""
+
+
+class InsufficientFunds(OrderRejected):
+    """The account can't carry the order: make it smaller or add funds."""
+
+
+class AuthenticationError(ExchangeError):
+    """The keys are wrong or lack the right: mend the keys."""
+
+
+class NetworkError(ExchangeError):
+    """No certain answer came: look the outcome up before doing anything else."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest of `known`, or the list of all when none is near.
+
+    The comparison ignores case. Lists of more than 12 names are not spelled out.
+    """
+    names = {name.lower(): name for name in known}
+    near = get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean {names[near[0]]!r}?"
+    if 0 < len(names) <= 12:
+        return f"; use one of {', '.join(sorted(names.values()))}"
+    return ""

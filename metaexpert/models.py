@@ -1,0 +1,410 @@
+"""The normalised model: what every mode, exchange and handler speaks.
+
+Stream records are NamedTuples (there are millions of them), state records are frozen and slotted.
+Times are int milliseconds UTC; `timestamp` gives the same moment as a pandas Timestamp. Symbols are
+CCXT's unified ones (``BTC/USDT``, ``BTC/USDT:USDT``, ``BTC/USD:BTC``). `qty` is in base units for spot
+and linear markets and face value in quote (USD) for inverse ones, always.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "Account",
+    "Bar",
+    "ContractType",
+    "ExitReason",
+    "Fill",
+    "MarginMode",
+    "Market",
+    "MarketType",
+    "Order",
+    "OrderBook",
+    "OrderStatus",
+    "OrderType",
+    "Position",
+    "PositionMode",
+    "Rejection",
+    "Side",
+    "SizeType",
+    "Tick",
+    "TimeInForce",
+    "Trade",
+    "TradeMode",
+]
+
+
+class Side(StrEnum):
+    """The side of an order or fill."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        """+1 for buy, -1 for sell."""
+        return 1 if self is Side.BUY else -1
+
+    @property
+    def opposite(self) -> Side:
+        """The other side."""
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+class OrderType(StrEnum):
+    """Market without a price, limit with one, stop with a stop price, stop-limit with both."""
+
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP = "stop"
+    STOP_LIMIT = "stop_limit"
+
+
+class OrderStatus(StrEnum):
+    """Where an order stands: pending -> open -> filled | canceled | rejected | expired."""
+
+    PENDING = "pending"
+    OPEN = "open"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+
+class TimeInForce(StrEnum):
+    """How long an order works: good till cancelled, immediate or cancel, fill or kill."""
+
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+
+
+class MarketType(StrEnum):
+    """The kind of market an expert trades."""
+
+    SPOT = "spot"
+    FUTURES = "futures"
+    OPTIONS = "options"
+
+
+class ContractType(StrEnum):
+    """What a futures contract settles in: quote (linear) or base (inverse)."""
+
+    LINEAR = "linear"
+    INVERSE = "inverse"
+
+
+class MarginMode(StrEnum):
+    """What is at stake: the position's own margin (isolated) or the whole balance (cross)."""
+
+    ISOLATED = "isolated"
+    CROSS = "cross"
+
+
+class PositionMode(StrEnum):
+    """One net position a symbol (oneway), or one long beside one short (hedge)."""
+
+    ONEWAY = "oneway"
+    HEDGE = "hedge"
+
+
+class TradeMode(StrEnum):
+    """Where an expert runs."""
+
+    BACKTEST = "backtest"
+    PAPER = "paper"
+    LIVE = "live"
+
+
+class SizeType(StrEnum):
+    """How `size_value` becomes a quantity (see `metaexpert.risk`)."""
+
+    FIXED_BASE = "fixed_base"
+    FIXED_QUOTE = "fixed_quote"
+    PERCENT_EQUITY = "percent_equity"
+    RISK_BASED = "risk_based"
+
+
+class ExitReason(StrEnum):
+    """Why a position was left: by an order of the expert's, or by one of its protective levels."""
+
+    ORDER = "order"
+    STOP_LOSS = "stop_loss"
+    TAKE_PROFIT = "take_profit"
+    TRAILING_STOP = "trailing_stop"
+    BREAKEVEN = "breakeven"
+    LIQUIDATION = "liquidation"
+    DAILY_LOSS_LIMIT = "daily_loss_limit"
+    MAX_DRAWDOWN = "max_drawdown"
+    END = "end"
+
+
+class Bar(NamedTuple):
+    """One closed candle. `time` is its open time; it covers [time, time + timeframe)."""
+
+    time: int
+    symbol: str
+    timeframe: str
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+    @property
+    def timestamp(self) -> pd.Timestamp:
+        """The open time as a timezone-aware pandas Timestamp."""
+        return _timestamp(self.time)
+
+
+class Tick(NamedTuple):
+    """One trade or change of the best bid and ask; `qty` is the traded quantity (0 for a quote)."""
+
+    time: int
+    symbol: str
+    bid: float
+    ask: float
+    last: float
+    qty: float
+
+    @property
+    def timestamp(self) -> pd.Timestamp:
+        """The moment as a timezone-aware pandas Timestamp."""
+        return _timestamp(self.time)
+
+
+class OrderBook(NamedTuple):
+    """The book as (price, qty) levels, best first."""
+
+    time: int
+    symbol: str
+    bids: tuple[tuple[float, float], ...]
+    asks: tuple[tuple[float, float], ...]
+
+
+class Fill(NamedTuple):
+    """One execution.
+
+    `fee`, `slippage` and `pnl` are in the settlement currency. `slippage` is what the fill lost against the
+    price it was matched at (>= 0); `pnl` is the realised profit, before fees, of the part that closed a
+    position. `time` is the moment of the fill; inside a bar, the bar's open time (nothing finer is known).
+    """
+
+    id: int
+    time: int
+    symbol: str
+    order_id: str
+    side: Side
+    qty: float
+    price: float
+    fee: float
+    is_maker: bool
+    slippage: float
+    pnl: float
+    reason: ExitReason
+    tag: str | None = None
+
+    @property
+    def timestamp(self) -> pd.Timestamp:
+        """The moment as a timezone-aware pandas Timestamp."""
+        return _timestamp(self.time)
+
+
+class Rejection(NamedTuple):
+    """Why an order was refused: a stable `reason` code and a `message` for people."""
+
+    time: int
+    symbol: str
+    order_id: str
+    reason: str
+    message: str
+
+
+class Trade(NamedTuple):
+    """A round trip in one symbol, from flat to flat; a reversal ends one and begins the next.
+
+    `qty` is the largest quantity held; `entry_price` and `exit_price` are averages over the fills (inverse:
+    harmonic). `pnl` is before costs, with `fees`, `slippage` and `funding` beside it, all in the settlement
+    currency: the fills' prices already hold the slippage, so net profit = pnl - fees + funding. A trade that is
+    still open has no exit and its pnl is marked at the last close. `ambiguous` says that one bar reached both
+    the stop and the target, and the stop was taken.
+    """
+
+    id: int
+    symbol: str
+    side: str
+    qty: float
+    entry_time: int
+    entry_price: float
+    exit_time: int | None
+    exit_price: float | None
+    pnl: float
+    fees: float
+    slippage: float
+    funding: float
+    entry_notional: float
+    exit_reason: ExitReason | None
+    tag: str | None
+    ambiguous: bool
+
+    @property
+    def net_pnl(self) -> float:
+        """Profit after fees and funding, in the settlement currency."""
+        return self.pnl - self.fees + self.funding
+
+    @property
+    def return_pct(self) -> float:
+        """Net profit in percent of the notional at entry (both in the settlement currency)."""
+        return 100.0 * self.net_pnl / self.entry_notional if self.entry_notional else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """An order as it stood at one moment; news of it arrives as new values through `on_order`.
+
+    `qty`, `filled` in base units (inverse: face value in quote); `price`, `stop_price`, `stop_loss`,
+    `take_profit` in quote per base; `fee` in the settlement currency.
+    """
+
+    id: str
+    symbol: str
+    side: Side
+    type: OrderType
+    qty: float
+    price: float | None = None
+    stop_price: float | None = None
+    status: OrderStatus = OrderStatus.PENDING
+    filled: float = 0.0
+    average_price: float | None = None
+    fee: float = 0.0
+    reduce_only: bool = False
+    post_only: bool = False
+    tif: TimeInForce = TimeInForce.GTC
+    stop_loss: float | None = None
+    take_profit: float | None = None
+    tag: str | None = None
+    reason: ExitReason = ExitReason.ORDER
+    message: str | None = None
+    created: int = 0
+    updated: int = 0
+
+    @property
+    def remaining(self) -> float:
+        """The quantity that is not filled yet."""
+        return self.qty - self.filled
+
+    @property
+    def is_working(self) -> bool:
+        """True while the order can still trade."""
+        return self.status in (OrderStatus.PENDING, OrderStatus.OPEN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """The net position in one symbol; `qty` is signed (long > 0, short < 0). A flat one is falsy.
+
+    `margin` (initial margin held), `unrealized_pnl` and `realized_pnl` (of this position so far, before fees)
+    are in the settlement currency.
+    """
+
+    symbol: str
+    qty: float = 0.0
+    entry_price: float | None = None
+    mark_price: float | None = None
+    unrealized_pnl: float = 0.0
+    realized_pnl: float = 0.0
+    margin: float = 0.0
+    leverage: float = 1.0
+    liquidation_price: float | None = None
+    stop_loss: float | None = None
+    take_profit: float | None = None
+    trailing_stop: float | None = None
+    opened: int | None = None
+
+    def __bool__(self) -> bool:
+        return self.qty != 0.0
+
+    @property
+    def side(self) -> str:
+        """``"long"``, ``"short"`` or ``"flat"``."""
+        return "long" if self.qty > 0 else "short" if self.qty < 0 else "flat"
+
+    @property
+    def is_long(self) -> bool:
+        """True when `qty` > 0."""
+        return self.qty > 0
+
+    @property
+    def is_short(self) -> bool:
+        """True when `qty` < 0."""
+        return self.qty < 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """The account in its settlement `currency`; `balance` is realised, `equity` adds unrealised pnl."""
+
+    currency: str
+    balance: float
+    equity: float
+    unrealized_pnl: float = 0.0
+    margin_used: float = 0.0
+    margin_free: float = 0.0
+    time: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Market:
+    """One tradable instrument and its rules.
+
+    `qty_step`, `min_qty`, `max_qty` are in the unit of `Order.qty` (base; inverse: face value in quote).
+    `min_notional` is in quote. `maker` and `taker` are fee rates (0.001 = 0.1 %). `contract_size` is how many
+    `qty` units one contract of the exchange holds. None means: no such limit.
+    """
+
+    symbol: str
+    exchange: str
+    type: MarketType
+    base: str
+    quote: str
+    settle: str
+    contract_type: ContractType | None = None
+    contract_size: float = 1.0
+    price_tick: float = 0.01
+    qty_step: float = 1e-8
+    min_qty: float = 0.0
+    max_qty: float | None = None
+    min_notional: float = 0.0
+    max_notional: float | None = None
+    maker: float = 0.001
+    taker: float = 0.001
+    max_leverage: float = 1.0
+    maintenance_margin_rate: float = 0.005
+    liquidation_fee_rate: float = 0.005
+    expiry: int | None = None
+    strike: float | None = None
+    option_type: str | None = None
+    synthetic: bool = False
+    source: str = field(default="", compare=False)
+
+    @property
+    def is_inverse(self) -> bool:
+        """True when the contract settles in base."""
+        return self.contract_type is ContractType.INVERSE
+
+    @property
+    def is_spot(self) -> bool:
+        """True for a spot market."""
+        return self.type is MarketType.SPOT
+
+
+def _timestamp(time_ms: int) -> pd.Timestamp:
+    import pandas as pd
+
+    return pd.Timestamp(time_ms, unit="ms", tz="UTC")

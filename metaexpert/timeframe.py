@@ -1,0 +1,76 @@
+"""Timeframes: parse, align, next close. Time is UTC, int64 milliseconds since the epoch."""
+
+import re
+
+from .errors import ConfigError
+
+__all__ = ["DAY_MS", "TIMEFRAMES", "floor", "next_close", "parse", "timeframe_of"]
+
+DAY_MS = 86_400_000
+_WEEK_OFFSET_MS = 4 * DAY_MS  # 1970-01-05 was the first Monday: weeks open on Mondays, 00:00 UTC
+
+TIMEFRAMES: dict[str, int] = {
+    "1m": 60_000,
+    "3m": 180_000,
+    "5m": 300_000,
+    "15m": 900_000,
+    "30m": 1_800_000,
+    "1h": 3_600_000,
+    "2h": 7_200_000,
+    "4h": 14_400_000,
+    "6h": 21_600_000,
+    "8h": 28_800_000,
+    "12h": 43_200_000,
+    "1d": DAY_MS,
+    "3d": 3 * DAY_MS,
+    "1w": 7 * DAY_MS,
+}
+"""The timeframes that the exchanges offer, each with its length in milliseconds, shortest first."""
+
+_UNITS = {"m": 60_000, "h": 3_600_000, "d": DAY_MS, "w": 7 * DAY_MS}
+
+
+def parse(text: str) -> int:
+    """Return the length of timeframe `text` in milliseconds, e.g. ``"1h"`` -> 3_600_000.
+
+    Raises:
+        ConfigError: `text` is no timeframe. ``"10m"`` is refused, never rounded to another one.
+    """
+    length = TIMEFRAMES.get(text)
+    if length is not None:
+        return length
+    hint = ""
+    match = re.fullmatch(r"(\d+)\s*([A-Za-z]+)", text.strip())
+    if match:
+        unit = _UNITS.get(match[2][0].lower() if match[2] != "M" else "")
+        wanted = int(match[1]) * unit if unit else 0
+        same = [name for name, ms in TIMEFRAMES.items() if ms == wanted]
+        hint = f"; did you mean {same[0]!r}?" if same else ""
+    raise ConfigError(f"unknown timeframe {text!r}{hint or _all()}")
+
+
+def _all() -> str:
+    return f"; use one of {', '.join(TIMEFRAMES)}"
+
+
+def floor(time_ms: int, length_ms: int) -> int:
+    """Return the open time of the bar of `length_ms` that covers `time_ms`. Weekly bars open on Mondays."""
+    offset = _WEEK_OFFSET_MS if length_ms == TIMEFRAMES["1w"] else 0
+    return (time_ms - offset) // length_ms * length_ms + offset
+
+
+def next_close(time_ms: int, length_ms: int) -> int:
+    """Return the first close of a bar of `length_ms` that lies after `time_ms`."""
+    return floor(time_ms, length_ms) + length_ms
+
+
+def timeframe_of(length_ms: int) -> str:
+    """Return the name of the timeframe that is `length_ms` long.
+
+    Raises:
+        ConfigError: no timeframe has that length.
+    """
+    for name, ms in TIMEFRAMES.items():
+        if ms == length_ms:
+            return name
+    raise ConfigError(f"no timeframe is {length_ms} ms long{_all()}")
