@@ -1,1 +1,153 @@
-"""Placeholder."""
+"""MetaExpert: crypto trading experts in one readable Python file.
+
+Names are loaded on first use, so that `import metaexpert` costs next to nothing. `_EXPORTS` says where each one
+lives; the TYPE_CHECKING block says the same to type checkers and editors.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from .__version__ import __version__
+
+if TYPE_CHECKING:
+    from .backtest.result import Result
+    from .errors import (
+        AuthenticationError,
+        ConfigError,
+        DataError,
+        ExchangeError,
+        InsufficientFunds,
+        MetaExpertError,
+        NetworkError,
+        OrderRejected,
+        StrategyError,
+    )
+    from .exchanges import MetaExchange
+    from .expert import Input, MetaExpert
+    from .indicators import Indicator, cross_above, cross_below, crossover, crossunder
+    from .logger import MetaLogger
+    from .models import (
+        Account,
+        Bar,
+        ContractType,
+        ExitReason,
+        Fill,
+        MarginMode,
+        Market,
+        MarketType,
+        Order,
+        OrderBook,
+        OrderStatus,
+        OrderType,
+        Position,
+        PositionMode,
+        Rejection,
+        Side,
+        SizeType,
+        Tick,
+        TimeInForce,
+        Trade,
+        TradeMode,
+    )
+    from .process import MetaProcess
+
+__all__ = [
+    "Account",
+    "AuthenticationError",
+    "Bar",
+    "ConfigError",
+    "ContractType",
+    "DataError",
+    "ExchangeError",
+    "ExitReason",
+    "Fill",
+    "Indicator",
+    "Input",
+    "InsufficientFunds",
+    "MarginMode",
+    "Market",
+    "MarketType",
+    "MetaExchange",
+    "MetaExpert",
+    "MetaExpertError",
+    "MetaLogger",
+    "MetaProcess",
+    "NetworkError",
+    "Order",
+    "OrderBook",
+    "OrderRejected",
+    "OrderStatus",
+    "OrderType",
+    "Position",
+    "PositionMode",
+    "Rejection",
+    "Result",
+    "Side",
+    "SizeType",
+    "StrategyError",
+    "Tick",
+    "TimeInForce",
+    "Trade",
+    "TradeMode",
+    "__version__",
+    "cross_above",
+    "cross_below",
+    "crossover",
+    "crossunder",
+]
+
+_EXPORTS = {
+    "backtest.result": ("Result",),
+    "errors": (
+        "AuthenticationError",
+        "ConfigError",
+        "DataError",
+        "ExchangeError",
+        "InsufficientFunds",
+        "MetaExpertError",
+        "NetworkError",
+        "OrderRejected",
+        "StrategyError",
+    ),
+    "exchanges": ("MetaExchange",),
+    "expert": ("Input", "MetaExpert"),
+    "indicators": ("Indicator", "cross_above", "cross_below", "crossover", "crossunder"),
+    "logger": ("MetaLogger",),
+    "models": (
+        "Account",
+        "Bar",
+        "ContractType",
+        "ExitReason",
+        "Fill",
+        "MarginMode",
+        "Market",
+        "MarketType",
+        "Order",
+        "OrderBook",
+        "OrderStatus",
+        "OrderType",
+        "Position",
+        "PositionMode",
+        "Rejection",
+        "Side",
+        "SizeType",
+        "Tick",
+        "TimeInForce",
+        "Trade",
+        "TradeMode",
+    ),
+    "process": ("MetaProcess",),
+}
+_HOME = {name: module for module, names in _EXPORTS.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value  # found without this function from now on
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

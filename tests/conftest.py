@@ -1,0 +1,26 @@
+"""What every test shares: a data folder of its own, and the shared folder where there is one."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty data folder in place of the user's own."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("METAEXPERT_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of recorded real data; tests that need it are skipped where it is absent."""
+    folder = Path(os.environ.get("METAEXPERT_SHARED", CHECKOUT.parent / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"no recorded data in {folder}: set METAEXPERT_SHARED to the folder that holds data/")
+    return folder
