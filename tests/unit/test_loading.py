@@ -1,0 +1,282 @@
+"""Loading an expert's file."""
+
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from metaexpert.errors import ConfigError, StrategyError
+from metaexpert.loading import load_expert
+
+GOOD = """
+    from metaexpert import MetaExpert
+
+    expert = MetaExpert()
+
+    @expert.on_init(symbol="BTCUSDT")
+    def init():
+        pass
+"""
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Write a file in the current folder and return its path as a user would type it."""
+    monkeypatch.chdir(tmp_path)
+
+    def to_file(text, name="main.py"):
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dedent(text).lstrip("\n"), encoding="utf-8")
+        return path
+
+    return to_file
+
+
+def refusal(path, kind=StrategyError):
+    """The message with which `path` is refused: one line."""
+    with pytest.raises(kind) as caught:
+        load_expert(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def module_of(loaded):
+    """The module that the expert's file became."""
+    return next(module for module in sys.modules.values() if getattr(module, "__file__", "") == str(loaded.path))
+
+
+def test_loads_a_file_or_a_folder(write):
+    file = write(GOOD, "bot/main.py")
+    for path in (file, str(file), "bot", Path("bot")):
+        loaded = load_expert(path)
+        assert type(loaded.expert).__name__ == "MetaExpert"
+        assert loaded.path == file.resolve()
+        assert (loaded.run_defaults, loaded.notes) == ({}, ())
+
+
+def test_the_main_block_is_not_executed(write):
+    file = write(GOOD + '\n    if __name__ == "__main__":\n        raise SystemExit("ran")\n')
+    assert load_expert(file).expert.is_ready
+
+
+def test_a_changed_file_is_loaded_anew(write):
+    for mark in (1, 2):  # same size, same second: a cache of bytecode would miss the change
+        loaded = load_expert(write(dedent(GOOD) + f"MARK = {mark}\n"))
+        assert module_of(loaded).MARK == mark
+
+
+# What the file's own run(...) says
+
+
+def test_run_defaults_are_read_without_running(write):
+    text = (
+        GOOD
+        + """
+    START = "2020-01-01"
+
+    if __name__ == "__main__":
+        expert.run(trade_mode="backtest", backtest_start=START, backtest_end="2020-12-31", initial_capital=5_000)
+    """
+    )
+    loaded = load_expert(write(text))
+    assert loaded.run_defaults == {
+        "trade_mode": "backtest",
+        "backtest_start": "2020-01-01",
+        "backtest_end": "2020-12-31",
+        "initial_capital": 5_000,
+    }
+    assert loaded.notes == ()
+
+
+def test_the_run_that_backtests_is_read(write):
+    text = (
+        GOOD
+        + """
+    if __name__ == "__main__":
+        import sys
+        if "--live" in sys.argv:
+            expert.run(trade_mode="live", initial_capital=1)
+        else:
+            expert.run(initial_capital=2)
+    """
+    )
+    assert load_expert(write(text)).run_defaults == {"initial_capital": 2}
+
+
+def test_values_that_only_running_would_tell_are_noted(write):
+    text = (
+        GOOD
+        + """
+    if __name__ == "__main__":
+        import os
+        expert.run(backtest_start=os.environ["START"], initial_capital=2)
+    """
+    )
+    loaded = load_expert(write(text))
+    assert loaded.run_defaults == {"initial_capital": 2}
+    (note,) = loaded.notes
+    assert note.startswith("main.py:11: backtest_start")
+
+
+def test_a_run_of_something_else_is_not_taken_for_the_experts(write):
+    text = (
+        GOOD
+        + """
+    if __name__ == "__main__":
+        import subprocess
+        subprocess.run(["true"], check=False)
+    """
+    )
+    assert load_expert(write(text)).run_defaults == {}
+
+
+@pytest.mark.parametrize(
+    "call", ["expert.run()", "def go():\n    expert.run()\ngo()", "if True:\n    print(expert.run())"]
+)
+def test_a_file_that_runs_when_imported_is_refused(write, call):
+    file = write(dedent(GOOD) + call + "\n")
+    message = refusal(file)
+    assert "main.py:" in message
+    assert '__name__ == "__main__"' in message
+
+
+def test_a_function_that_runs_only_when_called_is_fine(write):
+    text = (
+        GOOD
+        + """
+    def main():
+        expert.run(initial_capital=3)
+
+    if __name__ == "__main__":
+        main()
+    """
+    )
+    assert load_expert(write(text)).run_defaults == {"initial_capital": 3}
+
+
+# Modules beside the file
+
+
+def test_modules_beside_the_file_can_be_imported_and_do_not_clash(write):
+    for name, number in (("one", 1), ("two", 2)):
+        write(f"NUMBER = {number}", f"{name}/helpers.py")
+        write("from helpers import NUMBER\n" + dedent(GOOD) + "expert.inputs(number=NUMBER)\n", f"{name}/main.py")
+    one, two = load_expert("one"), load_expert("two")
+    for loaded, number in ((one, 1), (two, 2)):
+        module = sys.modules[
+            next(n for n, m in sys.modules.items() if getattr(m, "__file__", "") == str(loaded.path))
+        ]
+        assert number == module.NUMBER
+    assert "helpers" not in sys.modules
+    assert not [entry for entry in sys.path if entry.endswith(("one", "two"))]
+
+
+def test_a_module_beside_the_file_can_be_imported_later(write):
+    write("NUMBER = 7", "bot/late_helper.py")
+    write(dedent(GOOD) + "def late():\n    from late_helper import NUMBER\n    return NUMBER\n", "bot/main.py")
+    loaded = load_expert("bot")
+    late = module_of(loaded).late
+    with pytest.raises(ModuleNotFoundError):
+        late()
+    with loaded.importing():
+        assert late() == 7
+    assert "late_helper" not in sys.modules
+
+
+def test_a_module_of_the_same_name_elsewhere_is_left_alone(write, monkeypatch):
+    write("NUMBER = 1", "bot/helpers.py")
+    write("from helpers import NUMBER\nassert NUMBER == 1\n" + dedent(GOOD), "bot/main.py")
+    other = object()
+    monkeypatch.setitem(sys.modules, "helpers", other)
+    load_expert("bot")
+    assert sys.modules["helpers"] is other
+
+
+def test_a_data_folder_named_like_a_package_does_no_harm(write):
+    import pandas as pd
+
+    write("a,b\n", "bot/pandas/candles.csv")
+    write("import pandas\n" + dedent(GOOD), "bot/main.py")
+    load_expert("bot")
+    assert sys.modules["pandas"] is pd
+
+
+def test_the_path_is_restored_after_a_failure(write):
+    before = list(sys.path)
+    refusal(write("1 / 0\n"))
+    assert sys.path == before
+
+
+# Refusals
+
+
+def test_a_missing_file_names_the_nearest(write):
+    write(GOOD, "my_bot/main.py")
+    assert "did you mean 'my_bot'?" in refusal("my_bto", ConfigError)
+
+
+def test_a_folder_without_main_is_said_so(write):
+    write("", "empty/readme.txt")
+    assert "no main.py" in refusal("empty", ConfigError)
+
+
+def test_a_file_that_is_no_python_is_said_so(write):
+    assert "Python file" in refusal(write("", "data.csv"), ConfigError)
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "what"),
+    [
+        ("x = 1\ndef broken(:\n", "main.py:2", "SyntaxError"),
+        ("  x = 1\n y = 2\n", "main.py:", "Indentation"),
+        ("x = 1\n\nx = 1 / 0\n", "main.py:3", "ZeroDivisionError: division by zero"),
+        ("import nothing_of_this_name\n", "main.py:1", "No module named 'nothing_of_this_name'; install it"),
+        ("import sys\nsys.exit(3)\n", "main.py:2", "SystemExit: 3"),
+        ("raise ValueError('two\\nlines')\n", "main.py:1", "ValueError: two lines"),
+        ("def f():\n    return undefined\nf()\n", "main.py:2", "NameError"),
+        ("x = 1\n", "main.py", "makes no MetaExpert"),
+    ],
+)
+def test_a_file_that_fails_is_refused_with_file_and_line(write, text, where, what):
+    path = Path("main.py")
+    path.write_text(text)
+    message = refusal(path)
+    assert message.startswith(where)
+    assert what in message
+
+
+def test_an_error_in_a_module_beside_the_file_names_that_module(write):
+    write("import helpers\n" + dedent(GOOD), "bot/main.py")
+    write("x = 1\nx.nothing\n", "bot/helpers.py")
+    assert refusal("bot").startswith(f"{Path('bot/helpers.py')}:2: AttributeError")
+
+
+def test_source_that_is_no_text_is_refused(write):
+    Path("main.py").write_bytes(b"x = '\xff\xfe'\n")
+    assert "main.py" in refusal("main.py")
+
+
+def test_a_wrong_setting_in_the_file_keeps_its_kind_and_gains_its_place(write):
+    message = refusal(
+        write('from metaexpert import MetaExpert\n\nexpert = MetaExpert(exchnage="demo")\n'), ConfigError
+    )
+    assert message.startswith("main.py:3: ")
+    assert "'exchange'" in message
+
+
+def test_two_experts_are_refused_with_their_lines(write):
+    message = refusal(write(dedent(GOOD) + "second = MetaExpert()\n"))
+    assert "2 MetaExperts" in message
+    assert "'expert' in line 3" in message
+    assert "'second' in line 8" in message
+
+
+def test_one_expert_under_two_names_is_one(write):
+    assert load_expert(write(dedent(GOOD) + "same = expert\n")).expert.is_ready
+
+
+def test_an_expert_without_on_init_is_refused_with_its_line(write):
+    message = refusal(write("from metaexpert import MetaExpert\n\nexpert = MetaExpert()\n"))
+    assert message.startswith("main.py:3: expert has no on_init")
