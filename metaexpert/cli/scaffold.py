@@ -1,0 +1,236 @@
+"""Making a new expert's folder from the templates: what `metaexpert new` and `metaexpert demo` call.
+
+The behaviour is specified in docs/specs/cli-new-command/spec.md.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+import sys
+import tempfile
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING
+
+from .. import timeframe as timeframes
+from ..errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+    from ..config import ExchangeSettings
+
+__all__ = ["FILES", "STRATEGIES", "check_name", "create", "render"]
+
+STRATEGIES = ("blank", "ema", "rsi", "macd", "signals")
+"""`blank` is the authoritative template: every setting and handler."""
+
+FILES = ("main.py", "pyproject.toml", ".env.example", ".gitignore", "README.md")
+"""What a new expert's folder holds."""
+
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+_NEEDED = {
+    "dotenv",
+    "numpy",
+    "pandas",
+    "pandas_ta_classic",
+    "platformdirs",
+    "pyarrow",
+    "rich",
+    "structlog",
+    "talib",
+    "typer",
+}
+
+
+def create(name: str, *, parent: Path | None = None, force: bool = False, **choices: str | None) -> Path:
+    """Make the folder `name` in `parent` (default: the current folder) and return its path.
+
+    Either the whole folder is there afterwards or nothing is. With `force`, the five files of an existing folder
+    are replaced, and all others are left alone.
+
+    Args:
+        name: see `check_name`.
+        parent: an existing folder.
+        force: write over the files of an existing folder.
+        choices: what `render` takes.
+
+    Raises:
+        ConfigError: the name, a choice or the place is unfit; nothing was written.
+        OSError: the place can't be written to.
+    """
+    check_name(name)
+    files = render(name, **choices)
+    base = Path() if parent is None else parent
+    folder = base / name
+    _check_place(folder, force=force)
+    with tempfile.TemporaryDirectory(dir=base, prefix=f".{name}-", ignore_cleanup_errors=True) as temporary:
+        made = Path(temporary) / name
+        made.mkdir()
+        for file, text in files.items():
+            (made / file).write_text(text, encoding="utf-8", newline="\n")
+        if folder.exists():
+            for file in files:
+                (made / file).replace(folder / file)
+        else:
+            made.rename(folder)
+    return folder
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that is no safe folder name on every system, or would hide a Python module.
+
+    Raises:
+        ConfigError: with the reason.
+    """
+    if not name:
+        raise ConfigError("the name is empty; write a name such as my_bot")
+    if re.search(r"[/\\:]", name) or name.strip(".") == "":
+        raise ConfigError(f"{name!r} is a path; go to the folder where the expert belongs and give a plain name")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", name):
+        raise ConfigError(
+            f"{name!r} is no name for an expert; use 1 to 64 letters a-z, digits, _ and -, and begin with a letter"
+        )
+    normal = name.lower().replace("-", "_")
+    if normal in _DEVICES:
+        raise ConfigError(f"{name!r} is reserved by Windows for a device; choose another name")
+    if keyword.iskeyword(normal) or keyword.issoftkeyword(normal):
+        raise ConfigError(f"{name!r} is a keyword of Python; choose another name")
+    if normal in {"metaexpert", "test", "tests"} | _NEEDED | {
+        module.lower() for module in sys.stdlib_module_names
+    }:
+        raise ConfigError(f"{name!r} would hide the Python module of that name; choose another name")
+
+
+def _check_place(folder: Path, *, force: bool) -> None:
+    if folder.is_symlink():
+        raise ConfigError(f"{folder} is a link; remove it or choose another name")
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file; remove it or choose another name")
+    if folder.exists() and not force:
+        raise ConfigError(
+            f"{folder} exists; choose another name, or --force to write over {', '.join(FILES)} in it"
+        )
+    for file in FILES:
+        if (folder / file).is_dir():
+            raise ConfigError(f"{folder / file} is a folder; move it away")
+
+
+def render(
+    name: str,
+    *,
+    strategy: str | None = None,
+    exchange: str | None = None,
+    market_type: str | None = None,
+    contract_type: str | None = None,
+    symbol: str | None = None,
+    timeframe: str | None = None,
+) -> dict[str, str]:
+    """Return the files of a new expert, text by file name. None chooses the default: see the specification.
+
+    Raises:
+        ConfigError: a choice is unknown, or contradicts another one.
+    """
+    strategy = "blank" if strategy is None else strategy
+    if strategy not in STRATEGIES:
+        raise ConfigError(f"unknown strategy {strategy!r}{did_you_mean(strategy, STRATEGIES)}")
+    settings = _exchange_settings(exchange, market_type, contract_type)
+    inverse = settings.contract_type == "inverse"
+    symbol = ("BTCUSD" if inverse else "BTCUSDT") if symbol is None else symbol.strip()
+    timeframe = "1h" if timeframe is None else timeframe
+    _check_market(symbol, timeframe, settings)
+    words = {
+        "name": name,
+        "short_name": name[:32],
+        "package": re.sub(r"[-_]+", "-", name.lower()).strip("-"),
+        "symbol": symbol,
+        "timeframe": timeframe,
+        "higher_timeframe": _higher(timeframe),
+        "capital": "1.0" if inverse else "10_000",
+        "set_command": f"metaexpert backtest {name} --set {'length=10' if strategy == 'rsi' else 'fast=20'}",
+        **_market_words(settings),
+        **_run_words(name, symbol, timeframe, settings),
+    }
+    sources = {
+        "main.py": f"{strategy}.py.tmpl",
+        "pyproject.toml": "pyproject.toml.tmpl",
+        ".env.example": "env.example.tmpl",
+        ".gitignore": "gitignore.tmpl",
+        "README.md": "README.md.tmpl",
+    }
+    folder = _templates()
+    texts = {file: (folder / source).read_text(encoding="utf-8") for file, source in sources.items()}
+    return {file: Template(text).substitute(words) for file, text in texts.items()}
+
+
+def _exchange_settings(
+    exchange: str | None, market_type: str | None, contract_type: str | None
+) -> ExchangeSettings:
+    from ..config import ExchangeSettings, build
+
+    given = {"exchange": exchange, "market_type": market_type, "contract_type": contract_type}
+    settings = build(ExchangeSettings, given, where="metaexpert new")
+    if settings.market_type == "options":
+        raise ConfigError(
+            "this version backtests spot and futures, not options; use --market-type spot or futures"
+        )
+    return settings
+
+
+def _check_market(symbol: str, timeframe: str, settings: ExchangeSettings) -> None:
+    from ..exchanges.symbols import parse_symbol
+
+    timeframes.parse(timeframe)
+    parse_symbol(symbol, settings.market_type, settings.contract_type)
+
+
+def _higher(timeframe: str) -> str:
+    """The next timeframe that bars of `timeframe` fill exactly, at least four to one; else `timeframe` itself."""
+    length = timeframes.parse(timeframe)
+    fitting = (name for name, ms in timeframes.TIMEFRAMES.items() if ms >= 4 * length and ms % length == 0)
+    return next(fitting, timeframe)
+
+
+def _market_words(settings: ExchangeSettings) -> dict[str, str]:
+    def literal(word: str | None) -> str:
+        return "None" if word is None else f'"{word}"'
+
+    named = {"market_type": settings.market_type, "contract_type": settings.contract_type}
+    return {
+        "exchange": settings.exchange,
+        "market_type": settings.market_type,
+        "contract_type": literal(settings.contract_type),
+        "margin_mode": literal(settings.margin_mode),
+        "position_mode": literal(settings.position_mode),
+        "market": " ".join(str(word) for word in reversed(named.values()) if word is not None),
+        "market_arguments": ", ".join(f'{key}="{word}"' for key, word in named.items() if word is not None),
+    }
+
+
+def _run_words(name: str, symbol: str, timeframe: str, settings: ExchangeSettings) -> dict[str, str]:
+    """The commands of the README, and the variables of .env.example."""
+    exchange = settings.exchange
+    keys = ["API_KEY", "API_SECRET"] + (["API_PASSPHRASE"] if exchange in ("okx", "bitget", "kucoin") else [])
+    lines = [f"{exchange.upper()}_{key}=" for key in keys]
+    if exchange in ("demo", "local"):
+        lines = [f"# The exchange {exchange!r} has no account, so there is nothing to fill in."]
+    demo = "" if exchange == "demo" else " --exchange demo"
+    run = (
+        f"\nOn the embedded `demo` exchange, whose prices are synthetic:\n\n    metaexpert backtest {name}{demo}\n"
+    )
+    if demo:
+        file = f"{re.sub(r'[^A-Za-z0-9]', '', symbol)}-{timeframe}.csv"
+        run += (
+            "\nOn candles of your own (CSV or Parquet), once they are imported:\n\n"
+            f"    metaexpert data import {file} --exchange {exchange}\n    metaexpert backtest {name}\n"
+        )
+    return {"env_lines": "\n".join(lines), "run_section": run}
+
+
+def _templates() -> Traversable:
+    """The folder of templates: in the installed package, or beside it in a checkout."""
+    package = resources.files(__name__.partition(".")[0])
+    installed = package / "templates"
+    return installed if installed.is_dir() else Path(str(package)).parent / "templates"
