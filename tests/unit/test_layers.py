@@ -18,7 +18,7 @@ LAYERS = (
     ("exchanges",),
     ("broker", "importer"),
     ("feed",),
-    ("process", "trader"),
+    ("process", "signals", "trader"),
     ("backtest",),
     ("expert",),
     ("loading",),
