@@ -1,7 +1,7 @@
 """What starting costs: medians of CPU and wall time, with `import pandas` as the yardstick of the same run.
 
-Run it as `.venv/bin/python benchmarks/startup.py [--runs N]`. CPU time is that of the child process, user and system,
-with all its threads, as the system accounts for it; so this runs on POSIX systems only.
+Run it as `.venv/bin/python benchmarks/startup.py [--runs N]`. CPU time is user and system time of the child and
+all its threads, as the system accounts for it; so this runs on POSIX systems only.
 """
 
 import argparse
