@@ -64,7 +64,7 @@ def test_the_main_block_is_not_executed(write):
 def test_a_changed_file_is_loaded_anew(write):
     for mark in (1, 2):  # same size, same second: a cache of bytecode would miss the change
         loaded = load_expert(write(dedent(GOOD) + f"MARK = {mark}\n"))
-        assert module_of(loaded).MARK == mark
+        assert mark == module_of(loaded).MARK
 
 
 # What the file's own run(...) says
