@@ -1,1 +1,84 @@
-"""Placeholder."""
+"""The Broker: the one door through which orders leave and news of them comes back.
+
+The contract, which `tests/contract/test_broker.py` runs on every implementation:
+
+- `submit`, `cancel`, `modify` and `protect` queue and return at once; nothing fills inside the call.
+- Every change of an order appears exactly once in `news`, in the order in which it happened, as the order's
+  value after the change, with the `Fill` or `Rejection` that caused it.
+- An order that breaks the market's rules or that the account can't carry is rejected with a reason; it is never
+  shrunk silently.
+- `reduce_only` never opens or grows a position.
+- A position's protective levels act from the instant after its entry until it is flat.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Iterator, Sequence
+
+    from ..models import Account, Bar, Fill, Order, Position, Rejection
+    from .ledger import Ledger
+    from .simulated import Protection
+
+__all__ = ["Broker", "News"]
+
+
+class News(NamedTuple):
+    """One change of an order: its value afterwards, and the fill or refusal behind it if there was one."""
+
+    order: Order
+    result: Fill | Rejection | None = None
+
+
+class Broker(Protocol):
+    """What the loop and the trading calls ask of a broker, simulated or live."""
+
+    ledger: Ledger
+    news: deque[News]
+
+    def submit(self, order: Order, *, active_from: int, shrinkable: bool = False) -> None:
+        """Queue `order`. It can trade from `active_from` (ms) on; `shrinkable`: sized by us, may fill smaller."""
+        ...
+
+    def next_id(self) -> str:
+        """An id for the next order."""
+        ...
+
+    def reject(self, order: Order, reason: str, message: str) -> None:
+        """Book `order` as refused before it was sent."""
+        ...
+
+    def cancel(self, order_id: str) -> bool:
+        """Queue the cancelling of a working order; False when there is none of that id."""
+        ...
+
+    def modify(self, order_id: str, *, price: float | None, qty: float | None, active_from: int) -> bool:
+        """Queue a new price (stop orders: stop price) or quantity; False when no such order works."""
+        ...
+
+    def protect(self, symbol: str, protection: Protection) -> bool:
+        """Replace the protective levels of the position in `symbol`; False when it is flat."""
+        ...
+
+    def protection(self, symbol: str) -> Protection | None:
+        """The protective levels of the position in `symbol`, None when it is flat."""
+        ...
+
+    def on_bar(self, bar: Bar) -> Iterator[News]:
+        """Let resting orders and protective levels trade within `bar`; yields each change as it happens."""
+        ...
+
+    def position(self, symbol: str) -> Position:
+        """The position in `symbol` with its protective levels; a flat one when there is none."""
+        ...
+
+    def working(self, symbol: str | None = None) -> Sequence[Order]:
+        """The orders that can still trade, oldest first."""
+        ...
+
+    def account(self) -> Account:
+        """The account now."""
+        ...

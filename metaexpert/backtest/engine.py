@@ -1,0 +1,331 @@
+"""The backtest: wires feed, broker and loop for history, runs them, and hands over the bare record."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .. import indicators
+from ..bars import COLUMNS, inspect, resample, times, to_ms
+from ..broker.costs import Costs
+from ..broker.ledger import Ledger
+from ..broker.protection import Protection
+from ..broker.simulated import SimulatedBroker
+from ..clock import SimClock
+from ..errors import ConfigError, DataError
+from ..exchanges import MetaExchange
+from ..feed import HistoryFeed, Series
+from ..models import MarginMode, MarketType, PositionMode, TradeMode
+from ..process import MetaProcess
+from ..risk import LossLimits
+from ..signals import SignalPlan
+from ..timeframe import parse
+from ..trader import Trader, same_name
+from .record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import pandas as pd
+
+    from ..config import ExchangeSettings, RunSettings, StrategySettings
+    from ..logger import MetaLogger
+    from ..models import Market
+    from ..process import Handlers
+
+__all__ = ["Job", "run"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Everything one backtest needs. `bind` is told the process that runs, and None when it is over."""
+
+    name: str
+    exchange: ExchangeSettings
+    strategy: StrategySettings
+    run: RunSettings
+    handlers: Handlers
+    log: Callable[[Callable[[], int]], MetaLogger]
+    bind: Callable[[MetaProcess | None], None]
+    signals: Callable[[Any], Any] | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    code: str = ""
+    notes: tuple[str, ...] = ()
+    progress: Callable[[float], None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _History:
+    """The candles of a run: by symbol the market, the tested frame and its series, shortest timeframe first."""
+
+    markets: dict[str, Market]
+    tested: dict[str, pd.DataFrame]
+    series: list[Series]
+    timeframe: str
+    start: int
+    typed: dict[str, str]
+    notes: list[str]
+
+
+def run(job: Job) -> Record:
+    """Run one backtest.
+
+    Raises:
+        ConfigError: a setting can't be modelled or contradicts the market.
+        DataError: there are no candles for what is asked.
+        StrategyError: the expert's own code failed.
+    """
+    _refuse_unmodelled(job)
+    history = _load(job)
+    clock = SimClock(history.start)
+    log = job.log(clock.now)
+    try:
+        return _play(job, history, clock, log)
+    finally:
+        job.bind(None)
+        log.close()
+
+
+def _refuse_unmodelled(job: Job) -> None:
+    if job.exchange.market_type is MarketType.OPTIONS:
+        raise ConfigError("market_type='options' can't be backtested yet: use 'spot' or 'futures'")
+    if job.exchange.position_mode is PositionMode.HEDGE:
+        raise ConfigError("position_mode='hedge' can't be backtested yet: use 'oneway'")
+    if job.run.trade_mode is not TradeMode.BACKTEST:
+        raise ConfigError(f"trade_mode={job.run.trade_mode.value!r} is not available yet: use 'backtest'")
+
+
+def _play(job: Job, history: _History, clock: SimClock, log: MetaLogger) -> Record:
+    strategy, capital = job.strategy, job.run.initial_capital
+    ledger = Ledger(capital, history.markets, strategy.leverage, job.exchange.margin_mode or MarginMode.ISOLATED)
+    feed = HistoryFeed(history.series, history.start)
+    for symbol in history.markets:
+        last = feed.matching(symbol).last()
+        ledger.holdings[symbol].mark = 0.0 if last is None else last.close
+    costs = _costs(strategy)
+    broker = SimulatedBroker(ledger, clock, costs, _protection(strategy))
+    refusals: Counter[str] = Counter()
+    trader = Trader(
+        settings=strategy,
+        feed=feed,
+        broker=broker,
+        clock=clock,
+        costs=costs,
+        limits=LossLimits(
+            strategy.daily_loss_limit, strategy.max_drawdown_pct, equity=capital, time=history.start
+        ),
+        resolve=lambda text: same_name(text, history.typed),
+        log=log,
+        refusals=refusals,
+    )
+    plans = _plans(job.signals, feed, history, strategy.timeframe)
+    process = MetaProcess(
+        handlers=job.handlers, feed=feed, broker=broker, trader=trader, clock=clock, log=log, signals=plans
+    )
+    job.bind(process)
+    process.dispatch("backtest_init")
+    reason = process.run(job.progress)
+    if job.run.close_at_end:
+        process.tell(broker.close_at_mark())
+    criterion = process.dispatch("backtest")
+    process.dispatch("backtest_deinit")
+    process.raise_failure()
+    return _record(job, history, process, reason, None if criterion is None else float(criterion))
+
+
+def _plans(
+    function: Callable[[Any], Any] | None, feed: HistoryFeed, history: _History, timeframe: str
+) -> list[SignalPlan]:
+    if function is None:
+        return []
+    return [SignalPlan(function, feed.series[symbol, timeframe]) for symbol in history.markets]
+
+
+def _costs(strategy: StrategySettings) -> Costs:
+    return Costs(
+        slippage_rate=strategy.slippage_pct / 100.0,
+        fee_maker=strategy.fee_maker,
+        fee_taker=strategy.fee_taker,
+        maintenance_margin_rate=strategy.maintenance_margin_rate,
+        liquidation_fee_rate=strategy.liquidation_fee_rate,
+        touch=strategy.limit_fill == "touch",
+    )
+
+
+def _protection(strategy: StrategySettings) -> Protection:
+    return Protection(
+        stop_loss_pct=strategy.stop_loss_pct,
+        take_profit_pct=strategy.take_profit_pct,
+        trailing_stop_pct=strategy.trailing_stop_pct,
+        trailing_activation_pct=strategy.trailing_activation_pct,
+        breakeven_pct=strategy.breakeven_pct,
+    )
+
+
+# --- candles --------------------------------------------------------------------------------------------------
+
+
+def _load(job: Job) -> _History:
+    """Read the candles of every symbol, with the history before the span that indicators need."""
+    indicators.register()
+    settings = job.exchange
+    source = MetaExchange(
+        settings.exchange, market_type=settings.market_type, contract_type=settings.contract_type
+    )
+    wanted = {job.strategy.timeframe} | {timeframe for timeframe, _ in job.handlers.bars if timeframe is not None}
+    timeframes = sorted(wanted, key=parse)
+    markets, typed = _markets(job, source)
+    notes = list(job.notes)
+    tested: dict[str, pd.DataFrame] = {}
+    series: list[Series] = []
+    for symbol in markets:
+        frame = source.bars(symbol, timeframes[0], job.run.backtest_start, job.run.backtest_end)
+        notes.extend(_shorter_than_asked(job, symbol, frame, timeframes[0]))
+        before = _before(source, symbol, timeframes, times(frame)[0], job.strategy)
+        loaded = _series(symbol, frame, before, timeframes, job.strategy, notes)
+        first = next(one for one in loaded if one.timeframe == timeframes[0])
+        tested[symbol] = first.candles.iloc[first.first :]
+        if tested[symbol].empty:
+            raise DataError(
+                f"{symbol}: warmup_bars={job.strategy.warmup_bars} takes all {len(frame)} bars of the span: "
+                "choose a longer span or fewer warm-up bars"
+            )
+        series.extend(loaded)
+    start = int(min(times(frame)[0] for frame in tested.values()))
+    return _History(
+        markets=markets,
+        tested=tested,
+        series=series,
+        timeframe=timeframes[0],
+        start=start,
+        typed=typed,
+        notes=notes,
+    )
+
+
+def _markets(job: Job, source: MetaExchange) -> tuple[dict[str, Market], dict[str, str]]:
+    """The markets by unified symbol, and what a person may call each."""
+    markets: dict[str, Market] = {}
+    typed: dict[str, str] = {}
+    for text in job.strategy.symbols:
+        market = source.market(text)
+        if market.symbol in markets:
+            raise ConfigError(f"symbol {text!r} is given twice: it is {market.symbol}, as another one")
+        if job.strategy.leverage > market.max_leverage:
+            raise ConfigError(
+                f"leverage={job.strategy.leverage:g} is above what {market.symbol} allows: {market.max_leverage:g}"
+            )
+        markets[market.symbol] = market
+        typed |= dict.fromkeys((text, text.upper(), market.symbol, f"{market.base}{market.quote}"), market.symbol)
+    return markets, typed
+
+
+def _shorter_than_asked(job: Job, symbol: str, frame: pd.DataFrame, timeframe: str) -> list[str]:
+    """Say it when the candles begin later or end earlier than the run was told."""
+    notes: list[str] = []
+    first, last = int(times(frame)[0]), int(times(frame)[-1]) + parse(timeframe)
+    start, end, slack = job.run.backtest_start, job.run.backtest_end, parse(timeframe)
+    if start is not None and first - to_ms(start) >= slack:
+        notes.append(f"{symbol}: the candles begin at {frame.index[0]:%Y-%m-%d %H:%M}, later than asked ({start})")
+    if end is not None and to_ms(end, end=True) - last >= slack:
+        notes.append(f"{symbol}: the candles end at {frame.index[-1]:%Y-%m-%d %H:%M}, earlier than asked ({end})")
+    return notes
+
+
+def _before(
+    source: MetaExchange, symbol: str, timeframes: Sequence[str], first: int, strategy: StrategySettings
+) -> pd.DataFrame | None:
+    """The candles before the span: enough of each timeframe for lookback and warm-up, or what there is."""
+    bars = max(strategy.lookback_bars, strategy.warmup_bars)
+    try:
+        return source.bars(symbol, timeframes[0], int(first) - bars * parse(timeframes[-1]), int(first))
+    except DataError:
+        return None
+
+
+def _series(
+    symbol: str, frame: pd.DataFrame, before: pd.DataFrame | None, timeframes: Sequence[str],
+    strategy: StrategySettings, notes: list[str],
+) -> list[Series]:  # fmt: skip
+    """One series a timeframe; the tested span begins where `warmup_bars` of the strategy's own are known."""
+    import pandas as pd
+
+    whole = frame if before is None else pd.concat([before, frame])
+    start = int(times(frame)[0])
+    frames = {name: resample(whole, name, source=timeframes[0]) for name in timeframes}
+    own, length = times(frames[strategy.timeframe]), parse(strategy.timeframe)
+    known = int((own + length <= start).sum())
+    if known < strategy.warmup_bars:
+        start = int(own[min(strategy.warmup_bars, own.size) - 1]) + length
+        notes.append(f"{symbol}: the first {strategy.warmup_bars - known} bars of the span are warm-up")
+    return [
+        Series(symbol, name, one, first=int((times(one) + parse(name) <= start).sum()))
+        for name, one in frames.items()
+    ]
+
+
+# --- the record -----------------------------------------------------------------------------------------------
+
+
+def _record(job: Job, history: _History, process: MetaProcess, reason: str, criterion: float | None) -> Record:
+    import numpy as np
+
+    broker, marks = process.broker, process.marks
+    settings = {
+        **job.exchange.as_dict(),
+        **job.strategy.as_dict(),
+        **job.run.as_dict(),
+    }
+    if any(market.type is MarketType.FUTURES and market.expiry is None for market in history.markets.values()):
+        history.notes.append("funding of perpetual contracts is not modelled yet: it is left out of the result")
+    source = MetaExchange(
+        job.exchange.exchange, market_type=job.exchange.market_type, contract_type=job.exchange.contract_type
+    )
+    return Record(
+        name=job.name,
+        exchange=job.exchange.exchange,
+        timeframe=history.timeframe,
+        currency=broker.ledger.currency,
+        initial_capital=job.run.initial_capital,
+        markets=history.markets,
+        settings=settings,
+        inputs=dict(job.inputs),
+        time=np.array(marks.time, dtype=np.int64),
+        equity=np.array(marks.equity),
+        balance=np.array(marks.balance),
+        exposure=np.array(marks.exposure),
+        fills=broker.fills,
+        orders=list(broker.orders.values()),
+        trades=broker.ledger.all_trades(),
+        bars=history.tested,
+        quality={
+            symbol: inspect(
+                frame,
+                history.timeframe,
+                synthetic=history.markets[symbol].synthetic,
+                source=source.source(symbol, history.timeframe),
+            )
+            for symbol, frame in history.tested.items()
+        },
+        refusals=dict(sorted(process.trader.refusals.items())),
+        notes=tuple(history.notes),
+        stop_reason=reason,
+        warmup_bars=job.strategy.warmup_bars,
+        code=job.code,
+        data=_digest(history.series),
+        criterion=criterion,
+    )
+
+
+def _digest(series: Sequence[Series]) -> str:
+    """SHA-256 over the times and values of every candle used, in hex."""
+    import numpy as np
+
+    digest = hashlib.sha256()
+    for one in series:
+        digest.update(f"{one.symbol} {one.timeframe}\n".encode())
+        digest.update(times(one.candles).astype("<i8").tobytes())
+        digest.update(np.ascontiguousarray(one.candles[list(COLUMNS)].to_numpy(dtype="<f8")).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,145 @@
+"""Protective levels of one position: stop-loss, take-profit, trailing stop and breakeven (rules 7, 8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from .. import rules
+from ..models import ExitReason
+
+if TYPE_CHECKING:
+    from ..models import Order
+
+__all__ = ["Guard", "Protection"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protection:
+    """What protects a position: prices, or percent from its entry price. A price wins over its percentage."""
+
+    stop_loss: float | None = None
+    take_profit: float | None = None
+    stop_loss_pct: float | None = None
+    take_profit_pct: float | None = None
+    trailing_stop_pct: float | None = None
+    trailing_activation_pct: float | None = None
+    breakeven_pct: float | None = None
+
+    def with_order(self, order: Order) -> Protection:
+        """The same with the prices that `order` carries."""
+        if order.stop_loss is None and order.take_profit is None:
+            return self
+        return replace(
+            self,
+            stop_loss=self.stop_loss if order.stop_loss is None else order.stop_loss,
+            take_profit=self.take_profit if order.take_profit is None else order.take_profit,
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """True when nothing is set."""
+        return self == Protection()
+
+    @property
+    def follows(self) -> bool:
+        """True when a level moves with the price."""
+        return self.trailing_stop_pct is not None or self.breakeven_pct is not None
+
+
+class Guard:
+    """The levels in force for a position: `stop` (the best of all stops, why in `reason`) and `target`."""
+
+    __slots__ = (
+        "best",
+        "entry",
+        "liquidation",
+        "protection",
+        "reason",
+        "side",
+        "stop",
+        "target",
+        "tick",
+        "trailing",
+    )
+
+    def __init__(self, protection: Protection, side: int, entry: float, tick: float) -> None:
+        self.protection = protection
+        self.side = side
+        self.entry = entry
+        self.tick = tick
+        self.best = entry
+        self.liquidation: float | None = None
+        self.refresh()
+
+    @property
+    def unset(self) -> float:
+        """The stop that no price reaches."""
+        return rules.NONE_LOW if self.side > 0 else rules.NONE_HIGH
+
+    def regrow(self, protection: Protection, entry: float) -> None:
+        """The position has grown: its entry price, and with it the levels in percent, have moved."""
+        self.protection, self.entry = protection, entry
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Compute the levels from the protection, the entry price and the best price seen so far."""
+        p, side, entry, tick = self.protection, self.side, self.entry, self.tick
+        self.stop, self.reason = self._fixed_stop(), ExitReason.STOP_LOSS
+        self.trailing: float | None = None
+        if p.breakeven_pct is not None:
+            self._raise(rules.breakeven_level(side, entry, self.best, p.breakeven_pct, tick), ExitReason.BREAKEVEN)
+        if p.trailing_stop_pct is not None:
+            level = rules.trailing_level(
+                side, entry, self.best, p.trailing_stop_pct, p.trailing_activation_pct or 0.0, tick
+            )
+            self.trailing = None if level == self.unset else level
+            self._raise(level, ExitReason.TRAILING_STOP)
+        if p.take_profit is not None:
+            self.target = p.take_profit
+        elif p.take_profit_pct is not None:
+            self.target = rules.target_level(side, entry, p.take_profit_pct, tick)
+        else:
+            self.target = rules.NONE_HIGH if side > 0 else rules.NONE_LOW
+
+    def _fixed_stop(self) -> float:
+        if self.protection.stop_loss is not None:
+            return self.protection.stop_loss
+        if self.protection.stop_loss_pct is not None:
+            return rules.stop_level(self.side, self.entry, self.protection.stop_loss_pct, self.tick)
+        return self.unset
+
+    def _raise(self, level: float, reason: ExitReason) -> None:
+        better = rules.better_stop(self.side, self.stop, level)
+        if better != self.stop:
+            self.stop, self.reason = better, reason
+
+    def saw(self, price: float) -> bool:
+        """Note the most favourable price seen; True when a level moved with it."""
+        if not self.protection.follows or self.side * (price - self.best) <= 0.0:
+            return False
+        self.best, before = price, self.stop
+        self.refresh()
+        return self.stop != before
+
+    def is_safe(self, low: float, high: float) -> bool:
+        """True when a bar between `low` and `high` reaches no level."""
+        liquidation = self.liquidation
+        if self.side > 0:
+            return low > self.stop and high < self.target and (liquidation is None or low > liquidation)
+        return high < self.stop and low > self.target and (liquidation is None or high < liquidation)
+
+    @property
+    def stop_price(self) -> float | None:
+        """The stop in force, None when there is none."""
+        return None if self.stop == self.unset else self.stop
+
+    @property
+    def target_price(self) -> float | None:
+        """The target in force, None when there is none."""
+        return None if self.target in (rules.NONE_LOW, rules.NONE_HIGH) else self.target
+
+    @property
+    def liquidation_price(self) -> float | None:
+        """The price at which the position is liquidated, None when none is."""
+        return None if self.liquidation in (None, rules.NONE_LOW, rules.NONE_HIGH) else self.liquidation

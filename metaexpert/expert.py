@@ -1,0 +1,652 @@
+"""MetaExpert: what a person types. Decorators register handlers, trading calls go to the run, `run` starts one."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import inspect
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import config
+from .errors import ConfigError, MetaExpertError, StrategyError, did_you_mean
+from .models import Side, TradeMode
+from .process import Handlers
+from .trader import UNSET, OrderTerms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    import pandas as pd
+
+    from .backtest.result import Result
+    from .indicators import Indicator
+    from .logger import MetaLogger
+    from .models import Account, Market, Order, Position
+    from .process import MetaProcess
+    from .trader import Trader
+
+__all__ = ["HANDLERS", "Input", "Inputs", "MetaExpert"]
+
+HANDLERS = (
+    "on_init", "on_deinit", "on_tick", "on_bar", "on_timer", "on_order", "on_transaction", "on_position",
+    "on_account", "on_book", "on_error", "on_backtest_init", "on_backtest", "on_backtest_pass",
+    "on_backtest_deinit", "signals",
+)  # fmt: skip
+"""The decorators of `MetaExpert`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An input of an expert with the range over which an optimiser may search it."""
+
+    default: Any
+    low: float | None = None
+    high: float | None = None
+    step: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.low is None) != (self.high is None):
+            raise ConfigError(f"Input({self.default!r}): give both low and high, or neither")
+        if self.low is not None and self.high is not None:
+            if not self.low <= self.default <= self.high:
+                raise ConfigError(f"Input({self.default!r}) lies outside {self.low!r}..{self.high!r}")
+            if self.step is not None and self.step <= 0:
+                raise ConfigError(f"Input({self.default!r}): step must be positive, got {self.step!r}")
+
+
+class Inputs:
+    """The inputs of an expert, read as attributes: ``inputs.fast``."""
+
+    def __init__(self, declared: Mapping[str, Any]) -> None:
+        inputs = {name: one if isinstance(one, Input) else Input(one) for name, one in declared.items()}
+        object.__setattr__(self, "_inputs", inputs)
+        object.__setattr__(self, "_values", {name: one.default for name, one in inputs.items()})
+
+    def __getattr__(self, name: str) -> Any:
+        values: dict[str, Any] = self.__dict__.get("_values", {})
+        if name in values:
+            return values[name]
+        raise AttributeError(f"there is no input {name!r}{did_you_mean(name, values)}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"inputs can't be changed by the expert: {name} stays as the run was told")
+
+    def __iter__(self) -> Any:
+        return iter(self.__dict__["_values"])
+
+    def __repr__(self) -> str:
+        values: dict[str, Any] = self.__dict__["_values"]
+        return f"Inputs({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+
+    @property
+    def declared(self) -> Mapping[str, Input]:
+        """The inputs by name, with their ranges."""
+        return self.__dict__["_inputs"]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The values by name."""
+        return dict(self.__dict__["_values"])
+
+    @contextmanager
+    def changed(self, changes: Mapping[str, Any]) -> Generator[None]:
+        """Other values for the length of one run.
+
+        Raises:
+            ConfigError: a name is unknown, or a value is of another kind than the default.
+        """
+        values: dict[str, Any] = self.__dict__["_values"]
+        before = dict(values)
+        for name, value in changes.items():
+            if name not in before:
+                raise ConfigError(f"there is no input {name!r}{did_you_mean(name, before)}")
+            values[name] = _like(name, self.declared[name].default, value)
+        try:
+            yield
+        finally:
+            values.update(before)
+
+
+def _like(name: str, default: Any, value: Any) -> Any:
+    """`value` in the type of `default`; a whole float is an int where one is meant."""
+    if isinstance(default, bool) or default is None or isinstance(value, bool):
+        fits = isinstance(value, bool) == isinstance(default, bool) or default is None
+    elif isinstance(default, int) and isinstance(value, float) and value.is_integer():
+        return int(value)
+    elif isinstance(default, float) and isinstance(value, int):
+        return float(value)
+    else:
+        fits = isinstance(value, type(default))
+    if not fits:
+        raise ConfigError(f"input {name} is {type(default).__name__} ({default!r}), got {value!r}")
+    return value
+
+
+class MetaExpert:
+    """One trading expert: its settings, its handlers, and, while it runs, its trading calls.
+
+    Args:
+        exchange: where it trades; ``"demo"`` needs nothing.
+        **settings: exchange and logging settings (see the settings guide).
+
+    Raises:
+        ConfigError: a setting is unknown, of the wrong kind, or contradicts another.
+    """
+
+    def __init__(self, exchange: str = "demo", **settings: Any) -> None:
+        keywords = {"exchange": exchange, **settings}
+        own, logging = config.split(keywords, config.ExchangeSettings, config.LogSettings)
+        self._exchange_keywords = own
+        self._log_settings = config.build(config.LogSettings, logging)
+        config.exchange_settings(own)  # what is wrong is said where it was written
+        self._strategy_keywords: dict[str, Any] = {}
+        self._handlers = Handlers()
+        self._signals: Callable[[Any], Any] | None = None
+        self._inputs = Inputs({})
+        self._process: MetaProcess | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_") and hasattr(type(self), name):
+            raise AttributeError(f"expert.{name} is the library's own: choose another name for yours")
+        object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        symbol = self._strategy_keywords.get("symbol")
+        return f"MetaExpert(exchange={self._exchange_keywords['exchange']!r}, symbol={symbol!r})"
+
+    # -- decorators -----------------------------------------------------------------------------------------------
+
+    def on_init[F: Callable[..., Any]](self, **settings: Any) -> Callable[[F], F]:
+        """Register the function that runs once before any event, with the strategy's settings.
+
+        Raises:
+            ConfigError: a setting is unknown, of the wrong kind, or contradicts another; or there is one already.
+        """
+        if len(settings) == 1 and callable(next(iter(settings.values()))):
+            raise ConfigError("@expert.on_init needs its settings: @expert.on_init(symbol=..., timeframe=...)")
+        if self.is_ready:
+            raise ConfigError("@expert.on_init is used twice: an expert has one")
+        config.check(
+            config.exchange_settings(self._exchange_keywords), config.build(config.StrategySettings, settings)
+        )
+        self._strategy_keywords = dict(settings)
+        return self._register("init")
+
+    def on_deinit[F: Callable[..., Any]](self, handler: F) -> F:
+        """Register the function that runs once at the end; it gets the reason."""
+        if "deinit" in self._handlers:
+            raise ConfigError("@expert.on_deinit is used twice: an expert has one")
+        return self._register("deinit")(handler)
+
+    def on_bar[F: Callable[..., Any]](
+        self, handler: F | None = None, *, timeframe: str | None = None
+    ) -> F | Callable[[F], F]:
+        """Register a function that gets each closed `Bar`, of the strategy's timeframe or of `timeframe`."""
+        from .timeframe import parse
+
+        if timeframe is not None:
+            parse(timeframe)
+
+        def register(function: F) -> F:
+            self._handlers.bars.append((timeframe, function))
+            return function
+
+        return register if handler is None else register(handler)
+
+    def on_timer[F: Callable[..., Any]](self, interval: float) -> Callable[[F], F]:
+        """Register a function that runs every `interval` seconds of the run's clock."""
+        wanted: object = interval
+        if callable(wanted):
+            raise ConfigError("@expert.on_timer needs its interval: @expert.on_timer(interval=60)")
+        if isinstance(wanted, bool) or not isinstance(wanted, (int, float)) or not 0.001 <= wanted <= 1e9:
+            raise ConfigError(f"@expert.on_timer: interval must be seconds, at least 0.001, got {wanted!r}")
+
+        def register(function: F) -> F:
+            self._handlers.timers.append((float(interval), function))
+            return function
+
+        return register
+
+    def on_tick[F: Callable[..., Any]](self, handler: F) -> F:
+        """Register a function that gets each `Tick`. Bars alone have none: a backtest does not call it yet."""
+        return self._register("tick")(handler)
+
+    def on_order[F: Callable[..., Any]](self, handler: F) -> F:
+        """Register a function that gets the `Order` after each change of its state."""
+        return self._register("order")(handler)
+
+    def on_transaction[F: Callable[..., Any]](self, handler: F) -> F:
+        """Register a function that gets the `Order` and the `Fill` or `Rejection`, for each of these."""
+        return self._register("transaction")(handler)
+
+    def on_position[F: Callable[..., Any]](self, handler: F) -> F:
+        """Register a function that gets the `Position` after each change of it."""
+        return self._register("position")(handler)
+
+    def on_account[F: Callable[..., Any]](self, handler: F) -> F:
+        """Register a function that gets the `Account` after each change of balance, equity or margin."""
+        return self._register("account")(handler)
+
+    def on_book[F: Callable[..., Any]](self, handler: F) -> F:
+        """Register a function that gets each `OrderBook`. Only live data has books: a backtest never calls it."""
+        return self._register("book")(handler)
+
+    def on_error[F: Callable[..., Any]](self, handler: F) -> F:
+        """Register a function that gets each error, so that the expert goes on; without one an error stops it."""
+        return self._register("error")(handler)
+
+    def on_backtest_init[F: Callable[..., Any]](self, handler: F) -> F:
+        """Register a function that runs before the first pass of a backtest."""
+        return self._register("backtest_init")(handler)
+
+    def on_backtest[F: Callable[..., Any]](self, handler: F) -> F:
+        """Register a function that runs at the end of each pass and returns its criterion, a number."""
+        return self._register("backtest")(handler)
+
+    def on_backtest_pass[F: Callable[..., Any]](self, handler: F) -> F:
+        """Register a function that runs after each pass of an optimisation."""
+        return self._register("backtest_pass")(handler)
+
+    def on_backtest_deinit[F: Callable[..., Any]](self, handler: F) -> F:
+        """Register a function that runs after the last pass of a backtest."""
+        return self._register("backtest_deinit")(handler)
+
+    def signals[F: Callable[..., Any]](self, function: F) -> F:
+        """Register a vectorised strategy: closed bars in, boolean columns out (see `metaexpert.signals`)."""
+        if self._signals is not None:
+            raise ConfigError("@expert.signals is used twice: an expert has one")
+        self._signals = function
+        return function
+
+    def _register(self, event: str) -> Callable[[Any], Any]:
+        def register(handler: Any) -> Any:
+            if not callable(handler):
+                raise ConfigError(f"@expert.on_{event} decorates a function, not {handler!r}")
+            self._handlers.by_event[event].append(handler)
+            return handler
+
+        return register
+
+    # -- inputs and look-ups --------------------------------------------------------------------------------------
+
+    def inputs(self, **declared: Any) -> Inputs:
+        """Declare the inputs, each a default value or an `Input` with a range; returns them for reading."""
+        if len(self.input_names):
+            raise ConfigError("expert.inputs(...) is called twice: declare all inputs in one call")
+        self._inputs = Inputs(declared)
+        return self._inputs
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The names of the inputs."""
+        return tuple(self._inputs.declared)
+
+    @property
+    def is_ready(self) -> bool:
+        """True once `on_init` is registered."""
+        return "init" in self._handlers
+
+    @property
+    def log(self) -> MetaLogger:
+        """The run's logger."""
+        return self._running("log").log
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The unified symbols of the run, in the order in which they were declared."""
+        return tuple(self._trader("symbols").broker.ledger.holdings)
+
+    @property
+    def positions(self) -> list[Position]:
+        """The open positions."""
+        return self._trader("positions").positions()
+
+    @property
+    def orders(self) -> list[Order]:
+        """The orders that can still trade, oldest first."""
+        return list(self._trader("orders").broker.working())
+
+    @property
+    def account(self) -> Account:
+        """The account now."""
+        return self._trader("account").account()
+
+    def position(self, symbol: str | None = None) -> Position:
+        """The position in `symbol` (default: the first); a flat, falsy one when there is none."""
+        return self._trader("position").position(symbol)
+
+    def market(self, symbol: str | None = None) -> Market:
+        """The market of `symbol` (default: the first) and its rules."""
+        return self._trader("market").market(symbol)
+
+    def rates(
+        self, symbol: str | None = None, timeframe: str | None = None, count: int | None = None
+    ) -> pd.DataFrame:
+        """The last `count` closed bars known now (default: `lookback_bars`), oldest first."""
+        trader = self._trader("rates")
+        return trader.series(symbol, timeframe).rates(trader.settings.lookback_bars if count is None else count)
+
+    def indicator(
+        self,
+        what: str | Callable[..., Any],
+        *,
+        symbol: str | None = None,
+        timeframe: str | None = None,
+        **kwargs: Any,
+    ) -> Indicator:
+        """An indicator that follows the run: ``ind[-1]`` is its value at the last closed bar.
+
+        Args:
+            what: a pandas-ta name (``"ema"``), or a function of the bars that returns one value a bar.
+            symbol: default the first symbol.
+            timeframe: default the strategy's own.
+            **kwargs: the indicator's parameters.
+        """
+        return self._trader("indicator").series(symbol, timeframe).indicator(what, **kwargs)
+
+    def now(self) -> pd.Timestamp:
+        """The run's time (simulated in a backtest), UTC."""
+        import pandas as pd
+
+        return pd.Timestamp(self._running("now").clock.now(), unit="ms", tz="UTC")
+
+    # -- trading calls --------------------------------------------------------------------------------------------
+
+    def buy(
+        self, qty: float | None = None, price: float | None = None, stop_price: float | None = None, *,
+        symbol: str | None = None, stop_loss: float | None = None, take_profit: float | None = None,
+        reduce_only: bool = False, post_only: bool = False, tif: str = "GTC", tag: str | None = None,
+    ) -> Order:  # fmt: skip
+        """Send a buy order; returns at once, news of it comes through `on_order` and `on_transaction`.
+
+        Market without a price, limit with `price`, stop with `stop_price`, stop-limit with both.
+
+        Args:
+            qty: base units (inverse: face value in quote); None sizes it by `size_type`.
+            price: limit price.
+            stop_price: the price at which it is triggered.
+            symbol: default the first symbol.
+            stop_loss: price of the stop-loss of the position that it opens.
+            take_profit: price of the take-profit.
+            reduce_only: never opens or grows a position.
+            post_only: is refused rather than fill as taker.
+            tif: ``"GTC"``, ``"IOC"`` or ``"FOK"``.
+            tag: a word of yours that fills and trades carry; default `comment`.
+
+        Raises:
+            StrategyError: an argument makes no sense. An order that the market or the account can't take is no
+                error: it comes back as rejected.
+        """
+        terms = OrderTerms(
+            price=price, stop_price=stop_price, stop_loss=stop_loss, take_profit=take_profit,
+            reduce_only=reduce_only, post_only=post_only, tif=tif, tag=tag,
+        )  # fmt: skip
+        return self._trader("buy").send(Side.BUY, qty, symbol, terms)
+
+    def sell(
+        self, qty: float | None = None, price: float | None = None, stop_price: float | None = None, *,
+        symbol: str | None = None, stop_loss: float | None = None, take_profit: float | None = None,
+        reduce_only: bool = False, post_only: bool = False, tif: str = "GTC", tag: str | None = None,
+    ) -> Order:  # fmt: skip
+        """Send a sell order; see `buy`. On spot, without `qty`, it sells what is held."""
+        terms = OrderTerms(
+            price=price, stop_price=stop_price, stop_loss=stop_loss, take_profit=take_profit,
+            reduce_only=reduce_only, post_only=post_only, tif=tif, tag=tag,
+        )  # fmt: skip
+        return self._trader("sell").send(Side.SELL, qty, symbol, terms)
+
+    def open_position(
+        self, side: str, qty: float | None = None, price: float | None = None, stop_price: float | None = None, *,
+        symbol: str | None = None, stop_loss: float | None = None, take_profit: float | None = None,
+        post_only: bool = False, tif: str = "GTC", tag: str | None = None,
+    ) -> Order:  # fmt: skip
+        """Open a ``"long"`` or ``"short"`` position, sized by `size_type` unless `qty` is given.
+
+        An opposite position is closed by the same order. The other arguments are those of `buy`.
+        """
+        terms = OrderTerms(
+            price=price, stop_price=stop_price, stop_loss=stop_loss, take_profit=take_profit,
+            post_only=post_only, tif=tif, tag=tag,
+        )  # fmt: skip
+        return self._trader("open_position").open(side, qty, symbol, terms)
+
+    def close_position(
+        self, symbol: str | None = None, side: str | None = None, qty: float | None = None
+    ) -> Order | None:
+        """Close the position in `symbol`, or `qty` of it, at market; None when there is nothing to close."""
+        return self._trader("close_position").close(symbol, side, qty)
+
+    def close_all_positions(self) -> list[Order]:
+        """Close every position at market."""
+        return self._trader("close_all_positions").close_all()
+
+    def modify_position(
+        self, symbol: str | None = None, *, stop_loss: float | None = UNSET, take_profit: float | None = UNSET,
+        trailing_stop: float | None = UNSET, trailing_activation: float | None = UNSET,
+        breakeven: float | None = UNSET,
+    ) -> Position:  # fmt: skip
+        """Change the protective levels of the position in `symbol`; None removes one, not giving it keeps it.
+
+        Args:
+            symbol: default the first symbol.
+            stop_loss: price.
+            take_profit: price.
+            trailing_stop: distance in percent.
+            trailing_activation: profit in percent from which it trails.
+            breakeven: profit in percent at which the stop moves to the entry price.
+
+        Returns:
+            The position afterwards; a flat one, and a warning in the log, when there is none.
+        """
+        given = {
+            "stop_loss": stop_loss, "take_profit": take_profit, "trailing_stop_pct": trailing_stop,
+            "trailing_activation_pct": trailing_activation, "breakeven_pct": breakeven,
+        }  # fmt: skip
+        trader = self._trader("modify_position")
+        trader.protect(symbol, {name: value for name, value in given.items() if value is not UNSET})
+        return trader.position(symbol)
+
+    def modify_order(self, order: Order | str, price: float | None = None, qty: float | None = None) -> bool:
+        """Change price (stop orders: stop price) or quantity of a working order; False when it works no more."""
+        return self._trader("modify_order").modify(order, price, qty)
+
+    def cancel_order(self, order: Order | str) -> bool:
+        """Cancel a working order; False when it works no more."""
+        return self._trader("cancel_order").cancel(order)
+
+    def cancel_all_orders(self, symbol: str | None = None) -> int:
+        """Cancel the working orders of `symbol`, or all; returns how many."""
+        return self._trader("cancel_all_orders").cancel_all(symbol)
+
+    def stop(self, reason: str = "user_stop") -> None:
+        """Stop the run after what is going on now; `on_deinit` gets the reason."""
+        self._running("stop").stop(reason)
+
+    def _running(self, call: str) -> MetaProcess:
+        if self._process is None:
+            raise StrategyError(f"expert.{call} works only while the expert runs: use it in a handler")
+        return self._process
+
+    def _trader(self, call: str) -> Trader:
+        return self._running(call).trader
+
+    # -- runs -----------------------------------------------------------------------------------------------------
+
+    def run(self, **settings: Any) -> Result:
+        """Run the expert: ``expert.run(trade_mode="backtest", backtest_start="2024-01-01", ...)``.
+
+        Prints the result in a script; works inside a running event loop (Jupyter) too.
+
+        Returns:
+            The result of the backtest.
+
+        Raises:
+            ConfigError: a setting is wrong, or the mode is not available.
+            DataError: there are no candles.
+            StrategyError: the expert's own code failed.
+        """
+        run = config.build(config.RunSettings, settings)
+        if run.trade_mode is not TradeMode.BACKTEST:
+            raise ConfigError(
+                f"trade_mode={run.trade_mode.value!r} is not available yet: this version runs backtests only"
+            )
+        if not _is_script(self._file()):
+            return self._backtest(run)
+        return self._run_as_script(run)
+
+    async def arun(self, **settings: Any) -> Result:
+        """Like `run`, for those who are in a coroutine: the event loop goes on meanwhile."""
+        run = config.build(config.RunSettings, settings)
+        return await asyncio.to_thread(self._backtest, run)
+
+    def backtest(
+        self, start: Any = None, end: Any = None, capital: float | None = None, *,
+        symbol: str | list[str] | None = None, timeframe: str | None = None, exchange: str | None = None,
+        market_type: str | None = None, contract_type: str | None = None, close_at_end: bool | None = None,
+        settings: Mapping[str, Any] | None = None, inputs: Mapping[str, Any] | None = None,
+        progress: Callable[[float], None] | None = None, path: Path | None = None,
+    ) -> Result:  # fmt: skip
+        """Backtest with some of the file's settings replaced; what is None stays as the file says.
+
+        Args:
+            start: first moment (ISO date or time, datetime, int ms), UTC.
+            end: last moment; a date includes that day.
+            capital: balance at the start, in the settlement currency.
+            symbol: other symbol or symbols.
+            timeframe: other timeframe.
+            exchange: other exchange.
+            market_type: other market type.
+            contract_type: other contract type.
+            close_at_end: close what is open at the end.
+            settings: other strategy settings by name.
+            inputs: other inputs by name.
+            progress: called with the share done, 0 to 1, now and then.
+            path: the expert's file, where the code's digest and the ``.env`` file come from.
+
+        Raises:
+            ConfigError: as `run`.
+            DataError: as `run`.
+            StrategyError: as `run`.
+        """
+        run = config.build(config.RunSettings, _given(
+            backtest_start=start, backtest_end=end, initial_capital=capital, close_at_end=close_at_end
+        ))  # fmt: skip
+        strategy = dict(settings or {}) | _given(symbol=symbol, timeframe=timeframe)
+        moved = _given(exchange=exchange, market_type=market_type, contract_type=contract_type)
+        return self._backtest(run, strategy, moved, dict(inputs or {}), progress, path)
+
+    def _backtest(
+        self, run: config.RunSettings, strategy: Mapping[str, Any] | None = None,
+        exchange: Mapping[str, Any] | None = None, inputs: Mapping[str, Any] | None = None,
+        progress: Callable[[float], None] | None = None, path: Path | None = None,
+    ) -> Result:  # fmt: skip
+        """Build the job, run it, wrap the record; in a thread of its own where a loop already runs here."""
+        from .backtest.engine import Job
+        from .backtest.engine import run as run_job
+        from .backtest.result import Result
+
+        if not self.is_ready:
+            raise ConfigError("the expert has no @expert.on_init(symbol=..., timeframe=...): add one")
+        if self._process is not None:
+            raise ConfigError("the expert is running: wait until it has stopped")
+        file = path or self._file()
+        own_exchange = config.exchange_settings(
+            self._exchange_keywords,
+            overrides=exchange,
+            dotenv=config.load_env(file.parent) if file is not None else None,
+        )
+        own_strategy = config.build(config.StrategySettings, self._strategy_keywords, overrides=strategy)
+        warnings = config.check(own_exchange, own_strategy, run)
+        with self._inputs.changed(inputs or {}):
+            job = Job(
+                name=own_strategy.strategy_name or _name_of(file),
+                exchange=own_exchange,
+                strategy=own_strategy,
+                run=run,
+                handlers=self._handlers,
+                log=self._logger(own_exchange, file),
+                bind=self._bind,
+                signals=self._signals,
+                inputs=self._inputs.as_dict(),
+                code=_code_digest(file),
+                notes=warnings,
+                progress=progress,
+            )
+            if self._handlers.is_async and _loop_is_running():
+                with ThreadPoolExecutor(1) as pool:
+                    return Result(pool.submit(run_job, job).result())
+            return Result(run_job(job))
+
+    def _bind(self, process: MetaProcess | None) -> None:
+        self._process = process
+
+    def _file(self) -> Path | None:
+        """The file of the expert's `on_init`, None when it was typed into a notebook or prompt."""
+        handlers = self._handlers.by_event.get("init")
+        code = getattr(inspect.unwrap(handlers[0]), "__code__", None) if handlers else None
+        file = Path(code.co_filename) if code is not None else None
+        return file if file is not None and file.is_file() else None
+
+    def _logger(self, exchange: config.ExchangeSettings, file: Path | None) -> Callable[..., MetaLogger]:
+        """How the run gets its logger: it is told the run's clock."""
+
+        def make(now: Callable[[], int]) -> MetaLogger:
+            from .logger import MetaLogger
+
+            folder = None if file is None else file.parent
+            return MetaLogger(
+                _name_of(file), self._log_settings, now=now, folder=folder, secrets=exchange.secrets,
+                console_level="WARNING",
+            )  # fmt: skip
+
+        return make
+
+    def _run_as_script(self, run: config.RunSettings) -> Result:
+        """Run for ``python main.py``: print the result, keep it, and say errors in one line."""
+        try:
+            result = self._backtest(run)
+            print(result)  # noqa: T201 - what a script's user waits for
+            print(f"Saved in {result.save()}")  # noqa: T201
+        except MetaExpertError as error:
+            if "--debug" in sys.argv:
+                raise
+            raise SystemExit(_complain(error)) from None
+        return result
+
+
+def _complain(error: MetaExpertError) -> int:
+    print(f"error: {error}", file=sys.stderr)  # noqa: T201
+    return 2 if isinstance(error, ConfigError) else 1
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _is_script(file: Path | None) -> bool:
+    """Is `file` what ``python FILE`` was told to run?"""
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    return file is not None and main is not None and Path(main).resolve() == file.resolve()
+
+
+def _name_of(file: Path | None) -> str:
+    """The expert's name: that of its file, or of its folder when the file is main.py."""
+    if file is None:
+        return "expert"
+    return file.resolve().parent.name if file.stem == "main" else file.stem
+
+
+def _code_digest(file: Path | None) -> str:
+    return "" if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _loop_is_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,338 @@
+"""MetaProcess: the loop. Time moves; resting orders trade; handlers hear of it; then the strategy looks."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import traceback
+from collections import defaultdict
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .errors import MetaExpertError, StrategyError
+from .models import ExitReason, Fill
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .broker import News
+    from .broker.simulated import SimulatedBroker
+    from .clock import Clock
+    from .feed import HistoryFeed, Series, Step
+    from .logger import MetaLogger
+    from .signals import SignalPlan
+    from .trader import Trader
+
+__all__ = ["Handlers", "Marks", "MetaProcess"]
+
+type Handler = Callable[..., Any]
+
+_NEWS_PER_STEP = 10_000  # more than any strategy means: a handler that answers each refusal with a new order
+
+
+class Handlers:
+    """The handlers of one expert, by event. Two experts share nothing."""
+
+    def __init__(self) -> None:
+        self.by_event: dict[str, list[Handler]] = defaultdict(list)
+        self.bars: list[tuple[str | None, Handler]] = []
+        self.timers: list[tuple[float, Handler]] = []
+
+    def __contains__(self, event: str) -> bool:
+        return bool(self.by_event.get(event))
+
+    def all(self) -> Iterable[Handler]:
+        """Every registered handler."""
+        for handlers in self.by_event.values():
+            yield from handlers
+        yield from (handler for _, handler in self.bars)
+        yield from (handler for _, handler in self.timers)
+
+    @property
+    def is_async(self) -> bool:
+        """True when a handler is an ``async def``."""
+        return any(inspect.iscoroutinefunction(handler) for handler in self.all())
+
+
+class Marks(NamedTuple):
+    """Equity over time, one entry a step (rule 21); see `Record`."""
+
+    time: list[int]
+    equity: list[float]
+    balance: list[float]
+    exposure: list[float]
+
+
+class _Timer:
+    """A handler that runs every `interval` ms of the run's clock."""
+
+    __slots__ = ("due", "handler", "interval")
+
+    def __init__(self, interval: int, handler: Handler, start: int) -> None:
+        self.interval = interval
+        self.handler = handler
+        self.due = start + interval
+
+
+class MetaProcess:
+    """Runs one expert over one feed and one broker.
+
+    `handle` is the only loop body. Handlers run one at a time, in event order. A handler that fails is reported to
+    `on_error`; without one the run stops (``on_deinit("error")``) and raises.
+
+    Args:
+        handlers: the expert's handlers.
+        feed: brings the steps.
+        broker: matches and books.
+        trader: the trading calls, told when orders may act.
+        clock: moved by the steps.
+        log: the expert's logger.
+        signals: the vectorised strategy, if there is one.
+    """
+
+    def __init__(
+        self, *, handlers: Handlers, feed: HistoryFeed, broker: SimulatedBroker, trader: Trader, clock: Clock,
+        log: MetaLogger, signals: Iterable[SignalPlan] = (),
+    ) -> None:  # fmt: skip
+        self.handlers = handlers
+        self.feed = feed
+        self.broker = broker
+        self.trader = trader
+        self.clock = clock
+        self.log = log
+        self.signals = tuple(signals)
+        self.marks = Marks([], [], [], [])
+        self.stop_reason: str | None = None
+        self.failure: MetaExpertError | None = None
+        self._bars: dict[tuple[str, str], list[Handler]] = {}
+        self._timers: list[_Timer] = []
+        self._runner: asyncio.Runner | None = None
+        self._hears_account = "account" in handlers
+
+    # -- the run ------------------------------------------------------------------------------------------------
+
+    def run(self, progress: Callable[[float], None] | None = None) -> str:
+        """Play the feed to its end or until something stops it; returns the reason.
+
+        Raises:
+            StrategyError: a handler failed and no `on_error` is there to take it.
+        """
+        reason = "error"
+        try:
+            self.dispatch("init")
+            self._open()
+            self._play(progress)
+            reason = self.stop_reason or "backtest_end"
+        except KeyboardInterrupt:
+            reason = "signal"
+            raise
+        finally:
+            self._finish(reason)
+        self.raise_failure()
+        return reason
+
+    def _play(self, progress: Callable[[float], None] | None) -> None:
+        total = max(self.feed.steps, 1)
+        for number, step in zip(count(1), self.feed, strict=False):
+            if self.stop_reason is not None:
+                return
+            self.handle(step)
+            if progress is not None and number % 1000 == 0:
+                progress(min(number / total, 1.0))
+
+    def _open(self) -> None:
+        """Sort the handlers by the series that they hear, and start the timers."""
+        own = self.trader.settings.timeframe
+        for symbol, timeframe in self.feed.series:
+            heard = [handler for wanted, handler in self.handlers.bars if (wanted or own) == timeframe]
+            if heard:
+                self._bars[symbol, timeframe] = heard
+        start = self.clock.now()
+        self._timers = [
+            _Timer(round(interval * 1000), handler, start) for interval, handler in self.handlers.timers
+        ]
+        self._drain()
+
+    def _finish(self, reason: str) -> None:
+        try:
+            self.dispatch("deinit", reason)
+        finally:
+            if self._runner is not None:
+                self._runner.close()
+                self._runner = None
+
+    def stop(self, reason: str) -> None:
+        """Stop after the current step."""
+        if self.stop_reason is None:
+            self.stop_reason = reason
+
+    # -- one step -----------------------------------------------------------------------------------------------
+
+    def handle(self, step: Step) -> None:
+        """Everything that happens up to and at one moment."""
+        self._run_timers(step.time, before=True)
+        trader = self.trader
+        trader.active_from = step.time  # what a handler sends within the bar reaches the market after it
+        for bar in step.matched:
+            self.clock.advance(max(bar.time, self.clock.now()))
+            self.tell(self.broker.on_bar(bar))
+        self.clock.advance(step.time)
+        trader.active_from = None
+        for series, index in step.delivered:
+            series.cursor.i = index
+        self._mark(step.time)
+        if trader.stopped is None:
+            self._deliver(step)
+        self._run_timers(step.time, before=False)
+        if trader.stopped is not None and not any(held.qty for held in self.broker.ledger.holdings.values()):
+            self.stop(trader.stopped)
+
+    def _deliver(self, step: Step) -> None:
+        for series, index in step.delivered:
+            handlers = self._bars.get((series.symbol, series.timeframe))
+            if handlers:
+                bar = series.bar(index)
+                for handler in handlers:
+                    self._call("on_bar", handler, (bar,))
+                    self._drain()
+            self._act(series, index)
+
+    def _act(self, series: Series, index: int) -> None:
+        for plan in self.signals:
+            if plan.series is series:
+                plan.act(index, self.trader)
+                self._drain()
+
+    def _mark(self, time: int) -> None:
+        """Mark the account at a close and look at the loss limits (rules 21, 25)."""
+        ledger = self.broker.ledger
+        equity = ledger.equity()
+        marks = self.marks
+        marks.time.append(time)
+        marks.equity.append(equity)
+        marks.balance.append(ledger.balance)
+        marks.exposure.append(ledger.exposure() / equity if equity > 0.0 else 0.0)
+        if self._hears_account and len(marks.equity) > 1 and equity != marks.equity[-2]:
+            self.dispatch("account", self.broker.account())
+        breach = self.trader.limits.update(time, equity)
+        if breach is not None and self.trader.stopped is None:
+            self._breach(breach)
+
+    def _breach(self, limit: str) -> None:
+        self.log.warning("loss limit reached: closing everything", limit=limit)
+        self.trader.cancel_all()
+        self.trader.close_all(ExitReason(limit))
+        if limit == "max_drawdown":
+            self.trader.stopped = limit
+        self._drain()
+
+    def _run_timers(self, time: int, *, before: bool) -> None:
+        """Timers due before this step's close see nothing of it; those due at it run after the bars."""
+        while self._timers:
+            timer = min(self._timers, key=lambda one: one.due)
+            if timer.due > time or (before and timer.due == time):
+                return
+            self.clock.advance(max(timer.due, self.clock.now()))
+            timer.due += timer.interval
+            self._call("on_timer", timer.handler, ())
+            self._drain()
+
+    def tell(self, news: Iterable[News]) -> None:
+        """Tell the handlers `news` one by one, as it is made."""
+        for one in news:
+            self._tell(one)
+        self._drain()
+
+    def raise_failure(self) -> None:
+        """Raise what a handler failed with and nothing took.
+
+        Raises:
+            StrategyError: a handler failed.
+        """
+        if self.failure is not None:
+            raise self.failure
+
+    # -- handlers -----------------------------------------------------------------------------------------------
+
+    def dispatch(self, event: str, *args: Any) -> Any:
+        """Run the handlers of `event`; returns what the last one returned."""
+        result = None
+        for handler in self.handlers.by_event.get(event, ()):
+            result = self._call(f"on_{event}", handler, args)
+            if event != "error":
+                self._drain()
+        return result
+
+    def _drain(self) -> None:
+        """Tell the handlers what the broker has to say about what they have just asked for."""
+        told = 0
+        while self.broker.news:
+            told += 1
+            if told > _NEWS_PER_STEP:
+                raise StrategyError(
+                    f"over {_NEWS_PER_STEP} order events at one moment: a handler answers each with a new order"
+                )
+            self._tell(self.broker.news.popleft())
+
+    def _tell(self, news: News) -> None:
+        order, result = news
+        handlers = self.handlers
+        if isinstance(result, Fill):
+            self._log_fill(result)
+        if "order" in handlers:
+            self.dispatch_quietly("order", order)
+        if result is not None and "transaction" in handlers:
+            self.dispatch_quietly("transaction", order, result)
+        if isinstance(result, Fill):
+            if "position" in handlers:
+                self.dispatch_quietly("position", self.broker.position(order.symbol))
+            if self._hears_account:
+                self.dispatch_quietly("account", self.broker.account())
+
+    def dispatch_quietly(self, event: str, *args: Any) -> None:
+        """Run the handlers of `event`; what they cause is told after what is being told now."""
+        for handler in self.handlers.by_event.get(event, ()):
+            self._call(f"on_{event}", handler, args)
+
+    def _log_fill(self, fill: Fill) -> None:
+        self.log.trade(
+            fill.side, symbol=fill.symbol, qty=fill.qty, price=fill.price, fee=fill.fee, reason=fill.reason
+        )
+
+    def _call(self, event: str, handler: Handler, args: tuple[Any, ...]) -> Any:
+        try:
+            result = handler(*args)
+            return self._await(result) if inspect.iscoroutine(result) else result
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is the expert's, not ours
+            self._failed(event, handler, error)
+        return None
+
+    def _await(self, coroutine: Any) -> Any:
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+        return self._runner.run(coroutine)
+
+    def _failed(self, event: str, handler: Handler, error: Exception) -> None:
+        failure = StrategyError(f"{event} failed at {_iso(self.clock.now())}: {_describe(error, handler)}")
+        failure.__cause__ = error
+        self.log.error(str(failure))
+        if event == "on_error" or "error" not in self.handlers or event == "on_init":
+            self.failure = self.failure or failure
+            self.stop("error")
+        else:
+            self.dispatch_quietly("error", failure)
+
+
+def _describe(error: Exception, handler: Handler) -> str:
+    """The error and the line of the expert's own file that raised it."""
+    text = str(error) if isinstance(error, MetaExpertError) else f"{type(error).__name__}: {error}"
+    own = handler.__code__.co_filename if hasattr(handler, "__code__") else None
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
+    return f"{text} ({Path(lines[-1].filename).name}:{lines[-1].lineno})" if lines else text
+
+
+def _iso(time_ms: int) -> str:
+    import pandas as pd
+
+    return pd.Timestamp(time_ms, unit="ms", tz="UTC").strftime("%Y-%m-%d %H:%M UTC")

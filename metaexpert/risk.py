@@ -1,0 +1,298 @@
+"""Risk: sizes, the market's limits, entry filters and loss limits. Pure: values in, an answer out.
+
+Refusals carry a stable `reason` code (counted in reports) and a `message` for people.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from . import rules
+from .models import ContractType, SizeType
+from .timeframe import DAY_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from .models import Market, Order
+
+__all__ = [
+    "EntryFilters",
+    "EntryState",
+    "LossLimits",
+    "Refusal",
+    "SizeRequest",
+    "conform",
+    "entry_refusal",
+    "insufficient_margin",
+    "size",
+]
+
+_HOUR_MS = 3_600_000
+_THURSDAY = 3  # 1970-01-01, counted from Monday = 0
+
+
+class Refusal(NamedTuple):
+    """Why something was not done."""
+
+    reason: str
+    message: str
+
+
+# --- the market's rules (rule 11) ---------------------------------------------------------------------------
+
+
+def conform(order: Order, market: Market, reference: float | None, held: float) -> Order | Refusal:
+    """Round `order` to the market's steps and check its limits; the same in every mode (rule 11).
+
+    Args:
+        order: what is asked for.
+        market: the market's rules.
+        reference: the price that values it: its own, or the last one for a market order; None if unknown.
+        held: the signed quantity held now. An order that only closes all of it may be below the minimums, so
+            that dust can be got rid of.
+
+    Returns:
+        The rounded order, or the reason why it can't be placed.
+    """
+    number = _bad_number(order)
+    if number is not None:
+        return number
+    side, tick = order.side.sign, market.price_tick
+    order = replace(
+        order,
+        qty=rules.round_down(order.qty, market.qty_step),
+        price=None if order.price is None else rules.limit_price(order.price, side, tick),
+        stop_price=None if order.stop_price is None else rules.limit_price(order.stop_price, -side, tick),
+    )
+    broken = _bad_levels(order, reference)
+    if broken is not None:
+        return broken
+    closes_all = order.reduce_only and order.qty >= abs(held) > 0.0
+    return order if closes_all else _within_limits(order, market, reference)
+
+
+def _bad_number(order: Order) -> Refusal | None:
+    for name in ("qty", "price", "stop_price", "stop_loss", "take_profit"):
+        value = getattr(order, name)
+        if value is not None and not (math.isfinite(value) and value > 0.0):
+            return Refusal(f"invalid_{name}", f"{name} must be a positive number, got {value!r}")
+    return None
+
+
+def _bad_levels(order: Order, reference: float | None) -> Refusal | None:
+    """A stop or target on the wrong side of the entry price would close the position as it opens."""
+    entry = order.price or order.stop_price or reference
+    if entry is None or order.reduce_only:
+        return None
+    side = order.side.sign
+    for name, level, wanted in (("stop_loss", order.stop_loss, -side), ("take_profit", order.take_profit, side)):
+        if level is not None and (level - entry) * wanted <= 0.0:
+            where = "below" if wanted < 0 else "above"
+            return Refusal(
+                f"invalid_{name}", f"{name} {level:g} of a {order.side} must lie {where} its price {entry:g}"
+            )
+    return None
+
+
+def _within_limits(order: Order, market: Market, reference: float | None) -> Order | Refusal:
+    unit = market.quote if market.is_inverse else market.base
+    if order.qty <= 0.0 or order.qty < market.min_qty:
+        least = market.min_qty or market.qty_step
+        return Refusal("below_min_qty", f"{order.qty:.12g} {unit} is below the market's minimum of {least:.12g}")
+    if market.max_qty is not None and order.qty > market.max_qty:
+        return Refusal("above_max_qty", f"{order.qty:.12g} {unit} is above the maximum of {market.max_qty:.12g}")
+    if reference is None:
+        return order
+    worth = order.qty if market.is_inverse else order.qty * reference
+    if worth < market.min_notional:
+        return Refusal(
+            "below_min_notional", f"{worth:.12g} {market.quote} is below the minimum of {market.min_notional:.12g}"
+        )
+    if market.max_notional is not None and worth > market.max_notional:
+        return Refusal(
+            "above_max_notional", f"{worth:.12g} {market.quote} is above the maximum of {market.max_notional:.12g}"
+        )
+    return order
+
+
+def insufficient_margin(wanted: float, room: float, market: Market) -> Refusal:
+    """The refusal of an order that the free margin can't carry (rule 17)."""
+    unit = market.quote if market.is_inverse else market.base
+    return Refusal(
+        "insufficient_margin", f"{wanted:.12g} {unit} wanted, the free margin carries {max(room, 0.0):.12g}"
+    )
+
+
+# --- sizes (rule 22) ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeRequest:
+    """What sizing looks at. `price` is the expected entry; `stop` its stop-loss, None when there is none.
+
+    `held` is the quantity that already stands on the side of the entry, `room` what the free margin still
+    carries (both unsigned, in the unit of `Order.qty`); `equity` is in the settlement currency.
+    """
+
+    market: Market
+    price: float
+    equity: float
+    leverage: float
+    room: float
+    stop: float | None = None
+    held: float = 0.0
+
+
+def size(
+    size_type: SizeType, value: float, ask: SizeRequest, cap_quote: float | None
+) -> tuple[float, str | None] | Refusal:
+    """Quantity to open by `size_type` and `value` (rule 22), rounded down to the market's step.
+
+    Capped by `cap_quote` (the position's largest notional in quote), then by the free margin.
+
+    Returns:
+        The quantity and, when a cap made it smaller, which; or the reason why there is none.
+    """
+    qty = _wanted(size_type, value, ask)
+    if isinstance(qty, Refusal):
+        return qty
+    note = None
+    kind = _kind(ask.market)
+    if cap_quote is not None:
+        cap = max(0.0, rules.qty_for_notional(kind, cap_quote, ask.price) - ask.held)
+        if qty > cap:
+            qty, note = cap, "max_position_size_quote"
+    if qty > ask.room:
+        qty, note = max(0.0, ask.room), "free margin"
+    rounded = rules.round_down(qty, ask.market.qty_step)
+    if rounded <= 0.0:
+        why = f", capped by {note}" if note else ""
+        unit = ask.market.quote if ask.market.is_inverse else ask.market.base
+        return Refusal("size_is_zero", f"the size comes to {qty:.6g} {unit}{why}: below one step")
+    return rounded, note
+
+
+def _wanted(size_type: SizeType, value: float, ask: SizeRequest) -> float | Refusal:
+    kind = _kind(ask.market)
+    if size_type is SizeType.FIXED_BASE:
+        return value * ask.price if ask.market.is_inverse else value
+    if size_type is SizeType.FIXED_QUOTE:
+        return rules.qty_for_notional(kind, value, ask.price)
+    if size_type is SizeType.PERCENT_EQUITY:
+        return rules.qty_for_margin(kind, max(0.0, ask.equity) * value, ask.leverage, ask.price)
+    if ask.stop is None:
+        return Refusal("no_stop", "size_type='risk_based' needs a stop: give stop_loss or set stop_loss_pct")
+    qty = rules.qty_for_risk(kind, max(0.0, ask.equity) * value / 100.0, ask.price, ask.stop)
+    return qty if qty > 0.0 else Refusal("no_stop", "the stop equals the entry price: the risk is not defined")
+
+
+def _kind(market: Market) -> int:
+    return rules.INVERSE if market.contract_type is ContractType.INVERSE else rules.LINEAR
+
+
+# --- entry filters (rule 24) --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryState:
+    """What entry filters look at: the moment (ms UTC), the last closed bar's volume, what is already on.
+
+    `open_positions` counts symbols with a position or a working entry, this one excluded; `entries` the entries
+    stacked in this symbol on this side, working ones included. `spread_pct` is None where there are no quotes.
+    """
+
+    time: int
+    volume: float | None
+    open_positions: int
+    entries: int
+    spread_pct: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryFilters:
+    """The settings that keep entries from being made (rule 24); None switches one off."""
+
+    trade_hours: Collection[int] | None = None
+    allowed_days: Collection[int] | None = None
+    min_volume: float | None = None
+    max_spread_pct: float | None = None
+    max_open_positions: int | None = None
+    max_positions_per_symbol: int = 1
+
+
+def entry_refusal(state: EntryState, filters: EntryFilters) -> Refusal | None:
+    """The first filter that keeps an entry from being made, None when all let it pass (rule 24)."""
+    return next(_entry_refusals(state, filters), None)
+
+
+def _entry_refusals(state: EntryState, filters: EntryFilters) -> Iterator[Refusal]:
+    hour = state.time % DAY_MS // _HOUR_MS
+    day = (state.time // DAY_MS + _THURSDAY) % 7 + 1
+    if filters.trade_hours is not None and hour not in filters.trade_hours:
+        yield Refusal("trade_hours", f"no entries in hour {hour} UTC")
+    if filters.allowed_days is not None and day not in filters.allowed_days:
+        yield Refusal("allowed_days", f"no entries on day {day} of the week")
+    least, volume = filters.min_volume, state.volume
+    if least is not None and (volume is None or volume < least):
+        yield Refusal("min_volume", f"volume of the last bar {volume} is below {least:g}")
+    widest, spread = filters.max_spread_pct, state.spread_pct
+    if widest is not None and spread is not None and spread > widest:
+        yield Refusal("max_spread_pct", f"spread {spread:.4g} % is above {widest:g} %")
+    most = filters.max_open_positions
+    if most is not None and not state.entries and state.open_positions >= most:
+        yield Refusal("max_open_positions", f"{state.open_positions} positions are open")
+    if state.entries >= filters.max_positions_per_symbol:
+        yield Refusal("max_positions_per_symbol", f"{state.entries} entries stand in this symbol")
+
+
+# --- loss limits (rules 21, 25) -----------------------------------------------------------------------------
+
+
+class LossLimits:
+    """Daily loss and drawdown on equity, open profit included. The day starts at 00:00 UTC.
+
+    Args:
+        daily_loss: loss since the day's start, in the settlement currency, that stops entries for the day.
+        drawdown: loss from the highest equity, as a fraction of it, that stops the expert.
+        equity: equity at the start.
+        time: the start, ms UTC.
+    """
+
+    __slots__ = ("_day", "_day_start", "_last", "blocked_until", "daily_loss", "drawdown", "peak")
+
+    def __init__(self, daily_loss: float | None, drawdown: float | None, *, equity: float, time: int) -> None:
+        self.daily_loss = daily_loss
+        self.drawdown = drawdown
+        self.peak = self._day_start = self._last = equity
+        self._day = time // DAY_MS
+        self.blocked_until = time
+
+    def update(self, time: int, equity: float) -> str | None:
+        """Mark `equity` at `time`; returns ``"max_drawdown"`` or ``"daily_loss_limit"`` when one is reached.
+
+        A mark at midnight still belongs to the day that ends there.
+        """
+        day = (time - 1) // DAY_MS
+        if day > self._day:
+            self._day, self._day_start = day, self._last
+        self._last = equity
+        self.peak = max(self.peak, equity)
+        if self.drawdown is not None and equity <= self.peak * (1.0 - self.drawdown):
+            return "max_drawdown"
+        if (
+            self.daily_loss is not None
+            and self._day_start - equity >= self.daily_loss
+            and time >= self.blocked_until
+        ):
+            self.blocked_until = (day + 1) * DAY_MS
+            return "daily_loss_limit"
+        return None
+
+    def refusal(self, time: int) -> Refusal | None:
+        """Why no entry is made at `time`, None when one may be."""
+        if self.daily_loss is not None and time < self.blocked_until:
+            return Refusal("daily_loss_limit", "the day's loss limit was reached: no entries until 00:00 UTC")
+        return None

@@ -1,0 +1,412 @@
+"""Trader: what an expert's trading calls do. A wish becomes a sized, filtered order and goes to the broker."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from . import risk, rules
+from .errors import ConfigError, StrategyError, did_you_mean
+from .models import ExitReason, Order, OrderType, Side, TimeInForce
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Mapping
+
+    from .broker import Broker
+    from .broker.costs import Costs
+    from .clock import Clock
+    from .config import StrategySettings
+    from .feed import HistoryFeed, Series
+    from .logger import MetaLogger
+    from .models import Account, Market, Position
+
+__all__ = ["UNSET", "OrderTerms", "Trader"]
+
+
+class _Unset:
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Any = _Unset()
+"""Stands for an argument that was not given, where None means: none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderTerms:
+    """The optional terms of an order: prices, flags and protection (see `MetaExpert.buy`)."""
+
+    price: float | None = None
+    stop_price: float | None = None
+    stop_loss: float | None = None
+    take_profit: float | None = None
+    reduce_only: bool = False
+    post_only: bool = False
+    tif: str = "GTC"
+    tag: str | None = None
+
+
+class Trader:
+    """Turns wishes into orders: resolves the symbol, sizes, filters, protects, submits.
+
+    Args:
+        settings: the strategy's settings.
+        feed: the series that are known.
+        broker: takes the orders.
+        clock: the run's clock.
+        costs: fee and slippage rates, for sizing.
+        resolve: what a person types to the unified symbol.
+        log: the expert's logger.
+        refusals: counts why entries were not made.
+    """
+
+    def __init__(
+        self, *, settings: StrategySettings, feed: HistoryFeed, broker: Broker, clock: Clock, costs: Costs,
+        limits: risk.LossLimits, resolve: Callable[[str], str], log: MetaLogger, refusals: Counter[str],
+    ) -> None:  # fmt: skip
+        self.settings = settings
+        self.feed = feed
+        self.broker = broker
+        self.clock = clock
+        self.costs = costs
+        self.limits = limits
+        self.resolve = resolve
+        self.log = log
+        self.refusals = refusals
+        self.stopped: str | None = None
+        self.active_from: int | None = None
+        self._symbols = tuple(broker.ledger.holdings)
+        self._filters = risk.EntryFilters(
+            trade_hours=settings.trade_hours,
+            allowed_days=settings.allowed_days,
+            min_volume=settings.min_volume,
+            max_spread_pct=settings.max_spread_pct,
+            max_open_positions=settings.max_open_positions,
+            max_positions_per_symbol=settings.max_positions_per_symbol,
+        )
+
+    # -- looking things up ------------------------------------------------------------------------------------
+
+    def symbol(self, text: str | None) -> str:
+        """The unified symbol for `text`; None is the first of the strategy's symbols."""
+        return self._symbols[0] if text is None else self.resolve(text)
+
+    def market(self, symbol: str | None = None) -> Market:
+        """The market of `symbol`."""
+        return self.broker.ledger.holdings[self.symbol(symbol)].market
+
+    def position(self, symbol: str | None = None) -> Position:
+        """The position in `symbol`, flat when there is none."""
+        return self.broker.position(self.symbol(symbol))
+
+    def positions(self) -> list[Position]:
+        """The open positions, in the order of the strategy's symbols."""
+        return [self.broker.position(symbol) for symbol in self._symbols if self.held(symbol) != 0.0]
+
+    def held(self, symbol: str) -> float:
+        """The signed quantity held in a unified symbol."""
+        return self.broker.ledger.holdings[symbol].qty
+
+    def account(self) -> Account:
+        """The account now."""
+        return self.broker.account()
+
+    def series(self, symbol: str | None, timeframe: str | None) -> Series:
+        """The candles of `symbol` and `timeframe`; None is the strategy's own."""
+        key = (self.symbol(symbol), timeframe or self.settings.timeframe)
+        found = self.feed.series.get(key)
+        if found is None:
+            known = [name for one, name in self.feed.series if one == key[0]]
+            raise StrategyError(
+                f"timeframe {timeframe!r} of {key[0]} is not in this run{did_you_mean(str(timeframe), known)}; "
+                "declare it with @expert.on_bar(timeframe=...)"
+            )
+        return found
+
+    # -- orders -----------------------------------------------------------------------------------------------
+
+    def send(self, side: Side, qty: float | None, symbol: str | None, terms: OrderTerms) -> Order:
+        """Send an order; without `qty` an entry is sized by the strategy's settings (see `MetaExpert.buy`)."""
+        name = self.symbol(symbol)
+        held = self.held(name)
+        closing = rules.closing_qty(held, side.sign, math.inf)
+        order = self._order(side, name, terms)
+        sells_coins = self.market(name).is_spot and side is Side.SELL
+        if qty is None and not (terms.reduce_only or sells_coins):
+            return self._enter(order, 0.0)
+        if qty is None and closing == 0.0:
+            self._refuse(order, risk.Refusal("nothing_to_reduce", f"there is no position in {name} to reduce"))
+            return order
+        order = replace(order, qty=closing if qty is None else _number("qty", qty))
+        opens = order.qty > closing and not (terms.reduce_only or sells_coins)
+        return order if opens and self._refused(order) else self._submit(order, shrinkable=False)
+
+    def open(self, direction: str, qty: float | None, symbol: str | None, terms: OrderTerms) -> Order:
+        """Open a long or short position, reversing an opposite one (see `MetaExpert.open_position`)."""
+        if direction not in ("long", "short"):
+            raise StrategyError(
+                f"open_position: unknown side {direction!r}{did_you_mean(str(direction), ('long', 'short'))}"
+            )
+        side = Side.BUY if direction == "long" else Side.SELL
+        name = self.symbol(symbol)
+        closing = rules.closing_qty(self.held(name), side.sign, math.inf)
+        order = self._order(side, name, terms)
+        if qty is None:
+            return self._enter(order, closing)
+        order = replace(order, qty=_number("qty", qty) + closing)
+        return order if self._refused(order) else self._submit(order, shrinkable=False)
+
+    def close(
+        self, symbol: str | None, direction: str | None, qty: float | None, reason: ExitReason = ExitReason.ORDER
+    ) -> Order | None:
+        """Close all or `qty` of the position in `symbol` at market; None when there is nothing to close."""
+        name = self.symbol(symbol)
+        held = self.held(name)
+        if direction is not None and direction not in ("long", "short"):
+            raise StrategyError(
+                f"close_position: unknown side {direction!r}{did_you_mean(str(direction), ('long', 'short'))}"
+            )
+        if held == 0.0 or (direction is not None and (direction == "long") != (held > 0.0)):
+            self.log.debug("nothing to close", symbol=name)
+            return None
+        amount = abs(held) if qty is None else min(_number("qty", qty), abs(held))
+        side = Side.SELL if held > 0.0 else Side.BUY
+        order = self._order(side, name, OrderTerms(reduce_only=True))
+        return self._submit(replace(order, qty=amount, reason=reason), shrinkable=False)
+
+    def close_all(self, reason: ExitReason = ExitReason.ORDER) -> list[Order]:
+        """Close every position at market."""
+        orders = [self.close(symbol, None, None, reason) for symbol in self._symbols]
+        return [order for order in orders if order is not None]
+
+    def cancel(self, order: Order | str) -> bool:
+        """Cancel a working order, by value or id; False when it works no more."""
+        return self.broker.cancel(order if isinstance(order, str) else order.id)
+
+    def cancel_all(self, symbol: str | None = None) -> int:
+        """Cancel all working orders, of one symbol or of all; returns how many."""
+        name = None if symbol is None else self.symbol(symbol)
+        return sum(self.broker.cancel(order.id) for order in self.broker.working(name))
+
+    def modify(self, order: Order | str, price: float | None, qty: float | None) -> bool:
+        """Change price or quantity of a working order; False when it works no more."""
+        order_id = order if isinstance(order, str) else order.id
+        price = None if price is None else _number("price", price)
+        qty = None if qty is None else _number("qty", qty)
+        return self.broker.modify(order_id, price=price, qty=qty, active_from=self._from())
+
+    def protect(self, symbol: str | None, levels: Mapping[str, float | None]) -> bool:
+        """Change protective levels (fields of `Protection`, None removes one); False when there is no position."""
+        name = self.symbol(symbol)
+        now = self.broker.protection(name)
+        if now is None:
+            self.log.warning("no position to modify", symbol=name)
+            return False
+        checked = {key: None if value is None else _number(key, value) for key, value in levels.items()}
+        for price, pct in (("stop_loss", "stop_loss_pct"), ("take_profit", "take_profit_pct")):
+            if price in checked:
+                checked[pct] = None
+        if checked.get("trailing_stop_pct", 0.0) is None:
+            checked["trailing_activation_pct"] = None
+        return self.broker.protect(name, replace(now, **checked))
+
+    # -- the way of an order ----------------------------------------------------------------------------------
+
+    def _order(self, side: Side, symbol: str, terms: OrderTerms) -> Order:
+        """The order that `terms` ask for, of no quantity yet."""
+        price, stop_price = _optional("price", terms.price), _optional("stop_price", terms.stop_price)
+        kind = {
+            (False, False): OrderType.MARKET, (True, False): OrderType.LIMIT,
+            (False, True): OrderType.STOP, (True, True): OrderType.STOP_LIMIT,
+        }[price is not None, stop_price is not None]  # fmt: skip
+        if terms.post_only and kind not in (OrderType.LIMIT, OrderType.STOP_LIMIT):
+            raise StrategyError("post_only needs a price: only limit orders can wait as maker")
+        tif = str(terms.tif).upper()
+        if tif not in TimeInForce.__members__:
+            raise StrategyError(f"unknown tif {terms.tif!r}{did_you_mean(tif, TimeInForce.__members__)}")
+        if terms.post_only and tif != TimeInForce.GTC:
+            raise StrategyError(f"post_only contradicts tif={tif}: an order that waits can't be immediate")
+        return Order(
+            id=self.broker.next_id(),
+            symbol=symbol,
+            side=side,
+            type=kind,
+            qty=0.0,
+            price=price,
+            stop_price=stop_price,
+            stop_loss=_optional("stop_loss", terms.stop_loss),
+            take_profit=_optional("take_profit", terms.take_profit),
+            reduce_only=terms.reduce_only,
+            post_only=terms.post_only,
+            tif=TimeInForce(tif),
+            tag=terms.tag if terms.tag is not None else (self.settings.comment or None),
+            created=self.clock.now(),
+            updated=self.clock.now(),
+        )
+
+    def _enter(self, order: Order, closing: float) -> Order:
+        """Size an entry by the settings; `closing` of an opposite position is closed by the same order."""
+        if self._refused(order):
+            return order
+        sized = self._size(order)
+        if isinstance(sized, risk.Refusal):
+            self._refuse(order, sized)
+            return order
+        qty, note = sized
+        if note is not None:
+            self.log.log_once(f"size:{note}", "sizes are capped", level="INFO", by=note, symbol=order.symbol)
+            self.refusals[f"size capped by {note}"] += 1
+        return self._submit(replace(order, qty=qty + closing), shrinkable=True)
+
+    def _size(self, order: Order) -> tuple[float, str | None] | risk.Refusal:
+        holding = self.broker.ledger.holdings[order.symbol]
+        price = order.price or order.stop_price or holding.mark
+        if price <= 0.0:
+            return risk.Refusal("no_price", f"no price of {order.symbol} is known yet")
+        side = order.side.sign
+        rate = self.costs.taker(holding.market)
+        expected = price if order.price is not None else rules.slipped(price, side, self.costs.slippage_rate)
+        closing = rules.closing_qty(holding.qty, side, math.inf)
+        ask = risk.SizeRequest(
+            market=holding.market,
+            price=expected,
+            equity=self.broker.ledger.equity(),
+            leverage=holding.leverage,
+            room=self.broker.ledger.room(order.symbol, closing, expected, fee_rate=rate, reserved=0.0),
+            stop=self._stop(order, expected, side, holding.market.price_tick),
+            held=abs(holding.qty) if holding.side == side else 0.0,
+        )
+        settings = self.settings
+        return risk.size(settings.size_type, settings.size_value, ask, settings.max_position_size_quote)
+
+    def _stop(self, order: Order, price: float, side: int, tick: float) -> float | None:
+        """The price at which a position from `order` would be stopped out at first."""
+        if order.stop_loss is not None:
+            return order.stop_loss
+        pct, settings = self.settings.stop_loss_pct, self.settings
+        if pct is None and not settings.trailing_activation_pct:
+            pct = settings.trailing_stop_pct
+        return None if pct is None else rules.stop_level(side, price, pct, tick)
+
+    def _submit(self, order: Order, *, shrinkable: bool) -> Order:
+        self.broker.submit(order, active_from=self._from(), shrinkable=shrinkable)
+        return order
+
+    def _from(self) -> int:
+        return self.clock.now() if self.active_from is None else self.active_from
+
+    # -- filters ----------------------------------------------------------------------------------------------
+
+    def _refused(self, order: Order) -> bool:
+        """Is this entry kept from being made? Then it is booked as rejected, logged once and counted."""
+        refusal = self._refusal(order)
+        if refusal is not None:
+            self._refuse(order, refusal)
+        return refusal is not None
+
+    def _refusal(self, order: Order) -> risk.Refusal | None:
+        if self.stopped is not None:
+            return risk.Refusal(self.stopped, "the expert is stopping")
+        if order.side is Side.SELL and self.market(order.symbol).is_spot:
+            return risk.Refusal("spot_short", "spot can't go short")
+        now = self.clock.now()
+        state = self._entry_state(order, now)
+        refusal = self.limits.refusal(now) or risk.entry_refusal(state, self._filters)
+        return refusal or self._filter_refusal(order)
+
+    def _entry_state(self, order: Order, now: int) -> risk.EntryState:
+        last = self.feed.matching(order.symbol).last()
+        busy = {one.symbol for one in self.broker.working() if not one.reduce_only}
+        busy |= {symbol for symbol in self._symbols if self.held(symbol) != 0.0}
+        holding = self.broker.ledger.holdings[order.symbol]
+        waiting = [
+            one for one in self.broker.working(order.symbol) if not one.reduce_only and one.side is order.side
+        ]
+        entries = holding.entries if holding.side == order.side.sign else 0
+        return risk.EntryState(
+            time=now,
+            volume=None if last is None else last.volume,
+            open_positions=len(busy - {order.symbol}),
+            entries=entries + len(waiting),
+        )
+
+    def _filter_refusal(self, order: Order) -> risk.Refusal | None:
+        """The trend and volatility filters: the user's own function, or the built-in one of `risk`."""
+        for name in ("trend_filter", "volatility_filter"):
+            rule = getattr(self.settings, name)
+            if rule is False:
+                continue
+            series = self.series(order.symbol, None)
+            if callable(rule):
+                passed = bool(rule(series.rates(self.settings.lookback_bars)))
+            elif name == "trend_filter":
+                passed = _trend_passes(series, self.settings.lookback_bars, order.side)
+            else:
+                passed = _volatility_passes(series, self.settings.lookback_bars)
+            if not passed:
+                return risk.Refusal(name, f"the {name.replace('_', ' ')} says no")
+        return None
+
+    def _refuse(self, order: Order, refusal: risk.Refusal) -> None:
+        self.refusals[refusal.reason] += 1
+        self.log.log_once(
+            f"refused:{refusal.reason}", "entry refused", level="INFO", reason=refusal.reason, why=refusal.message
+        )
+        self.broker.reject(order, refusal.reason, refusal.message)
+
+
+_ATR_LENGTH = 14
+_CALM, _WILD = 0.5, 2.0
+
+
+def _trend_passes(series: Series, length: int, side: Side) -> bool:
+    """Built-in trend filter: longs above the simple average of the last `length` closes, shorts below it."""
+    last = series.last()
+    average = series.indicator("sma", length=length)
+    if last is None or not average.ready:
+        return False
+    return last.close > average[-1] if side is Side.BUY else last.close < average[-1]
+
+
+def _volatility_passes(series: Series, length: int) -> bool:
+    """Built-in volatility filter: ATR(14) is between half and twice its median over the last `length` bars."""
+    atr = series.indicator("atr", length=_ATR_LENGTH)
+    if series.known < length or not atr.ready:
+        return False
+    recent = sorted(value for value in atr[-length:].tolist() if not math.isnan(value))
+    middle = len(recent) // 2
+    median = recent[middle] if len(recent) % 2 else (recent[middle - 1] + recent[middle]) / 2.0
+    return _CALM * median <= atr[-1] <= _WILD * median
+
+
+def _optional(name: str, value: object) -> float | None:
+    return None if value is None else _number(name, value)
+
+
+def _number(name: str, value: object) -> float:
+    """`value` as a positive finite float.
+
+    Raises:
+        StrategyError: it is none.
+    """
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise StrategyError(f"{name} must be a number, got {value!r}") from None
+    if isinstance(value, bool) or not math.isfinite(number) or number <= 0.0:
+        raise StrategyError(f"{name} must be a positive number, got {value!r}")
+    return number
+
+
+def same_name(text: str, known: Mapping[str, str]) -> str:
+    """The unified symbol for `text` among the run's, as typed by a person.
+
+    Raises:
+        ConfigError: it is none of them.
+    """
+    found = known.get(text) or known.get(text.upper())
+    if found is None:
+        raise ConfigError(f"symbol {text!r} is not in this run{did_you_mean(text, known)}")
+    return found
