@@ -29,10 +29,9 @@ def bar(rates: Bar) -> None:
 
 
 if __name__ == "__main__":
-    result = expert.run(
+    expert.run(
         trade_mode="backtest",
         backtest_start="2018-01-01",
         backtest_end="2020-12-31",
         initial_capital=10_000,
     )
-    print(result)

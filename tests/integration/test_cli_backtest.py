@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import re
 import signal
 import subprocess
@@ -178,13 +177,11 @@ def test_ctrl_c_stops_cleanly(bot, home):
     text = bot.read_text().replace("    if crossover(", "    print('bar', flush=True)\n    if crossover(")
     bot.write_text(text)
     command = [sys.executable, "-m", "metaexpert", "backtest", "my_bot", "--timeframe", "1m"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ.copy()
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "bar\n"
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "bar\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err.splitlines()[-1] == "error: interrupted"
     assert "Traceback" not in err
