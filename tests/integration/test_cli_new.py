@@ -88,15 +88,15 @@ def test_futures_run_at_once_too(cli, strategy, contract_type):
     assert (outcome.code, outcome.err) == (0, "")
 
 
-def test_python_main_py_prints_the_same_result_as_the_command(cli):
+def test_python_main_py_gives_the_same_result_as_the_command(cli, home):
     cli("new", "my_bot", "--strategy", "ema")
     by_python = subprocess.run(
         [sys.executable, "main.py"], cwd="my_bot", capture_output=True, text=True, encoding="utf-8", check=True
     )
-    by_command = cli("backtest", "my_bot", "--no-save")
-    net = [line for line in by_command.out.splitlines() if "Sharpe" in line]
-    assert net
-    assert net[0].split()[-1] in by_python.stdout
+    (kept,) = home.glob("runs/*/result.json")
+    by_command = cli("backtest", "my_bot", "--json", "--no-save")
+    assert kept.read_text(encoding="utf-8") == by_command.out
+    assert by_python.stdout.splitlines()[-1] == f"Saved in {kept.parent}"
 
 
 # 3
