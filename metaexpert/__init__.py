@@ -23,8 +23,9 @@ if TYPE_CHECKING:
         StrategyError,
     )
     from .exchanges import MetaExchange
-    from .expert import Input, MetaExpert
+    from .expert import MetaExpert
     from .indicators import Indicator, cross_above, cross_below, crossover, crossunder
+    from .inputs import Input
     from .logger import MetaLogger
     from .models import (
         Account,
@@ -110,7 +111,8 @@ _EXPORTS = {
         "StrategyError",
     ),
     "exchanges": ("MetaExchange",),
-    "expert": ("Input", "MetaExpert"),
+    "expert": ("MetaExpert",),
+    "inputs": ("Input",),
     "indicators": ("Indicator", "cross_above", "cross_below", "crossover", "crossunder"),
     "logger": ("MetaLogger",),
     "models": (

@@ -7,19 +7,18 @@ import hashlib
 import inspect
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import config
-from .errors import ConfigError, MetaExpertError, StrategyError, did_you_mean
+from .errors import ConfigError, MetaExpertError, StrategyError
+from .inputs import Inputs
 from .models import Side, TradeMode
 from .process import Handlers
 from .trader import UNSET, OrderTerms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Mapping
 
     import pandas as pd
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from .process import MetaProcess
     from .trader import Trader
 
-__all__ = ["HANDLERS", "Input", "Inputs", "MetaExpert"]
+__all__ = ["HANDLERS", "MetaExpert"]
 
 HANDLERS = (
     "on_init", "on_deinit", "on_tick", "on_bar", "on_timer", "on_order", "on_transaction", "on_position",
@@ -38,92 +37,6 @@ HANDLERS = (
     "on_backtest_deinit", "signals",
 )  # fmt: skip
 """The decorators of `MetaExpert`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """An input of an expert with the range over which an optimiser may search it."""
-
-    default: Any
-    low: float | None = None
-    high: float | None = None
-    step: float | None = None
-
-    def __post_init__(self) -> None:
-        if (self.low is None) != (self.high is None):
-            raise ConfigError(f"Input({self.default!r}): give both low and high, or neither")
-        if self.low is not None and self.high is not None:
-            if not self.low <= self.default <= self.high:
-                raise ConfigError(f"Input({self.default!r}) lies outside {self.low!r}..{self.high!r}")
-            if self.step is not None and self.step <= 0:
-                raise ConfigError(f"Input({self.default!r}): step must be positive, got {self.step!r}")
-
-
-class Inputs:
-    """The inputs of an expert, read as attributes: ``inputs.fast``."""
-
-    def __init__(self, declared: Mapping[str, Any]) -> None:
-        inputs = {name: one if isinstance(one, Input) else Input(one) for name, one in declared.items()}
-        object.__setattr__(self, "_inputs", inputs)
-        object.__setattr__(self, "_values", {name: one.default for name, one in inputs.items()})
-
-    def __getattr__(self, name: str) -> Any:
-        values: dict[str, Any] = self.__dict__.get("_values", {})
-        if name in values:
-            return values[name]
-        raise AttributeError(f"there is no input {name!r}{did_you_mean(name, values)}")
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"inputs can't be changed by the expert: {name} stays as the run was told")
-
-    def __iter__(self) -> Any:
-        return iter(self.__dict__["_values"])
-
-    def __repr__(self) -> str:
-        values: dict[str, Any] = self.__dict__["_values"]
-        return f"Inputs({', '.join(f'{name}={value!r}' for name, value in values.items())})"
-
-    @property
-    def declared(self) -> Mapping[str, Input]:
-        """The inputs by name, with their ranges."""
-        return self.__dict__["_inputs"]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The values by name."""
-        return dict(self.__dict__["_values"])
-
-    @contextmanager
-    def changed(self, changes: Mapping[str, Any]) -> Generator[None]:
-        """Other values for the length of one run.
-
-        Raises:
-            ConfigError: a name is unknown, or a value is of another kind than the default.
-        """
-        values: dict[str, Any] = self.__dict__["_values"]
-        before = dict(values)
-        for name, value in changes.items():
-            if name not in before:
-                raise ConfigError(f"there is no input {name!r}{did_you_mean(name, before)}")
-            values[name] = _like(name, self.declared[name].default, value)
-        try:
-            yield
-        finally:
-            values.update(before)
-
-
-def _like(name: str, default: Any, value: Any) -> Any:
-    """`value` in the type of `default`; a whole float is an int where one is meant."""
-    if isinstance(default, bool) or default is None or isinstance(value, bool):
-        fits = isinstance(value, bool) == isinstance(default, bool) or default is None
-    elif isinstance(default, int) and isinstance(value, float) and value.is_integer():
-        return int(value)
-    elif isinstance(default, float) and isinstance(value, int):
-        return float(value)
-    else:
-        fits = isinstance(value, type(default))
-    if not fits:
-        raise ConfigError(f"input {name} is {type(default).__name__} ({default!r}), got {value!r}")
-    return value
 
 
 class MetaExpert:
@@ -197,16 +110,16 @@ class MetaExpert:
 
         return register if handler is None else register(handler)
 
-    def on_timer[F: Callable[..., Any]](self, interval: float) -> Callable[[F], F]:
+    def on_timer[F: Callable[..., Any]](self, interval: object) -> Callable[[F], F]:
         """Register a function that runs every `interval` seconds of the run's clock."""
-        wanted: object = interval
-        if callable(wanted):
+        if callable(interval):
             raise ConfigError("@expert.on_timer needs its interval: @expert.on_timer(interval=60)")
-        if isinstance(wanted, bool) or not isinstance(wanted, (int, float)) or not 0.001 <= wanted <= 1e9:
-            raise ConfigError(f"@expert.on_timer: interval must be seconds, at least 0.001, got {wanted!r}")
+        if isinstance(interval, bool) or not isinstance(interval, (int, float)) or not 0.001 <= interval <= 1e9:
+            raise ConfigError(f"@expert.on_timer: interval must be seconds, at least 0.001, got {interval!r}")
+        seconds = float(interval)
 
         def register(function: F) -> F:
-            self._handlers.timers.append((float(interval), function))
+            self._handlers.timers.append((seconds, function))
             return function
 
         return register

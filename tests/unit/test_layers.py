@@ -14,7 +14,7 @@ LAYERS = (
     ("timeframe", "models"),
     ("bars",),
     ("rules", "indicators", "_catalogue", "_compute"),
-    ("clock", "config", "values", "logger", "risk", "journal", "store"),
+    ("clock", "config", "inputs", "values", "logger", "risk", "journal", "store"),
     ("exchanges",),
     ("broker", "importer"),
     ("feed",),
