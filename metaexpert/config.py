@@ -142,9 +142,6 @@ class ExchangeSettings(Settings):
             )
         if self.testnet and self.exchange in _OFFLINE:
             raise ConfigError(f"testnet=True contradicts exchange={self.exchange!r}, which has no network")
-        if (self.api_key is None) != (self.api_secret is None):
-            there, missing = ("api_secret", "api_key") if self.api_key is None else ("api_key", "api_secret")
-            raise ConfigError(f"{there} is set but {missing} is not: set both or neither")
         if not spot:
             object.__setattr__(self, "margin_mode", self.margin_mode or MarginMode.ISOLATED)
             object.__setattr__(self, "position_mode", self.position_mode or PositionMode.ONEWAY)
@@ -416,6 +413,8 @@ def check(
 ) -> tuple[str, ...]:
     """Refuse what contradicts itself across the groups; return what is legal but doubtful, as warnings.
 
+    With `run`, the settings are taken as complete (environment and ``.env`` included): keys are looked at too.
+
     Raises:
         ConfigError: the settings contradict each other, or the run needs what is not set.
     """
@@ -424,8 +423,8 @@ def check(
             f"leverage={strategy.leverage:g} contradicts market_type='spot', which has no margin: "
             "leave it out or write market_type='futures'"
         )
-    if run is not None and run.trade_mode is TradeMode.LIVE:
-        _check_live(exchange)
+    if run is not None:
+        _check_keys(exchange, live=run.trade_mode is TradeMode.LIVE)
     warnings = [*_doubtful_percents(strategy), *_doubtful_levels(strategy)]
     if exchange.api_passphrase is not None and exchange.exchange not in _WITH_PASSPHRASE:
         warnings.append(f"api_passphrase is not used by {exchange.exchange}: leave it out")
@@ -437,13 +436,16 @@ def check(
     return tuple(warnings)
 
 
-def _check_live(exchange: ExchangeSettings) -> None:
+def _check_keys(exchange: ExchangeSettings, *, live: bool) -> None:
     name = exchange.exchange
-    if name in _OFFLINE:
+    if (exchange.api_key is None) != (exchange.api_secret is None):
+        there, missing = ("api_secret", "api_key") if exchange.api_key is None else ("api_key", "api_secret")
+        raise ConfigError(f"{there} is set but {missing} is not: set both or neither")
+    if live and name in _OFFLINE:
         raise ConfigError(f"trade_mode='live' needs a real exchange, and exchange={name!r} is none")
     needed = ["api_key", "api_secret", *(["api_passphrase"] if name in _WITH_PASSPHRASE else [])]
     for each in needed:
-        if getattr(exchange, each) is None:
+        if live and getattr(exchange, each) is None:
             raise ConfigError(
                 f"trade_mode='live' on {name} needs {each}: put {name.upper()}_{each.upper()}=... "
                 "into the file .env beside the expert, or into the environment"

@@ -215,7 +215,7 @@ class MetaLogger:
         self._redactor = Redactor(secrets)
         handlers = _file_handlers(settings, folder or Path(), max_bytes, backups) if settings.log_to_file else []
         if settings.log_to_console:
-            handlers.append(_console_handler(settings, stream or sys.stderr, console_level))
+            handlers.append(_console_handler(settings, stream or sys.stderr, console))
         self._outlet = _Outlet(handlers) if handlers else None
         steps = [structlog.processors.format_exc_info, self._redactor]
         self._log = _Chain(self._outlet, steps, {"logger": name})
@@ -421,10 +421,9 @@ def _file_handlers(settings: LogSettings, folder: Path, max_bytes: int, backups:
     return handlers
 
 
-def _console_handler(settings: LogSettings, stream: TextIO, least: str | None) -> logging.Handler:
+def _console_handler(settings: LogSettings, stream: TextIO, level: int) -> logging.Handler:
     handler = logging.StreamHandler(stream)
-    level = LOG_LEVELS[settings.log_level]
-    handler.setLevel(level if least is None else max(level, LOG_LEVELS[least]))
+    handler.setLevel(level)
     coloured = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     encoding = getattr(stream, "encoding", None) or "utf-8"
     handler.setFormatter(_Formatter(as_json=settings.json_logging, coloured=coloured, encoding=encoding))

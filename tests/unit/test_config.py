@@ -298,8 +298,6 @@ def test_a_whole_equity_and_a_rebate_are_legal():
         ({"testnet": True, "exchange": "local"}, "contradicts exchange='local'"),
         ({"exchange": "bitget", "market_type": "options"}, "not to be had on bitget"),
         ({"exchange": "kucoin", "market_type": "options"}, "not to be had on kucoin"),
-        ({"exchange": "binance", "api_key": "abc"}, "api_key is set but api_secret is not"),
-        ({"exchange": "binance", "api_secret": "abc"}, "api_secret is set but api_key is not"),
     ],
 )
 def test_exchange_settings_that_contradict_each_other(keywords: dict[str, object], said: str):
@@ -425,6 +423,15 @@ def test_live_trading_needs_an_exchange_and_its_keys(keywords: dict[str, object]
     with pytest.raises(ConfigError, match=re.escape(said)):
         check(exchange(**keywords), strategy(), live)
     assert check(exchange(**keywords), strategy(), build(RunSettings, {})) == ()
+
+
+@pytest.mark.parametrize(("there", "missing"), [("api_key", "api_secret"), ("api_secret", "api_key")])
+@pytest.mark.parametrize("mode", ["backtest", "live"])
+def test_half_a_pair_of_keys_is_refused_once_a_run_begins(there: str, missing: str, mode: str):
+    half = exchange(exchange="binance", **{there: "abc"})
+    assert check(half, strategy()) == ()  # the other half may still come from .env
+    with pytest.raises(ConfigError, match=f"{there} is set but {missing} is not"):
+        check(half, strategy(), build(RunSettings, {"trade_mode": mode}))
 
 
 def test_live_trading_with_its_keys_is_accepted():

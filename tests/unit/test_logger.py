@@ -48,7 +48,8 @@ class Clock:
 
 def logger(console: io.StringIO | None = None, folder: Path | None = None, **keywords: object) -> MetaLogger:
     secrets = keywords.pop("secrets", ())
-    limits = {name: keywords.pop(name) for name in ("max_bytes", "backups") if name in keywords}
+    own = ("max_bytes", "backups", "console_level")
+    limits = {name: keywords.pop(name) for name in own if name in keywords}
     settings = build(LogSettings, {"log_to_file": folder is not None, **keywords})
     return MetaLogger(
         "expert", settings, now=Clock(), folder=folder, secrets=secrets, stream=console or Console(), **limits
@@ -248,6 +249,19 @@ def test_three_files_each_with_its_own(tmp_path: Path):
     assert [line.split("say-")[1] for line in read(folder, "expert.log").splitlines()] == ["error", "critical"]
     assert [line.split("say-")[1] for line in read(folder, "trades.log").splitlines()] == ["trade"]
     assert [line.split("say-")[1] for line in read(folder, "errors.log").splitlines()] == ["error", "critical"]
+
+
+def test_the_console_may_be_quieter_than_the_file(tmp_path: Path):
+    console = Console()
+    with logger(console, tmp_path, console_level="WARNING") as log:
+        log.info("quiet")
+        log.error("loud")
+    assert only_line(console).endswith("loud")
+    assert len(read(tmp_path, "expert.log").splitlines()) == 2
+    louder, shown = said(console_level="DEBUG", log_level="ERROR")
+    with louder:
+        louder.warning("not even this")
+    assert shown.getvalue() == ""
 
 
 def test_error_file_keeps_errors_when_the_level_is_critical(tmp_path: Path):
