@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from .bars import Quality
 
-__all__ = ["CandleStore", "SeriesInfo", "Source", "home"]
+__all__ = ["CandleStore", "SeriesInfo", "Source", "Verdict", "home"]
 
 _META = b"metaexpert"
 
@@ -69,6 +69,21 @@ class SeriesInfo:
     end: int
     sources: tuple[Source, ...]
     path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What `CandleStore.verify_all` found in one file: its series and quality, or why it can't be read."""
+
+    path: Path
+    info: SeriesInfo | None = None
+    quality: Quality | None = None
+    error: str | None = None
+
+    @property
+    def is_sound(self) -> bool:
+        """True when the file can be read and no row of it is unsound; missing bars are no fault of the file."""
+        return self.quality is not None and self.quality.unsound == 0
 
 
 class CandleStore:
@@ -150,10 +165,6 @@ class CandleStore:
         kept = (info for info in found if symbol is None or info.symbol == symbol)
         return sorted(kept, key=lambda info: (info.exchange, info.symbol, parse(info.timeframe)))
 
-    def files(self, exchange: str | None = None) -> list[Path]:
-        """Return the files of all series (of `exchange`), damaged ones included."""
-        return self._paths(exchange)
-
     def market(self, exchange: str, symbol: str) -> Market:
         """Return the stored rules of the unified `symbol`.
 
@@ -181,6 +192,29 @@ class CandleStore:
         market, origin = _read_market(path.parent / "market.json"), _origin(path)
         names = ", ".join(source.name for source in origin.sources)
         return inspect(_read_table(path), timeframe, synthetic=market.synthetic, source=names)
+
+    def verify_all(
+        self, exchange: str | None = None, symbol: str | None = None, timeframe: str | None = None
+    ) -> list[Verdict]:
+        """Verify every series (of `exchange`, `symbol`, `timeframe`); a damaged file is a verdict, not an error.
+
+        `symbol` may be written as the exchange does (``BTCUSDT``): then it means every kind of that market.
+
+        Raises:
+            DataError: no series is meant.
+        """
+        if timeframe is not None:
+            parse(timeframe)
+        verdicts = [_verdict(self, path) for path in self._paths(exchange)]
+        meant = [verdict for verdict in verdicts if _is_meant(verdict, symbol, timeframe)]
+        if not meant:
+            asked = " ".join(
+                word for word in (timeframe, "candles", symbol, exchange and f"of {exchange}") if word
+            )
+            known = {verdict.info.symbol for verdict in verdicts if verdict.info is not None}
+            hint = did_you_mean(symbol or "", known) if known else "; import some: metaexpert data import FILE"
+            raise DataError(f"no {asked} in {self.root}{hint}")
+        return meant
 
     def _folder(self, exchange: str, symbol: str) -> Path:
         if not re.fullmatch(r"[a-z0-9_]+", exchange):
@@ -215,6 +249,25 @@ class _Origin:
     type: str
     timeframe: str
     sources: tuple[Source, ...]
+
+
+def _verdict(store: CandleStore, path: Path) -> Verdict:
+    try:
+        info = _info(path)
+        return Verdict(path=path, info=info, quality=store.verify(info.exchange, info.symbol, info.timeframe))
+    except DataError as error:
+        return Verdict(path=path, error=str(error))
+
+
+def _is_meant(verdict: Verdict, symbol: str | None, timeframe: str | None) -> bool:
+    """Tell whether a filter means this file; one that can't be read is always shown."""
+    info = verdict.info
+    if info is None:
+        return True
+    pair = info.symbol.split(":")[0].replace("/", "")
+    wanted = None if symbol is None else symbol.strip().upper()
+    said = wanted is None or wanted == info.symbol.upper() or re.sub("[-_/]", "", wanted) == pair
+    return said and timeframe in (None, info.timeframe)
 
 
 def _arrow(module: str) -> Any:

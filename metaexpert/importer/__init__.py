@@ -107,7 +107,9 @@ def import_file(
         )
     candles = read_candles(path, timeframe=timeframe, date_format=date_format)
     facts = [*candles.facts]
-    exchange = _told(facts, "exchange", (exchange, "given"), (named.exchange, "its name"), ("local", "default"))
+    exchange = _told(
+        facts, "exchange", (exchange, "given"), (named.exchange, "its name or folder"), ("local", "default")
+    )
     market = _market(candles, named, exchange, symbol, market_type, contract_type, facts)
     market, shown = _with_rules(market, given, candles, store)
     said = "given" if timeframe is not None else "its times"
@@ -171,13 +173,17 @@ def _market(
     kinds = (
         (market_type, "given"),
         (by_form[0], "its symbol"),
-        (named.market_type, "its name"),
+        (named.market_type, "its name or folder"),
         ("spot", "default"),
     )
     kind = _told(facts, "market type", *kinds)
     contract: str | None = None
     if kind == MarketType.FUTURES:
-        contracts = ((contract_type, "given"), (by_form[1], "its symbol"), (named.contract_type, "its name"))
+        contracts = (
+            (contract_type, "given"),
+            (by_form[1], "its symbol"),
+            (named.contract_type, "its name or folder"),
+        )
         contract = _told(facts, "contract type", *contracts, ("linear", "default"))
     elif contract_type is not None:
         raise ConfigError(f"--contract-type is for futures; this is {kind}: leave it out")

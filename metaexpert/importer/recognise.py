@@ -237,7 +237,7 @@ class _Columns:
             import pandas as pd
 
             converted = cast("Any", pd.to_numeric)(cells, errors="coerce")
-            return np.asarray(converted.to_numpy(dtype=np.float64, na_value=np.nan))
+            return cast("Floats", converted.to_numpy(dtype=np.float64, na_value=np.nan))
         return _numbers(cast("list[str]", cells))
 
     def volume(self, roles: dict[str, int], prices: Sequence[Floats], time: Times, notes: _Notes) -> Floats:

@@ -52,9 +52,7 @@ def unswapped(
     unproved = ~straight & ~swapped & ((base != 0.0) | (quote != 0.0))
     if swapped.any():
         runs = _runs(swapped, straight)
-        said = "; ".join(
-            f"{when(int(time[a]))} to {when(int(time[b]))}{_lines(lines, a, b)}" for a, b in runs[:_SHOWN]
-        )
+        said = "; ".join(_stretch(time, lines, first, last) for first, last in runs[:_SHOWN])
         more = f"; and {len(runs) - _SHOWN} more stretches" if len(runs) > _SHOWN else ""
         mended.append(
             f"the columns {names[0]!r} and {names[1]!r} hold each other's values in {int(swapped.sum())} rows "
