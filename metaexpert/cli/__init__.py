@@ -45,6 +45,9 @@ def _run(words: Sequence[str], *, debug: bool) -> int:
         typer.echo("error: interrupted", err=True)
         return _INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last line of defence turns every error into one line
+        if _is_help(error):  # a group without a command, as in `metaexpert data`
+            typer.echo(str(error))
+            return _DONE
         if debug:
             traceback.print_exc()
         message, code = _explained(error)
@@ -59,6 +62,11 @@ def _invoke(words: Sequence[str]) -> None:
     command = typer.main.get_command(app)
     with command.make_context("metaexpert", list(words)) as context:
         command.invoke(context)
+
+
+def _is_help(error: Exception) -> bool:
+    context = getattr(error, "ctx", None)
+    return context is not None and str(error) == context.get_help()
 
 
 def _explained(error: Exception) -> tuple[str, int]:

@@ -63,6 +63,10 @@ def test_help_of_a_command_is_the_same_by_all_three_ways(cli, command):
     assert by_word == cli(*command, "--help") == cli(*command, "-h")
 
 
+def test_a_group_without_a_command_shows_its_help(cli):
+    assert cli("data") == cli("data", "--help")
+
+
 def test_version(cli):
     assert cli("--version") == (0, f"metaexpert {__version__}\n", "")
 
