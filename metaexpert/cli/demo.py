@@ -12,7 +12,7 @@ import typer
 __all__ = ["demo"]
 
 _SYNTHETIC = {"symbol": "BTCUSDT", "start": "2024-01-01", "end": "2024-12-31"}
-_REAL = {"symbol": "BTC/USD", "start": "2017-07-01", "end": "2019-10-31"}
+_REAL = {"symbol": "BTC/USD", "start": "2017-08-01", "end": "2019-09-30"}
 
 _CLOSING = """
 The first table is from synthetic prices: it shows that the machinery works and says nothing about any market.
@@ -21,7 +21,7 @@ The second is from real prices of the past, which promise nothing for the future
 Next:
   metaexpert new my_bot --strategy ema     an expert of your own
   metaexpert backtest my_bot               run it on the synthetic prices
-  metaexpert backtest my_bot --symbol BTC/USD --start 2017-07-01 --end 2019-10-31
+  metaexpert backtest my_bot --symbol BTC/USD --start 2017-08-01 --end 2019-09-30
                                            run it on the real ones"""
 
 
@@ -53,7 +53,7 @@ def _demonstrate(folder: Path, *, as_json: bool, kept: bool) -> None:
         return
     typer.echo("An EMA cross, long only, on hourly bars: first on SYNTHETIC prices of the embedded exchange.\n")
     show(synthetic, as_json=False)
-    typer.echo("\nThe same expert on REAL prices: Coinbase BTC/USD, July 2017 to October 2019.\n")
+    typer.echo("\nThe same expert on REAL prices: Coinbase BTC/USD, August 2017 to September 2019.\n")
     show(real, as_json=False)
     typer.echo(_CLOSING)
     if kept:
