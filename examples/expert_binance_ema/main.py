@@ -23,6 +23,7 @@ def init() -> None:
 @expert.on_bar
 def bar(rates: Bar) -> None:
     if crossover(expert.fast, expert.slow):
+        expert.log.info("fast over slow", close=rates.close)
         expert.open_position("long")
     elif crossunder(expert.fast, expert.slow):
         expert.close_position()

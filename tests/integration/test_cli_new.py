@@ -273,6 +273,14 @@ def test_a_file_in_the_place_is_refused(cli, force):
     assert Path("my_bot").read_text() == "precious"
 
 
+def test_a_folder_in_the_place_of_a_file_is_refused(cli):
+    Path("my_bot/main.py").mkdir(parents=True)
+    outcome = cli("new", "my_bot", "--force")
+    assert outcome.code == 2
+    assert "is a folder" in outcome.err
+    assert files_in(Path("my_bot")) == ["main.py"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
 def test_a_link_in_the_place_is_refused(cli):
     Path("elsewhere").mkdir()

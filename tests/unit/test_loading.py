@@ -247,6 +247,23 @@ def test_a_file_that_fails_is_refused_with_file_and_line(write, text, where, wha
     assert what in message
 
 
+def test_a_file_outside_the_current_folder_is_named_in_full(write, tmp_path, monkeypatch):
+    file = write("1 / 0\n").resolve()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert refusal(file).startswith(f"{file}:1: ZeroDivisionError")
+
+
+def test_a_file_that_cannot_be_read_is_said_so(write, monkeypatch):
+    file = write(GOOD)
+
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    assert refusal(file, ConfigError) == "main.py: can't be read: Permission denied"
+
+
 def test_an_error_in_a_module_beside_the_file_names_that_module(write):
     write("import helpers\n" + dedent(GOOD), "bot/main.py")
     write("x = 1\nx.nothing\n", "bot/helpers.py")
