@@ -39,7 +39,7 @@ def plain(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, int | str):
         return value
-    return _plain_parts(cast("Any", value))
+    return _plain_parts(value)
 
 
 def _plain_parts(value: Any) -> Any:
@@ -51,7 +51,8 @@ def _plain_parts(value: Any) -> Any:
         return [plain(item) for item in cast("Sequence[Any]", value)]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    return value.isoformat() if hasattr(value, "isoformat") else _name_of(value)
+    written = getattr(value, "isoformat", None)
+    return written() if callable(written) else _name_of(value)
 
 
 def _name_of(value: Any) -> str:

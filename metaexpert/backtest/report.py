@@ -47,8 +47,9 @@ _RESULT = (
 _TRADES = (
     "trades", "trades_long", "trades_short", "trades_per_day", "win_rate_pct", "profit_factor",
     "profit_factor_pct", "expectancy", "expectancy_pct", "payoff_ratio", "avg_win_pct", "avg_loss_pct",
-    "best_trade_pct", "worst_trade_pct", "avg_trade_days", "max_trade_days", "avg_win_days", "avg_loss_days", "max_win_streak",
-    "max_loss_streak", "avg_mae_pct", "avg_mfe_pct", "sqn", "kelly_pct", "p_value", "ambiguous_trades",
+    "best_trade_pct", "worst_trade_pct", "avg_trade_days", "max_trade_days", "avg_win_days", "avg_loss_days",
+    "max_win_streak", "max_loss_streak", "avg_mae_pct", "avg_mfe_pct", "sqn", "kelly_pct", "p_value",
+    "ambiguous_trades",
 )  # fmt: skip
 _RISK = (
     "sharpe", "sortino", "calmar", "omega", "volatility_pct", "max_drawdown_pct", "max_drawdown_balance_pct",

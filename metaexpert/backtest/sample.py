@@ -143,13 +143,13 @@ class Sample:
     @cached_property
     def fall(self) -> float:
         """Largest fall of equity under its running peak, in money, <= 0."""
-        return -float((self._peak - self.path).max())
+        return float((self.path - self._peak).min())
 
     @cached_property
     def balance_drop(self) -> tuple[float, float]:
         """Largest fall of balance under its running peak: a fraction and in money, both <= 0."""
         peak = np.maximum.accumulate(self.balance_path)
-        return float(stats.drawdown(self.balance_path, peak).min()), -float((peak - self.balance_path).max())
+        return float(stats.drawdown(self.balance_path, peak).min()), float((self.balance_path - peak).min())
 
     @cached_property
     def _peak(self) -> Floats:

@@ -60,6 +60,7 @@ __all__ = [
 
 DAYS_PER_YEAR = 365
 _YEAR_MS = 365.25 * 86_400_000
+_ROUNDING = 1e-14  # what values that should be equal may differ by, relative to the larger of 1 and their size
 _TAIL = 0.05  # both tails are the outer 5 % of days
 _TAIL_DAYS = 20  # 5 % of fewer days are less than one day
 
@@ -117,9 +118,10 @@ def cagr(initial: float, final: float, span_ms: int) -> float | None:
     if span_ms < 86_400_000 or initial <= 0.0 or final < 0.0:
         return None
     try:
-        return float((final / initial) ** (_YEAR_MS / span_ms)) - 1.0
+        growth = (final / initial) ** (_YEAR_MS / span_ms) - 1.0
     except OverflowError:
         return None
+    return growth if math.isfinite(growth) else None
 
 
 def volatility(returns: Floats) -> float | None:
@@ -154,7 +156,7 @@ def omega(returns: Floats) -> float | None:
 def skew(returns: Floats) -> float | None:
     """Return the sample skewness, corrected for bias (Joanes & Gill 1998, G1); needs 3 values that differ."""
     n = returns.size
-    if n < 3 or _deviation(returns) is None:
+    if n < 3 or not _deviation(returns):
         return None
     g1 = _moment(returns, 3)
     return None if g1 is None else g1 * math.sqrt(n * (n - 1)) / (n - 2)
@@ -163,7 +165,7 @@ def skew(returns: Floats) -> float | None:
 def kurtosis(returns: Floats) -> float | None:
     """Return the sample excess kurtosis, corrected for bias (Joanes & Gill 1998, G2); needs 4 values."""
     n = returns.size
-    if n < 4 or _deviation(returns) is None:
+    if n < 4 or not _deviation(returns):
         return None
     g2 = _moment(returns, 4)
     return None if g2 is None else ((n + 1) * (g2 - 3.0) + 6.0) * (n - 1) / ((n - 2) * (n - 3))
@@ -206,7 +208,7 @@ def tail_ratio(returns: Floats) -> float | None:
 
 def beta(returns: Floats, market: Floats) -> float | None:
     """Return cov(returns, market) / var(market) of daily returns; None when the market did not move."""
-    if returns.size < 2 or _deviation(market) is None or not _all_finite(returns):
+    if returns.size != market.size or not _deviation(market):
         return None
     return ratio(float(((returns - returns.mean()) * (market - market.mean())).sum()), _squares(market))
 
@@ -221,7 +223,7 @@ def alpha(returns: Floats, market: Floats) -> float | None:
 
 def correlation(a: Floats, b: Floats) -> float | None:
     """Return Pearson's correlation of two series of one length; None when either does not vary."""
-    if _deviation(a) is None or _deviation(b) is None:
+    if not _deviation(a) or not _deviation(b):
         return None
     return float(((a - a.mean()) * (b - b.mean())).sum()) / math.sqrt(_squares(a) * _squares(b))
 
@@ -362,9 +364,12 @@ def _squares(values: Floats) -> float:
 
 
 def _deviation(values: Floats) -> float | None:
-    """Standard deviation with ddof 1; None for fewer than 2 values, for NaN, and for values that are all one."""
-    if values.size < 2 or not _all_finite(values) or float(values.min()) == float(values.max()):
+    """Standard deviation with ddof 1, 0 when values differ by rounding only; None for under 2 values or a NaN."""
+    if values.size < 2 or not _all_finite(values):
         return None
+    low, high = float(values.min()), float(values.max())
+    if high - low <= _ROUNDING * max(1.0, abs(low), abs(high)):
+        return 0.0
     return math.sqrt(_squares(values) / (values.size - 1))
 
 
@@ -379,7 +384,7 @@ def _annual(daily: float | None) -> float | None:
 
 def _moment(values: Floats, order: int) -> float | None:
     """Standardised central moment, without correction for bias."""
-    if _deviation(values) is None:
+    if not _deviation(values):
         return None
     centred = values - values.mean()
     spread = float(np.square(centred).mean())

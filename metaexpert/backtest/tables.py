@@ -154,5 +154,7 @@ def _worded(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
     import pandas as pd
 
     for name in names:
-        frame[name] = pd.Series([None if word is None else str(word) for word in frame[name]], dtype=object)
+        frame[name] = pd.Series(
+            [str(word) if isinstance(word, str) else None for word in frame[name]], dtype=object
+        )
     return frame
