@@ -62,6 +62,10 @@ class MetaExpert:
         self._inputs = Inputs({})
         self._process: MetaProcess | None = None
 
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...  # what experts keep on themselves: expert.fast = ...
+
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_") and hasattr(type(self), name):
             raise AttributeError(f"expert.{name} is the library's own: choose another name for yours")
@@ -505,7 +509,11 @@ class MetaExpert:
         return file if file is not None and file.is_file() else None
 
     def _logger(self, exchange: config.ExchangeSettings, file: Path | None) -> Callable[..., MetaLogger]:
-        """How the run gets its logger: it is told the run's clock."""
+        """How the run gets its logger: it is told the run's clock.
+
+        In a backtest the console shows warnings and worse, or everything at ``log_level="DEBUG"``.
+        """
+        console = None if self._log_settings.log_level == "DEBUG" else "WARNING"
 
         def make(now: Callable[[], int]) -> MetaLogger:
             from .logger import MetaLogger
@@ -513,7 +521,7 @@ class MetaExpert:
             folder = None if file is None else file.parent
             return MetaLogger(
                 _name_of(file), self._log_settings, now=now, folder=folder, secrets=exchange.secrets,
-                console_level="WARNING",
+                console_level=console,
             )  # fmt: skip
 
         return make

@@ -316,11 +316,11 @@ class MetaProcess:
     def _failed(self, event: str, handler: Handler, error: Exception) -> None:
         failure = StrategyError(f"{event} failed at {_iso(self.clock.now())}: {_describe(error, handler)}")
         failure.__cause__ = error
-        self.log.error(str(failure))
         if event == "on_error" or "error" not in self.handlers or event == "on_init":
-            self.failure = self.failure or failure
+            self.failure = self.failure or failure  # raised at the end, to be told by whoever runs this
             self.stop("error")
         else:
+            self.log.error(str(failure))
             self.dispatch_quietly("error", failure)
 
 
