@@ -208,9 +208,8 @@ class CandleStore:
         verdicts = [_verdict(self, path) for path in self._paths(exchange)]
         meant = [verdict for verdict in verdicts if _is_meant(verdict, symbol, timeframe)]
         if not meant:
-            asked = " ".join(
-                word for word in (timeframe, "candles", symbol, exchange and f"of {exchange}") if word
-            )
+            said = (timeframe, "candles", symbol and f"of {symbol}", exchange and f"from {exchange}")
+            asked = " ".join(word for word in said if word)
             known = {verdict.info.symbol for verdict in verdicts if verdict.info is not None}
             hint = did_you_mean(symbol or "", known) if known else "; import some: metaexpert data import FILE"
             raise DataError(f"no {asked} in {self.root}{hint}")

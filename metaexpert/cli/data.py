@@ -194,7 +194,7 @@ def _print_series(series: list[SeriesInfo]) -> None:
     table = Table(box=SIMPLE)
     for name in ("exchange", "symbol", "timeframe", "candles", "first", "last (UTC)"):
         table.add_column(name, justify="right" if name == "candles" else "left", no_wrap=True)
-    table.add_column("source", overflow="ellipsis", no_wrap=True)
+    table.add_column("source", overflow="fold")
     for info in series:
         sources = ", ".join(source.name for source in reversed(info.sources))
         span = when(info.start)[:10], when(info.end - 1)[:10]

@@ -85,8 +85,9 @@ class MetaExchange:
         store: CandleStore | None = None,
     ) -> None:
         self.exchange = _one_of("exchange", exchange, KNOWN_EXCHANGES)
-        self.market_type = MarketType(_one_of("market_type", market_type, list(MarketType)))
-        self.contract_type = ContractType(_one_of("contract_type", contract_type or "linear", list(ContractType)))
+        self.market_type = MarketType(_one_of("market_type", market_type, [kind.value for kind in MarketType]))
+        contracts = [kind.value for kind in ContractType]
+        self.contract_type = ContractType(_one_of("contract_type", contract_type or "linear", contracts))
         self._source: CandleSource
         self._source = Demo() if self.exchange == "demo" else _Stored(self.exchange, store or CandleStore())
 

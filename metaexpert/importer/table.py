@@ -6,6 +6,7 @@ import csv
 import gzip
 import hashlib
 import io
+import re
 import zipfile
 import zlib
 from collections import Counter
@@ -162,7 +163,8 @@ def _layout(lines: list[str], path: Path) -> tuple[str, int]:
     for separator in _SEPARATORS:
         widths = Counter(len(_cells(line, separator)) for line in sample)
         width, count = widths.most_common(1)[0]
-        if width >= _LEAST_COLUMNS and count >= 0.5 * len(sample):
+        glued = separator == "," and len(re.findall(r"\d \d", sample[-1])) > 2  # commas are the decimal sign here
+        if width >= _LEAST_COLUMNS and count >= 0.5 * len(sample) and not glued:
             return separator, width
     raise DataError(
         f"{path} holds no candles that can be recognised; it needs rows of time, open, high, low, close, volume"

@@ -1,0 +1,272 @@
+"""The candle store: merging, atomic writes, damage."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from metaexpert.bars import empty, frame, times
+from metaexpert.errors import ConfigError, DataError
+from metaexpert.models import ContractType, Market, MarketType
+from metaexpert.store import CandleStore, Source, home
+
+HOUR = 3_600_000
+START = 1_704_067_200_000
+SOURCE = Source("a.csv", "ab" * 32)
+SPOT = Market(symbol="BTC/USDT", exchange="binance", type=MarketType.SPOT, base="BTC", quote="USDT", settle="USDT")
+SWAP = replace(
+    SPOT,
+    symbol="BTC/USD:BTC",
+    type=MarketType.FUTURES,
+    contract_type=ContractType.INVERSE,
+    settle="BTC",
+    max_leverage=50.0,
+    max_qty=1e6,
+)
+
+
+def candles(hours: list[int], price: float = 100.0) -> pd.DataFrame:
+    opens = START + HOUR * np.array(sorted(hours), dtype=np.int64)
+    flat = np.full(len(opens), price)
+    return frame(opens, (flat, flat + 1, flat - 1, flat, np.arange(len(opens), dtype=float)))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> CandleStore:
+    return CandleStore(tmp_path / "candles")
+
+
+def test_the_store_lives_under_the_data_folder(home: Path):
+    assert CandleStore().root == home / "candles"
+
+
+def test_the_data_folder_is_the_platform_s_own_without_an_override(monkeypatch):
+    monkeypatch.delenv("METAEXPERT_HOME")
+    assert home().name == "metaexpert"
+    assert home().is_absolute()
+
+
+def test_what_is_appended_is_read_back_bit_for_bit(store):
+    rng = np.random.default_rng(5)
+    price = rng.lognormal(size=500)
+    original = frame(START + HOUR * np.arange(500), (price, price * 1.1, price / 1.1, price, rng.random(500)))
+    assert store.append(SPOT, "1h", original, source=SOURCE) == 500
+    pd.testing.assert_frame_equal(store.read("binance", "BTC/USDT", "1h"), original, check_exact=True)
+
+
+def test_new_rows_win_and_only_new_times_count(store):
+    store.append(SPOT, "1h", candles([0, 1, 2]), source=SOURCE)
+    assert store.append(SPOT, "1h", candles([2, 3, 5], price=200.0), source=Source("b.csv")) == 2
+    merged = store.read("binance", "BTC/USDT", "1h")
+    assert merged["open"].tolist() == [100.0, 100.0, 200.0, 200.0, 200.0]
+    assert times(merged).tolist() == [START + h * HOUR for h in (0, 1, 2, 3, 5)]
+
+
+def test_reading_a_span_is_half_open(store):
+    store.append(SPOT, "1h", candles([0, 1, 2, 3]), source=SOURCE)
+    part = store.read("binance", "BTC/USDT", "1h", START + HOUR, START + 3 * HOUR)
+    assert times(part).tolist() == [START + HOUR, START + 2 * HOUR]
+    assert store.read("binance", "BTC/USDT", "1h", START + 9 * HOUR).empty
+
+
+def test_unsound_candles_are_not_stored(store):
+    with pytest.raises(DataError, match="1 unsound candles; sanitize them first"):
+        store.append(SPOT, "1h", candles([0, 1, 2]).iloc[[0, 2, 1]], source=SOURCE)
+    assert not store.root.exists()
+
+
+@pytest.mark.parametrize("market", [SPOT, SWAP])
+def test_the_market_s_rules_come_back_whole(store, market):
+    store.append(market, "1h", candles([0, 1]), source=SOURCE)
+    assert store.market(market.exchange, market.symbol) == market
+    assert store.markets(market.exchange) == [market]
+    assert store.markets("okx") == []
+
+
+def test_an_unknown_market_or_series_is_named_with_the_nearest(store):
+    store.append(SPOT, "1h", candles([0, 1]), source=SOURCE)
+    with pytest.raises(DataError, match=r"no market BTC/USDC of binance in .*did you mean 'BTC/USDT'"):
+        store.market("binance", "BTC/USDC")
+    with pytest.raises(DataError, match=r"no 4h candles of BTC/USDT from binance in .*import them first"):
+        store.read("binance", "BTC/USDT", "4h")
+
+
+def test_series_tell_span_rows_and_sources_in_order(store):
+    store.append(SPOT, "1d", candles([0, 24, 48]), source=SOURCE)
+    store.append(SPOT, "1h", candles([3, 4]), source=SOURCE)
+    store.append(SPOT, "1h", candles([5]), source=Source("b.csv"))
+    store.append(SWAP, "1m", candles([0]), source=SOURCE)
+    infos = store.series()
+    assert [(i.symbol, i.timeframe, i.rows) for i in infos] == [
+        ("BTC/USD:BTC", "1m", 1),
+        ("BTC/USDT", "1h", 3),
+        ("BTC/USDT", "1d", 3),
+    ]
+    hours = infos[1]
+    assert (hours.start, hours.end) == (START + 3 * HOUR, START + 6 * HOUR)
+    assert hours.sources == (SOURCE, Source("b.csv"))
+    assert [i.timeframe for i in store.series("binance", "BTC/USDT")] == ["1h", "1d"]
+
+
+hours = st.lists(st.integers(0, 40), min_size=1, max_size=20, unique=True)
+slow = settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@slow
+@given(parts=st.lists(hours, min_size=1, max_size=4), data=st.data())
+def test_appending_is_idempotent_and_its_order_does_not_matter(parts, data, tmp_path_factory):
+    whole = candles(list(range(41)))
+    pieces = [whole.iloc[sorted(part)] for part in parts]
+    stores = [CandleStore(tmp_path_factory.mktemp("store")) for _ in range(2)]
+    for piece in pieces:
+        stores[0].append(SPOT, "1h", piece, source=SOURCE)
+        assert stores[0].append(SPOT, "1h", piece, source=SOURCE) == 0
+    for piece in data.draw(st.permutations(pieces)):
+        stores[1].append(SPOT, "1h", piece, source=SOURCE)
+    first, second = (one.read("binance", "BTC/USDT", "1h") for one in stores)
+    pd.testing.assert_frame_equal(first, second)
+    pd.testing.assert_frame_equal(first, whole.iloc[sorted({hour for part in parts for hour in part})])
+
+
+def test_a_writer_that_dies_leaves_the_old_file_whole(store, monkeypatch):
+    store.append(SPOT, "1h", candles([0, 1]), source=SOURCE)
+    path = store.info("binance", "BTC/USDT", "1h").path
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(DataError, match=r"can't write .*1h.parquet: No space left on device"):
+        store.append(SPOT, "1h", candles([0, 1, 2]), source=SOURCE)
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir() if "tmp" in p.name] == []
+
+
+def test_a_killed_process_leaves_the_old_file_and_no_lock(store):
+    store.append(SPOT, "1h", candles([0, 1]), source=SOURCE)
+    script = f"""
+        import os
+        from pathlib import Path
+        from metaexpert import store as module
+        from tests.unit.test_store import SPOT, SOURCE, candles
+        module._write_table = lambda path, *_: (path.write_bytes(b"half"), os._exit(9))
+        module.CandleStore(Path({str(store.root)!r})).append(SPOT, "1h", candles([0, 1, 2]), source=SOURCE)
+    """
+    root = Path(__file__).resolve().parents[2]
+    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], cwd=root, check=False)
+    assert ended.returncode == 9
+    assert len(store.read("binance", "BTC/USDT", "1h")) == 2
+    assert store.append(SPOT, "1h", candles([0, 1, 2]), source=SOURCE) == 1
+
+
+def test_two_writers_at_once_lose_nothing(store):
+    pieces = [candles(list(range(at, at + 5))) for at in range(0, 40, 5)]
+    threads = [
+        threading.Thread(target=store.append, args=(SPOT, "1h", piece), kwargs={"source": SOURCE})
+        for piece in pieces
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(store.read("binance", "BTC/USDT", "1h")) == 40
+
+
+def damaged(store: CandleStore, how: str) -> Path:
+    store.append(SPOT, "1h", candles(list(range(500))), source=SOURCE)
+    path = store.info("binance", "BTC/USDT", "1h").path
+    raw = bytearray(path.read_bytes())
+    if how == "cut":
+        raw = raw[: len(raw) // 2]
+    elif how == "flipped bit":
+        raw[200] ^= 0x10
+    else:
+        raw = bytearray(b"not parquet at all")
+    path.write_bytes(bytes(raw))
+    return path
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped bit", "replaced"])
+def test_a_damaged_file_is_named_in_one_line(store, how):
+    path = damaged(store, how)
+    with pytest.raises(DataError) as caught:
+        store.read("binance", "BTC/USDT", "1h")
+    assert str(caught.value).startswith(f"{path} is damaged (")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"symbol": "BTC/USDT"}', ""])
+def test_damaged_rules_are_named_in_one_line(store, text):
+    store.append(SPOT, "1h", candles([0, 1]), source=SOURCE)
+    path = store.info("binance", "BTC/USDT", "1h").path.parent / "market.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"market.json is damaged \(.*import its candles again"):
+        store.market("binance", "BTC/USDT")
+
+
+def test_verifying_counts_and_locates_what_is_unsound(store):
+    store.append(SPOT, "1h", candles([0, 1, 2, 7]), source=SOURCE)
+    quality = store.verify("binance", "BTC/USDT", "1h")
+    assert quality.gaps == ((START + 3 * HOUR, START + 6 * HOUR, 4),)
+    assert quality.source == "a.csv"
+    assert quality.unsound == 0
+
+
+def test_verifying_all_shows_damage_as_a_verdict(store):
+    store.append(SWAP, "1h", candles([0, 1]), source=SOURCE)
+    path = damaged(store, "cut")
+    verdicts = {verdict.path: verdict for verdict in store.verify_all()}
+    assert not verdicts[path].is_sound
+    assert "is damaged" in (verdicts[path].error or "")
+    assert [v.is_sound for p, v in verdicts.items() if p != path] == [True]
+
+
+def test_verifying_can_be_narrowed_by_symbol_timeframe_and_exchange(store):
+    store.append(SPOT, "1h", candles([0, 1]), source=SOURCE)
+    store.append(SPOT, "1d", candles([0, 24]), source=SOURCE)
+    store.append(SWAP, "1h", candles([0, 1]), source=SOURCE)
+    assert len(store.verify_all(symbol="BTCUSDT")) == 2
+    assert len(store.verify_all(symbol="btc/usd:btc")) == 1
+    assert len(store.verify_all(timeframe="1h")) == 2
+    with pytest.raises(DataError, match=r"no candles of BTCUSDC in .*did you mean 'BTC/USDT'"):
+        store.verify_all(symbol="BTCUSDC")
+    with pytest.raises(DataError, match=r"no candles from okx in .*; import some"):
+        store.verify_all("okx")
+
+
+@pytest.mark.parametrize("exchange", ["../x", "a/b", "", "A b"])
+def test_an_exchange_s_name_can_t_leave_the_store(store, exchange):
+    with pytest.raises(ConfigError, match="is no exchange name"):
+        store.append(replace(SPOT, exchange=exchange), "1h", candles([0, 1]), source=SOURCE)
+
+
+def test_a_symbol_of_any_script_has_a_safe_folder(store):
+    market = replace(SPOT, symbol="币安人生/USDT", base="币安人生")
+    store.append(market, "1h", candles([0, 1]), source=SOURCE)
+    assert store.markets("binance") == [market]
+    assert store.info("binance", market.symbol, "1h").path.parent.name.isascii()
+    with pytest.raises(ConfigError, match="is no symbol"):
+        store.append(replace(SPOT, symbol=".."), "1h", candles([0, 1]), source=SOURCE)
+
+
+def test_the_rules_are_plain_json_without_the_origin(store):
+    store.append(replace(SPOT, source="a.csv"), "1h", candles([0, 1]), source=SOURCE)
+    path = store.info("binance", "BTC/USDT", "1h").path.parent / "market.json"
+    rules = json.loads(path.read_text())
+    assert rules["type"] == "spot"
+    assert "source" not in rules
+
+
+def test_nothing_is_stored_of_no_candles(store):
+    assert store.append(SPOT, "1h", candles([0]), source=SOURCE) == 1
+    assert store.append(SPOT, "1h", empty(), source=SOURCE) == 0
+    assert store.series()[0].rows == 1
