@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import inspect
 import sys
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from .trader import UNSET, OrderTerms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from types import TracebackType
 
     import pandas as pd
 
@@ -51,6 +53,7 @@ class MetaExpert:
     """
 
     def __init__(self, exchange: str = "demo", **settings: Any) -> None:
+        _say_errors_plainly()
         keywords = {"exchange": exchange, **settings}
         own, logging = config.split(keywords, config.ExchangeSettings, config.LogSettings)
         self._exchange_keywords = own
@@ -411,9 +414,11 @@ class MetaExpert:
             raise ConfigError(
                 f"trade_mode={run.trade_mode.value!r} is not available yet: this version runs backtests only"
             )
-        if not _is_script(self._file()):
-            return self._backtest(run)
-        return self._run_as_script(run)
+        result = self._backtest(run)
+        if _is_script(self._file()):
+            print(result)  # noqa: T201 - what the user of a script waits for
+            print(f"Saved in {result.save()}")  # noqa: T201
+        return result
 
     async def arun(self, **settings: Any) -> Result:
         """Like `run`, for those who are in a coroutine: the event loop goes on meanwhile."""
@@ -526,22 +531,24 @@ class MetaExpert:
 
         return make
 
-    def _run_as_script(self, run: config.RunSettings) -> Result:
-        """Run for ``python main.py``: print the result, keep it, and say errors in one line."""
-        try:
-            result = self._backtest(run)
-            print(result)  # noqa: T201 - what a script's user waits for
-            print(f"Saved in {result.save()}")  # noqa: T201
-        except MetaExpertError as error:
-            if "--debug" in sys.argv:
-                raise
-            raise SystemExit(_complain(error)) from None
-        return result
+
+def _say_errors_plainly() -> None:
+    """In a script an error that is the user's to mend is one line, not a traceback (but with ``--debug``)."""
+    is_script = hasattr(sys.modules.get("__main__"), "__file__") and not sys.flags.interactive
+    if is_script and sys.excepthook is sys.__excepthook__ and "--debug" not in sys.argv:
+        sys.excepthook = _say
 
 
-def _complain(error: MetaExpertError) -> int:
-    print(f"error: {error}", file=sys.stderr)  # noqa: T201
-    return 2 if isinstance(error, ConfigError) else 1
+def _say(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if isinstance(error, KeyboardInterrupt):
+        print("error: interrupted", file=sys.stderr)  # noqa: T201
+    elif isinstance(error, MetaExpertError):
+        main = getattr(sys.modules["__main__"], "__file__", None)
+        lines = [frame.lineno for frame in traceback.extract_tb(trace) if frame.filename == main]
+        where = f"{Path(str(main)).name}:{lines[-1]}: " if lines else ""
+        print(f"error: {where}{error}", file=sys.stderr)  # noqa: T201
+    else:
+        sys.__excepthook__(kind, error, trace)
 
 
 def _given(**values: Any) -> dict[str, Any]:

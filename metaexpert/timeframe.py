@@ -27,7 +27,16 @@ TIMEFRAMES: dict[str, int] = {
 }
 """The timeframes that the exchanges offer, each with its length in milliseconds, shortest first."""
 
-_UNITS = {"m": 60_000, "h": 3_600_000, "d": DAY_MS, "w": 7 * DAY_MS}
+_UNITS = {
+    word: length
+    for words, length in (
+        ("m min mins minute minutes t", 60_000),
+        ("h hr hrs hour hours", 3_600_000),
+        ("d day days", DAY_MS),
+        ("w wk week weeks", 7 * DAY_MS),
+    )
+    for word in words.split()
+}
 
 
 def parse(text: str) -> int:
@@ -42,8 +51,8 @@ def parse(text: str) -> int:
     hint = ""
     match = re.fullmatch(r"(\d+)\s*([A-Za-z]+)", text.strip())
     if match:
-        unit = _UNITS.get(match[2][0].lower() if match[2] != "M" else "")
-        wanted = int(match[1]) * unit if unit else 0
+        unit = 0 if match[2] == "M" else _UNITS.get(match[2].lower(), 0)  # M is a month
+        wanted = int(match[1]) * unit
         same = [name for name, ms in TIMEFRAMES.items() if ms == wanted]
         hint = f"; did you mean {same[0]!r}?" if same else ""
     raise ConfigError(f"unknown timeframe {text!r}{hint or _all()}")

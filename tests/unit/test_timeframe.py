@@ -94,3 +94,9 @@ def test_an_open_time_is_its_own_floor(time, length):
 def test_bars_tile_the_time_without_gap(time, length):
     assert floor(next_close(time, length), length) == next_close(time, length)
     assert floor(floor(time, length) - 1, length) == floor(time, length) - length
+
+
+def test_a_month_is_not_taken_for_a_minute() -> None:
+    for text in ("1M", "1mo", "1month"):
+        with pytest.raises(ConfigError, match="use one of 1m, 3m"):
+            parse(text)
