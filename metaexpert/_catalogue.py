@@ -168,9 +168,20 @@ def _vwap(
 
 _N: dict[str, Any] = {"length": 10}
 _N14: dict[str, Any] = {"length": 14}
-_HLC, _HLCV = "high low close", "high low close volume"
+_HLC, _HLCV, _OHLC = "high low close", "high low close volume", "open high low close"
+
+_PATTERNS = _words("""
+    2crows 3blackcrows 3inside 3linestrike 3outside 3starsinsouth 3whitesoldiers abandonedbaby advanceblock
+    belthold breakaway closingmarubozu concealbabyswall counterattack darkcloudcover dojistar dragonflydoji
+    engulfing eveningdojistar eveningstar gapsidesidewhite gravestonedoji hammer hangingman harami haramicross
+    highwave hikkake hikkakemod homingpigeon identical3crows inneck invertedhammer kicking kickingbylength
+    ladderbottom longleggeddoji longline marubozu matchinglow mathold morningdojistar morningstar onneck
+    piercing rickshawman risefall3methods separatinglines shootingstar shortline spinningtop stalledpattern
+    sticksandwich takuri tasukigap thrusting tristar unique3river upsidegap2crows xsidegap3methods
+""")
 
 ROWS: dict[str, Row] = {
+    **{f"cdl_{word}": Row(f"CDL{word.upper()}", _OHLC, {}, f"CDL_{word.upper()}") for word in _PATTERNS},
     "accbands": Row(_accbands, _HLC, {"length": 20}, "ACCBL_{length} ACCBM_{length} ACCBU_{length}"),
     "ad": Row("AD", _HLCV, {}, "AD"),
     "adosc": Row("ADOSC", _HLCV, {"fast": 3, "slow": 10}, "ADOSC_{fast}_{slow}"),
@@ -178,14 +189,14 @@ ROWS: dict[str, Row] = {
     "apo": Row(_apo, "close", {"fast": 12, "slow": 26}, "APO_{fast}_{slow}", swaps=True),
     "aroon": Row(_aroon, "high low", _N14, "AROOND_{length} AROONU_{length} AROONOSC_{length}"),
     "atr": Row("ATR", _HLC, _N14, "ATRr_{length}"),
-    "avgprice": Row("AVGPRICE", "open high low close", {}, "AVGPRICE"),
+    "avgprice": Row("AVGPRICE", _OHLC, {}, "AVGPRICE"),
     "bbands": Row(
         _bbands,
         "close",
         {"length": 5, "std": 2.0},
         "BBL_{length}_{std} BBM_{length}_{std} BBU_{length}_{std} BBB_{length}_{std} BBP_{length}_{std}",
     ),
-    "bop": Row("BOP", "open high low close", {}, "BOP"),
+    "bop": Row("BOP", _OHLC, {}, "BOP"),
     "cci": Row("CCI", _HLC, _N14, "CCI_{length}_0.015"),
     "cmo": Row("CMO", "close", _N14, "CMO_{length}"),
     "dema": Row("DEMA", "close", _N, "DEMA_{length}"),
@@ -277,7 +288,7 @@ ROWS: dict[str, Row] = {
 
 CLASSIC = frozenset(
     _words("""
-    aberration adxr alma amat ao aobv avolume beta bias brar cdl_doji cdl_inside cdl_pattern cdl_z ce cfo cg chop
+    aberration adxr alma amat ao aobv avolume beta bias brar cdl_doji cdl_inside cdl_z ce cfo cg chop
     cksp cmf coppock correl cpr cti cvi decay decreasing dm donchian dpo drawdown dsp ebsw edecay efi emv entropy
     eom er eri fisher fosc fwma ha hilo hl2 hlc3 hvol hwc hwma ichimoku increasing inertia jma kc kdj kst kurtosis
     kvo log_return lrsi mad marketfi massi mavp mcgd md median mmar msw nvi ohlc4 pdist percent_return pgo pmax po
@@ -292,6 +303,7 @@ NAMES = tuple(sorted(CLASSIC | ROWS.keys()))
 _SIGNALS = "it works on signals, not on bars; use cross_above and cross_below"
 _AHEAD = "it looks ahead"
 REFUSED = {
+    "cdl_pattern": "ask for the pattern by its own name (cdl_engulfing, cdl_hammer, ...)",
     "long_run": _SIGNALS,
     "ma": "ask for the average by its own name (ema, sma, hma, ...)",
     "macdext": "it differs from TA-Lib's; use macd",
@@ -323,22 +335,13 @@ HIDDEN = frozenset(
     slope.as_angle slope.to_degrees slope.vertical squeeze.use_tr squeeze_pro.use_tr
     """)
 )
-"""Parameters of pandas-ta-classic that aren't passed on: `offset` is ours, the rest it ignores."""
+"""Parameters of pandas-ta-classic that aren't passed on: `offset` is ours; the rest it ignores, misreads or
+computes by another formula than TA-Lib."""
 
 _AVERAGES = (
     *("dema", "ema", "fwma", "hma", "linreg", "midpoint", "pwma", "rma", "sinwma", "sma", "swma", "t3", "tema"),
     *("trima", "vidya", "wma", "zlma"),
 )
-_PATTERNS = _words("""
-    2crows 3blackcrows 3inside 3linestrike 3outside 3starsinsouth 3whitesoldiers abandonedbaby advanceblock
-    belthold breakaway closingmarubozu concealbabyswall counterattack darkcloudcover doji dojistar dragonflydoji
-    engulfing eveningdojistar eveningstar gapsidesidewhite gravestonedoji hammer hangingman harami haramicross
-    highwave hikkake hikkakemod homingpigeon identical3crows inneck inside invertedhammer kicking
-    kickingbylength ladderbottom longleggeddoji longline marubozu matchinglow mathold morningdojistar
-    morningstar onneck piercing rickshawman risefall3methods separatinglines shootingstar shortline spinningtop
-    stalledpattern sticksandwich takuri tasukigap thrusting tristar unique3river upsidegap2crows
-    xsidegap3methods
-""")
 CHOICES: dict[str, tuple[str, ...]] = {
     "mamode": _AVERAGES,
     "squeeze.mamode": ("ema", "sma"),
@@ -346,7 +349,6 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "zlma.mamode": tuple(sorted(set(_AVERAGES) - {"fwma", "midpoint", "pwma", "sinwma", "zlma"})),
     "vwap.anchor": ("D", "W", "M"),
     "decay.mode": ("linear", "exp"),
-    "cdl_pattern.name": ("all", *_PATTERNS),
     "cpr.method": ("classic", "camarilla", "fibonacci", "woodie"),
     "cpr.levels": ("basic", "standard", "extended", "all"),
     "cpr.timeframe": ("intraday", "daily", "weekly"),

@@ -320,7 +320,8 @@ def _classic(key: str) -> Any:
     """Return the function of pandas-ta-classic, None if it has none of that name."""
     if "pandas_ta_classic" not in sys.modules:
         _load_classic()
-    return getattr(import_module("pandas_ta_classic"), key, None)
+    found = getattr(import_module("pandas_ta_classic"), key, None)
+    return found if inspect.isfunction(found) else None
 
 
 def _load_classic() -> None:

@@ -254,11 +254,17 @@ class Indicator:
 
     @property
     def ready(self) -> bool:
-        """True when the last closed bar's value is known and not NaN; with several columns, all of them."""
-        if self._columns:
-            return all(column.ready for column in self._columns.values())
+        """True when the last closed bar's value is known and not NaN."""
         last = float(self)
         return last == last  # noqa: PLR0124 - NaN alone differs from itself
+
+    def last_two(self) -> tuple[float, float] | None:
+        """Return the values of the bar before and of the last closed one; None while fewer are known."""
+        at = self._cursor.i
+        if 0 < at < len(self._values):
+            return self._values[at - 1], self._values[at]
+        self._refuse_columns()
+        return None
 
     def series(self) -> pd.Series[float]:
         """Return the known values over the bars' open times."""
@@ -372,7 +378,7 @@ def cross_below(a: Operand, b: Operand) -> pd.Series[bool]:
 
 def _last_two(operand: object) -> tuple[float, float] | None:
     if isinstance(operand, Indicator):
-        return (operand[-2], operand[-1]) if len(operand) > 1 else None
+        return operand.last_two()
     if isinstance(operand, int | float):
         return operand, operand
     last: Any = _whole(operand)

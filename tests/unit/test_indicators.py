@@ -270,7 +270,9 @@ def test_an_indicator_shows_what_is_known_at_the_cursor_and_no_more() -> None:
     for beyond in (2, 3, -3):
         with pytest.raises(IndexError, match=f"has no bar {beyond}: 2 bars are known"):
             _ = ind[beyond]
+    assert ind.last_two() == (1.0, 2.0)
     cursor.i = 9  # more bars than values
+    assert ind.last_two() is None
     assert len(ind) == 4
     with pytest.raises(IndexError):
         _ = ind[-1]
@@ -347,9 +349,9 @@ def test_columns_are_reached_by_name_and_by_their_short_name(bars: pd.DataFrame)
     assert macd.columns == ("MACD_3_6_2", "MACDh_3_6_2", "MACDs_3_6_2")
     assert macd["MACDs_3_6_2"] is macd.macds
     assert macd.macd[-1] == compute("macd", bars, 3, 6, 2)["MACD_3_6_2"].iloc[-1]
-    assert (len(macd), macd.name, macd.ready) == (60, "macd", True)
+    assert (len(macd), macd.name, macd.macds.ready) == (60, "macd", True)
     cursor.i = 5
-    assert (len(macd), len(macd.macds), macd.ready) == (6, 6, False)
+    assert (len(macd), len(macd.macds), macd.macds.ready) == (6, 6, False)
     assert repr(macd) == "Indicator('macd', 6 bars, columns MACD_3_6_2, MACDh_3_6_2, MACDs_3_6_2)"
 
 
@@ -362,6 +364,7 @@ def test_an_indicator_of_several_columns_has_no_single_value(bars: pd.DataFrame)
         lambda: float(macd),
         lambda: macd < 1,
         lambda: macd.values,
+        lambda: macd.ready,
         macd.series,
         lambda: crossover(macd, 0),
         lambda: cross_above(macd, 0),
