@@ -167,16 +167,18 @@ def _print_lines(title: str, lines: tuple[str, ...]) -> None:
         typer.echo(f"  {line}")
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def _print_gaps(quality: Quality) -> None:
     from ..importer import when
 
     if not quality.gaps:
         typer.echo("Missing: nothing")
         return
-    gaps = f"{len(quality.gaps)} gap{'s' if len(quality.gaps) > 1 else ''}"
-    typer.echo(
-        f"Missing: {quality.missing} candles of {quality.timeframe} in {gaps} ({quality.coverage:.3%} are there)"
-    )
+    missing, gaps = _count(quality.missing, "candle"), _count(len(quality.gaps), "gap")
+    typer.echo(f"Missing: {missing} of {quality.timeframe} in {gaps} ({quality.coverage:.3%} are there)")
     longest = sorted(quality.gaps, key=lambda gap: -gap[2])[:_GAPS_SHOWN]
     for first, last, count in sorted(longest):
         typer.echo(f"  {when(first)} to {when(last)}: {count}")
@@ -185,21 +187,20 @@ def _print_gaps(quality: Quality) -> None:
 
 
 def _print_series(series: list[SeriesInfo]) -> None:
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
-
     from ..importer import when
 
-    table = Table(box=SIMPLE)
-    for name in ("exchange", "symbol", "timeframe", "candles", "first", "last (UTC)"):
-        table.add_column(name, justify="right" if name == "candles" else "left", no_wrap=True)
-    table.add_column("source", overflow="fold")
+    rows = [("exchange", "symbol", "timeframe", "candles", "first", "last (UTC)", "source")]
     for info in series:
         sources = ", ".join(source.name for source in reversed(info.sources))
-        span = when(info.start)[:10], when(info.end - 1)[:10]
-        table.add_row(info.exchange, info.symbol, info.timeframe, f"{info.rows:,}", *span, sources)
-    Console(highlight=False).print(table)
+        first, last = when(info.start)[:10], when(info.end - 1)[:10]
+        rows.append((info.exchange, info.symbol, info.timeframe, f"{info.rows:,}", first, last, sources))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:  # plain text, so that it can be searched and cut in a pipe
+        cells = [
+            cell.rjust(width) if at == 3 else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        typer.echo("  ".join(cells).rstrip())
 
 
 def _print_verdict(verdict: Verdict) -> None:
@@ -210,7 +211,7 @@ def _print_verdict(verdict: Verdict) -> None:
         typer.echo(f"DAMAGED {verdict.error}")
         return
     span = f"{when(info.start)} to {when(info.end)} UTC"
-    typer.echo(f"{info.exchange} {info.symbol} {info.timeframe}: {quality.rows} candles, {span}")
+    typer.echo(f"{info.exchange} {info.symbol} {info.timeframe}: {_count(quality.rows, 'candle')}, {span}")
     found = (
         ("duplicates", quality.duplicates),
         ("out of order", quality.disordered),
