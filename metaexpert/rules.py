@@ -42,6 +42,7 @@ __all__ = [
     "round_up",
     "slipped",
     "stop_level",
+    "sum_of_steps",
     "target_level",
     "trailing_level",
 ]
@@ -52,7 +53,9 @@ INVERSE = 1
 NONE_LOW = 0.0
 NONE_HIGH = math.inf
 
-_EPSILON = 1e-9  # how far off a whole number of steps a float may be and still count as whole
+_EPSILON = 1e-9  # percent, or a part of a step: what counts as nothing
+_ULPS = 8 * 2.0**-52  # and how much of a number a few operations on floats may get wrong
+_COUNTABLE = 2.0**47  # more steps than this a float can't tell apart after a few operations
 
 
 # --- money (rules 12 to 17) ---------------------------------------------------------------------------------
@@ -97,8 +100,8 @@ def initial_margin(kind: int, qty: float, price: float, leverage: float) -> floa
 
 
 def cash_cost(kind: int, qty: float, price: float, leverage: float, fee_rate: float) -> float:
-    """What opening `qty` takes from the free margin: its initial margin and its fee."""
-    return notional(kind, qty, price) * (1.0 / leverage + fee_rate)
+    """What opening `qty` takes from the free margin: its initial margin and its fee; a rebate gives nothing."""
+    return notional(kind, qty, price) * (1.0 / leverage + max(fee_rate, 0.0))
 
 
 def liquidation_price(kind: int, qty: float, entry: float, margin: float, rate: float) -> float:
@@ -107,16 +110,15 @@ def liquidation_price(kind: int, qty: float, entry: float, margin: float, rate: 
     Solves ``margin + pnl(P) = rate * notional(P)`` for P with signed `qty`. Linear:
     ``P = (qty * entry - margin) / (qty - rate * |qty|)``; inverse:
     ``P = (qty + rate * |qty|) / (margin + qty / entry)``. A long that no price above zero liquidates gives
-    `NONE_LOW`, a short that none liquidates `NONE_HIGH`. Excludes fees and funding.
+    `NONE_LOW`, a short that none liquidates `NONE_HIGH`; the other way round where a `margin` far below zero
+    leaves no price that does not. Excludes fees and funding.
     """
     if kind == INVERSE:
         below = margin + qty / entry
-        if qty > 0.0:
-            return qty * (1.0 + rate) / below
-        return qty * (1.0 - rate) / below if below < 0.0 else NONE_HIGH
-    if qty > 0.0:
-        return max((entry - margin / qty) / (1.0 - rate), NONE_LOW)
-    return (entry - margin / qty) / (1.0 + rate)
+        if below * qty <= 0.0:
+            return NONE_HIGH
+        return (qty + rate * abs(qty)) / below
+    return max((qty * entry - margin) / (qty - rate * abs(qty)), NONE_LOW)
 
 
 def closing_qty(held: float, side: int, qty: float) -> float:
@@ -135,23 +137,45 @@ def slipped(price: float, side: int, rate: float) -> float:
 
 
 def round_down(value: float, step: float) -> float:
-    """The largest multiple of `step` not above `value`; a float's last digits don't cost a whole step."""
-    if step <= 0.0:
+    """The largest multiple of `step` not above `value`; a float's last digits don't cost a whole step.
+
+    `value` itself where there is no step, or it holds more of them than a float can count.
+    """
+    if step <= 0.0 or not abs(value / step) < _COUNTABLE:
         return value
-    return _steps(math.floor(value / step + _EPSILON), step)
+    count = value / step
+    return _steps(math.floor(count + _noise(count)), step)
 
 
 def round_up(value: float, step: float) -> float:
     """The smallest multiple of `step` not below `value`; see `round_down`."""
-    if step <= 0.0:
+    if step <= 0.0 or not abs(value / step) < _COUNTABLE:
         return value
-    return _steps(math.ceil(value / step - _EPSILON), step)
+    count = value / step
+    return _steps(math.ceil(count - _noise(count)), step)
+
+
+def sum_of_steps(first: float, second: float, step: float) -> float:
+    """``first + second``, both multiples of `step`, without the noise of 0.1 + 0.2 - 0.3.
+
+    A sum that is no multiple of `step`, because one of the two is none, stays as it is.
+    """
+    total, scale = first + second, abs(first) + abs(second)
+    if step <= 0.0 or not scale / step < _COUNTABLE:
+        return total
+    whole = math.floor(total / step + 0.5)
+    return _steps(whole, step) if abs(total / step - whole) <= _noise(scale / step) else total
+
+
+def _noise(count: float) -> float:
+    """How far off a whole number of steps `count` may be and still stand for it."""
+    return _EPSILON + _ULPS * abs(count)
 
 
 def _steps(count: float, step: float) -> float:
     """``count * step`` without the noise of 3 * 0.1: a step of one over a whole number divides instead."""
-    inverse = round(1.0 / step)
-    if inverse > 0 and abs(inverse * step - 1.0) < _EPSILON:
+    inverse = math.floor(1.0 / step + 0.5)
+    if inverse > 0 and abs(inverse * step - 1.0) < _ULPS:
         return count / inverse
     return count * step
 
@@ -196,13 +220,13 @@ def qty_for_risk(kind: int, risk: float, entry: float, stop: float) -> float:
 
 def stop_level(side: int, entry: float, pct: float, tick: float) -> float:
     """Stop-loss of a position on `side`, `pct` percent from `entry`, never nearer than asked (rule 11)."""
-    level = entry * (1.0 - side * pct / 100.0)
+    level = max(entry * (1.0 - side * pct / 100.0), NONE_LOW)
     return round_down(level, tick) if side > 0 else round_up(level, tick)
 
 
 def target_level(side: int, entry: float, pct: float, tick: float) -> float:
     """Take-profit of a position on `side`, `pct` percent from `entry`, never nearer than asked (rule 11)."""
-    level = entry * (1.0 + side * pct / 100.0)
+    level = max(entry * (1.0 + side * pct / 100.0), NONE_LOW)
     return round_up(level, tick) if side > 0 else round_down(level, tick)
 
 
