@@ -3,7 +3,8 @@
 How one bar of a symbol is matched (`on_bar`):
 
 1. At the open: a position that the gap liquidates goes first; then orders that have just arrived, in the order
-   in which they were sent (market orders fill, limit orders that cross fill as taker or are refused by post_only).
+   in which they were sent (market orders fill, limit orders that cross fill as taker or are refused by post_only,
+   limit orders that will rest bind their margin). With several symbols `on_open` does this for all of them first.
 2. Within the bar: prices are walked from the open over the corners that `rules.plan_*` gives, worst for the
    position first. On each straight segment the nearest resting order or protective level trades next; a gap
    over one trades at the open. When a position is opened inside the bar the rest of the bar is planned anew.
@@ -19,7 +20,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from .. import risk, rules
 from ..models import ExitReason, Fill, Order, OrderStatus, OrderType, Rejection, Side, TimeInForce
 from . import News
+from .book import Book, Working
 from .costs import Costs
+from .margin import Margin
 from .protection import Guard, Protection
 
 if TYPE_CHECKING:
@@ -29,26 +32,12 @@ if TYPE_CHECKING:
     from ..models import Account, Bar, Position
     from .ledger import Holding, Ledger
 
-__all__ = ["SimulatedBroker"]
+__all__ = ["SHRUNK", "SimulatedBroker"]
+
+SHRUNK = "shrunk to the free margin"
+"""The message of an order that was sized by the settings and filled smaller (rule 17)."""
 
 _LIQUIDATION, _STOP, _STOP_ORDER, _LIMIT_ORDER, _TARGET = range(5)  # who goes first at one price
-
-
-class _Working:
-    """An order that can still trade."""
-
-    __slots__ = ("active_from", "arrived", "order", "shrinkable", "triggered")
-
-    def __init__(self, order: Order, active_from: int, *, shrinkable: bool) -> None:
-        self.order = order
-        self.active_from = active_from
-        self.shrinkable = shrinkable
-        self.arrived = False
-        self.triggered = order.type is OrderType.LIMIT
-
-    @property
-    def opens(self) -> bool:
-        return not self.order.reduce_only
 
 
 class _Hit(NamedTuple):
@@ -58,7 +47,7 @@ class _Hit(NamedTuple):
     rank: int
     age: int
     price: float
-    order: _Working | None
+    order: Working | None
 
 
 class SimulatedBroker:
@@ -81,24 +70,26 @@ class SimulatedBroker:
         self.news: deque[News] = deque()
         self.orders: dict[str, Order] = {}
         self.fills: list[Fill] = []
-        self._working: dict[str, list[_Working]] = {symbol: [] for symbol in ledger.holdings}
+        self._book = Book(ledger.holdings)
+        self._margin = Margin(ledger, self._book, self.costs)
         self._guards: dict[str, Guard] = {}
         self._sent = 0
+        self._moment: int | None = None  # open time of the bar that is being matched
 
     # -- the trader's side ----------------------------------------------------------------------------------
 
     def submit(self, order: Order, *, active_from: int, shrinkable: bool = False) -> None:
         """Queue `order`; see `Broker.submit`."""
         held = self.ledger.holdings[order.symbol]
-        checked = risk.conform(order, held.market, self._reference(order, held), held.qty)
+        checked = risk.conform(order, held.market, held.mark or None, held.qty)
         if isinstance(checked, risk.Refusal):
             self.reject(order, checked.reason, checked.message)
             return
-        short = self._shortfall(checked, held) if not shrinkable else None
+        short = None if shrinkable else self._margin.shortfall(checked)
         if short is not None:
             self.reject(checked, short.reason, short.message)
             return
-        self._working[order.symbol].append(_Working(checked, active_from, shrinkable=shrinkable))
+        self._book.of[order.symbol].append(Working(checked, active_from, shrinkable=shrinkable))
         self._announce(replace(checked, status=OrderStatus.OPEN))
 
     def reject(self, order: Order, reason: str, message: str) -> None:
@@ -110,7 +101,7 @@ class SimulatedBroker:
 
     def cancel(self, order_id: str) -> bool:
         """Cancel a working order; see `Broker.cancel`."""
-        working = self._find(order_id)
+        working = self._book.find(order_id)
         if working is None:
             return False
         self._drop(working, OrderStatus.CANCELED, "canceled by the expert")
@@ -118,29 +109,39 @@ class SimulatedBroker:
 
     def modify(self, order_id: str, *, price: float | None, qty: float | None, active_from: int) -> bool:
         """Change price or quantity of a working order, which then arrives anew; see `Broker.modify`."""
-        working = self._find(order_id)
+        working = self._book.find(order_id)
         if working is None:
             return False
         old = working.order
         new = replace(old, qty=old.qty if qty is None else qty)
         if price is not None:
             new = replace(new, stop_price=price) if old.type is OrderType.STOP else replace(new, price=price)
-        held = self.ledger.holdings[old.symbol]
-        checked = risk.conform(new, held.market, self._reference(new, held), held.qty)
-        refusal = checked if isinstance(checked, risk.Refusal) else self._shortfall(checked, held)
-        if refusal is not None:
-            result = Rejection(self.clock.now(), old.symbol, old.id, refusal.reason, refusal.message)
+        changed = self._checked(new)
+        if isinstance(changed, risk.Refusal):
+            result = Rejection(self.clock.now(), old.symbol, old.id, changed.reason, changed.message)
             self.news.append(News(old, result))
-        elif isinstance(checked, Order):
+        else:
             working.arrived, working.active_from = False, active_from
-            self._announce(checked)
+            self._announce(changed)
         return True
+
+    def _checked(self, new: Order) -> Order | risk.Refusal:
+        """`new`, which is to replace a working order, on the market's steps; or why it can't."""
+        if new.type is OrderType.MARKET and new.price is not None:
+            return risk.Refusal("invalid_price", "a market order has no price to change")
+        held = self.ledger.holdings[new.symbol]
+        checked = risk.conform(new, held.market, held.mark or None, held.qty)
+        if isinstance(checked, risk.Refusal):
+            return checked
+        return self._margin.shortfall(checked) or checked
 
     def protect(self, symbol: str, protection: Protection) -> bool:
         """Replace the protective levels of a position; see `Broker.protect`."""
         guard = self._guards.get(symbol)
         if guard is None:
             return False
+        if protection.follows and not guard.protection.follows:
+            guard.best = self.ledger.holdings[symbol].mark  # it follows from here on, as a trailing order does
         guard.protection = protection
         guard.refresh()
         return True
@@ -152,10 +153,7 @@ class SimulatedBroker:
 
     def working(self, symbol: str | None = None) -> Sequence[Order]:
         """The orders that can still trade, oldest first."""
-        if symbol is not None:
-            return [working.order for working in self._working[symbol]]
-        every = [working.order for queue in self._working.values() for working in queue]
-        return sorted(every, key=lambda order: int(order.id))
+        return self._book.orders(symbol)
 
     def position(self, symbol: str) -> Position:
         """The position in `symbol` with its protective levels."""
@@ -181,45 +179,46 @@ class SimulatedBroker:
             if held.qty != 0.0:
                 order = self._exit_order(held, ExitReason.END)
                 yield from self._fill(
-                    _Working(order, self.clock.now(), shrinkable=False), held.mark, maker=False, slip=False
+                    Working(order, self.clock.now(), shrinkable=False), held.mark, maker=False, slip=False
                 )
-            for working in list(self._working[symbol]):
+            for working in list(self._book.of[symbol]):
                 self._drop(working, OrderStatus.EXPIRED, "the backtest has ended")
             yield from self._flush()
 
     # -- the market's side ----------------------------------------------------------------------------------
+
+    def on_open(self, bar: Bar) -> Iterator[News]:
+        """Do what happens at the open of `bar`; `on_bar` does it where this was not called before."""
+        held = self.ledger.holdings[bar.symbol]
+        guard = self._guards.get(bar.symbol)
+        held.mark, self._moment = bar.open, bar.time
+        if guard is not None and self._is_gone(guard, held, bar.open):
+            yield from self._liquidate(held, bar.open)
+        for working in self._book.active(bar):
+            yield from self._arrive(working, bar)
 
     def on_bar(self, bar: Bar) -> Iterator[News]:
         """Match one bar; see the module's docstring."""
         symbol = bar.symbol
         held = self.ledger.holdings[symbol]
         guard = self._guards.get(symbol)
-        queue = self._working[symbol]
-        if queue or (guard is not None and not self._is_safe(guard, held, bar)):
-            active = [working for working in queue if working.active_from <= bar.time]
-            yield from self._match(bar, held, active)
+        if guard is not None and self.ledger.cross:
+            self._relevel(guard, held)
+        if self._book.of[symbol] or (guard is not None and not guard.is_safe(bar.low, bar.high)):
+            yield from self._match(bar, held)
         elif guard is not None:
             guard.saw(bar.high if guard.side > 0 else bar.low)
-        held.mark = bar.close
+        held.mark, self._moment = bar.close, None
 
-    def _is_safe(self, guard: Guard, held: Holding, bar: Bar) -> bool:
-        if self.ledger.cross:
-            self._relevel(guard, held)
-        return guard.is_safe(bar.low, bar.high)
-
-    def _match(self, bar: Bar, held: Holding, active: list[_Working]) -> Iterator[News]:
-        held.mark = bar.open
-        guard = self._guards.get(bar.symbol)
-        if guard is not None and self._is_gone(guard, bar.open):
-            yield from self._liquidate(held, guard, bar.open)
-        for working in active:
-            yield from self._arrive(working, bar)
+    def _match(self, bar: Bar, held: Holding) -> Iterator[News]:
+        active = self._book.active(bar)
+        yield from self.on_open(bar)
         best = yield from self._walk(bar, held, active)
         guard = self._guards.get(bar.symbol)
         if guard is not None:
             guard.saw(best)
 
-    def _walk(self, bar: Bar, held: Holding, active: list[_Working]) -> Generator[News, None, float]:
+    def _walk(self, bar: Bar, held: Holding, active: Sequence[Working]) -> Generator[News, None, float]:
         """Walk the bar; returns the best price that the position at its end certainly saw."""
         at, side = bar.open, held.side
         if side:
@@ -246,7 +245,7 @@ class SimulatedBroker:
             side = held.side
         return best
 
-    def _next_hit(self, at: float, to: float, held: Holding, active: list[_Working]) -> _Hit | None:
+    def _next_hit(self, at: float, to: float, held: Holding, active: Sequence[Working]) -> _Hit | None:
         """The order or level that trades next between `at` and `to`, None when nothing does."""
         hits = list(self._level_hits(at, to, held))
         for working in active:
@@ -267,7 +266,7 @@ class SimulatedBroker:
         if guard is None:
             return
         levels = ((_STOP, guard.stop_price, -guard.side), (_TARGET, guard.target_price, guard.side))
-        for rank, level, side in (*levels, (_LIQUIDATION, guard.liquidation_price, -guard.side)):
+        for rank, level, side in (*levels, (_LIQUIDATION, guard.liquidation, -guard.side)):
             if level is not None:
                 price = _first_touch(level, at, to, side, strict=False)
                 if price is not None:
@@ -285,17 +284,17 @@ class SimulatedBroker:
             working.triggered = True
             yield from self._arrive_limit(working, hit.price)
 
-    def _arrive(self, working: _Working, bar: Bar) -> Iterator[News]:
+    def _arrive(self, working: Working, bar: Bar) -> Iterator[News]:
         """An order reaches the market at the open of its first bar."""
         if working.arrived or not working.order.is_working:
             return
         working.arrived = True
         if working.order.type is OrderType.MARKET:
             yield from self._fill(working, bar.open, maker=False, slip=True)
-        elif working.order.type is OrderType.LIMIT:
+        elif working.triggered:
             yield from self._arrive_limit(working, bar.open)
 
-    def _arrive_limit(self, working: _Working, price: float) -> Iterator[News]:
+    def _arrive_limit(self, working: Working, price: float) -> Iterator[News]:
         """A limit order meets the market at `price`: it crosses (taker), rests (maker), or is refused (rule 5)."""
         order = working.order
         limit = price if order.price is None else order.price
@@ -306,42 +305,54 @@ class SimulatedBroker:
                 yield from self._fill(working, price, maker=False, slip=False)
         elif order.tif is not TimeInForce.GTC:
             self._drop(working, OrderStatus.EXPIRED, f"{order.tif}: nothing to fill it with on arrival")
+        else:
+            self._bind(working, limit)
         yield from self._flush()
+
+    def _bind(self, working: Working, limit: float) -> None:
+        """A limit order that will rest binds its margin; what the account can't carry is refused (rule 17)."""
+        order = working.order
+        held = self.ledger.holdings[order.symbol]
+        qty = self._margin.carried(working, limit, self.costs.taker(held.market))
+        if isinstance(qty, risk.Refusal):
+            self._drop(working, OrderStatus.REJECTED, qty.message, qty.reason)
+        elif qty < order.qty and not order.reduce_only:
+            self._announce(replace(order, qty=qty, message=SHRUNK))
 
     # -- exits of the position's own ------------------------------------------------------------------------
 
     def _leave(self, hit: _Hit, held: Holding, bar: Bar) -> Iterator[News]:
         guard = self._guards[held.market.symbol]
         if hit.rank == _LIQUIDATION:
-            yield from self._liquidate(held, guard, hit.price)
+            yield from self._liquidate(held, hit.price)
             return
         reason = guard.reason if hit.rank == _STOP else ExitReason.TAKE_PROFIT
         ambiguous = hit.rank == _STOP and hit.price != bar.open and self._reaches_target(guard, bar)
         order = self._exit_order(held, reason)
-        working = _Working(order, bar.time, shrinkable=False)
+        working = Working(order, bar.time, shrinkable=False)
         yield from self._fill(working, hit.price, maker=False, slip=True, ambiguous=ambiguous)
 
     def _reaches_target(self, guard: Guard, bar: Bar) -> bool:
         return bar.high >= guard.target if guard.side > 0 else bar.low <= guard.target
 
-    def _is_gone(self, guard: Guard, price: float) -> bool:
-        level = guard.liquidation_price
+    def _is_gone(self, guard: Guard, held: Holding, price: float) -> bool:
+        if self.ledger.cross:
+            self._relevel(guard, held)
+        level = guard.liquidation
         return level is not None and rules.is_reached(level, price, -guard.side, strict=False)
 
-    def _liquidate(self, held: Holding, guard: Guard, price: float) -> Iterator[News]:
+    def _liquidate(self, held: Holding, price: float) -> Iterator[News]:
         """Close at `price` with the liquidation fee; what is lost stays within the stake (rule 18).
 
         Where the market jumped past the price at which the stake is gone (the bankruptcy price), the exchange
         takes the position over at that one.
         """
-        symbol = held.market.symbol
-        stake = self.ledger.stake(symbol, 0.0)
-        bankrupt = self.ledger.liquidation_price(symbol, 0.0) or price
-        price = rules.better_stop(guard.side, price, bankrupt)
+        stake = self.ledger.stake(held.market.symbol, 0.0)
+        price = self._margin.bounded(held, price)
         left = max(0.0, stake + rules.pnl(held.kind, held.qty, held.entry, price))
         fee = min(left, rules.fee(held.kind, held.qty, price, self.costs.liquidation_fee(held.market)))
         order = self._exit_order(held, ExitReason.LIQUIDATION)
-        self._book(order, held, order.qty, price, fee=fee, slippage=0.0, maker=False)
+        self._enter(order, held, order.qty, price, fee=fee, slippage=0.0, maker=False)
         yield from self._flush()
 
     def _exit_order(self, held: Holding, reason: ExitReason) -> Order:
@@ -362,52 +373,46 @@ class SimulatedBroker:
     # -- fills ------------------------------------------------------------------------------------------------
 
     def _fill(
-        self, working: _Working, price: float, *, maker: bool, slip: bool, ambiguous: bool = False
+        self, working: Working, price: float, *, maker: bool, slip: bool, ambiguous: bool = False
     ) -> Iterator[News]:
         """Fill an order whole at `price`, or refuse it when the account can't carry it (rules 12, 17)."""
         order = working.order
         held = self.ledger.holdings[order.symbol]
         side, market = order.side.sign, held.market
-        closing = rules.closing_qty(held.qty, side, order.qty)
-        qty = closing if order.reduce_only else order.qty
-        if qty == 0.0:
-            self._drop(working, OrderStatus.CANCELED, "reduce_only: there is no position to reduce")
-            yield from self._flush()
-            return
         paid = rules.slipped(price, side, self.costs.slippage_rate) if slip else price
         rate = self.costs.maker(market) if maker else self.costs.taker(market)
-        if qty > closing:
-            room = self._room(held, side, closing, paid, rate, order.id)
-            refusal = self._too_large(order, held, qty - closing, room)
-            if refusal is not None:
-                shrunk = rules.round_down(room, market.qty_step) if working.shrinkable else 0.0
-                if shrunk <= 0.0 or shrunk < market.min_qty:
-                    self._drop(working, OrderStatus.REJECTED, refusal.message, refusal.reason)
-                    yield from self._flush()
-                    return
-                qty = closing + shrunk
-                order = replace(order, qty=qty, message="shrunk to the free margin")
-        fee = rules.fee(held.kind, qty, paid, rate)
-        slippage = abs(rules.pnl(held.kind, qty, price, paid))
-        self._remove(working)
-        working.order = self._book(
-            order, held, qty, paid, fee=fee, slippage=slippage, maker=maker, ambiguous=ambiguous
-        )
+        qty = self._margin.carried(working, paid, rate)
+        if isinstance(qty, risk.Refusal):
+            self._drop(working, OrderStatus.REJECTED, qty.message, qty.reason)
+        elif qty == 0.0:
+            self._drop(working, OrderStatus.CANCELED, "reduce_only: there is no position to reduce")
+        else:
+            if held.side == -side and qty <= abs(held.qty):
+                paid = self._margin.bounded(held, paid)
+            if qty < order.qty and not order.reduce_only:
+                order = replace(order, message=SHRUNK)
+            fee = rules.fee(held.kind, qty, paid, rate)
+            slippage = abs(rules.pnl(held.kind, qty, price, paid))
+            self._book.remove(working)
+            working.order = self._enter(
+                order, held, qty, paid, fee=fee, slippage=slippage, maker=maker, ambiguous=ambiguous
+            )
         yield from self._flush()
 
-    def _book(
+    def _enter(
         self, order: Order, held: Holding, qty: float, price: float, *, fee: float, slippage: float, maker: bool,
         ambiguous: bool = False,
     ) -> Order:  # fmt: skip
         """Enter one fill in the ledger, set or lift the guard, and announce it; returns the filled order."""
         now, side_before = self.clock.now(), held.side
+        time = now if self._moment is None else self._moment
         profit = self.ledger.apply(
-            order.symbol, order.side, qty, price, fee=fee, slippage=slippage, time=now,
+            order.symbol, order.side, qty, price, fee=fee, slippage=slippage, time=time,
             reason=order.reason, tag=order.tag, ambiguous=ambiguous,
         )  # fmt: skip
         fill = Fill(
-            len(self.fills) + 1, now, order.symbol, order.id, order.side, qty, price, fee, maker, slippage, profit,
-            order.reason, order.tag,
+            len(self.fills) + 1, time, order.symbol, order.id, order.side, qty, price, fee, maker, slippage,
+            profit, order.reason, order.tag,
         )  # fmt: skip
         self.fills.append(fill)
         self._guard(order, held, side_before)
@@ -415,8 +420,8 @@ class SimulatedBroker:
             order, status=OrderStatus.FILLED, qty=qty, filled=qty, average_price=price, fee=fee, updated=now
         )
         self._announce(done, fill)
-        if held.side == 0:
-            self._cancel_reducing(order.symbol)
+        if held.side != side_before:
+            self._cancel_reducing(held)
         return done
 
     def _guard(self, order: Order, held: Holding, side_before: int) -> None:
@@ -437,57 +442,12 @@ class SimulatedBroker:
         rate = self.costs.maintenance(held.market)
         guard.liquidation = self.ledger.liquidation_price(held.market.symbol, rate)
 
-    def _cancel_reducing(self, symbol: str) -> None:
-        for working in list(self._working[symbol]):
-            if working.order.reduce_only:
+    def _cancel_reducing(self, held: Holding) -> None:
+        """Cancel what can reduce the position no more; an order still on its way may belong to the next one."""
+        for working in list(self._book.of[held.market.symbol]):
+            order = working.order
+            if order.reduce_only and working.arrived and held.side * order.side.sign >= 0:
                 self._drop(working, OrderStatus.CANCELED, "reduce_only: the position is closed")
-
-    # -- margin -----------------------------------------------------------------------------------------------
-
-    def _room(self, held: Holding, side: int, closing: float, price: float, rate: float, but: str) -> float:
-        """How much `side` can open at `price` once `closing` is closed there: 0 for a short on spot."""
-        if held.market.is_spot and side < 0:
-            return 0.0
-        reserved = self._reserved(but)
-        return self.ledger.room(held.market.symbol, closing, price, fee_rate=rate, reserved=reserved)
-
-    def _reserved(self, but: str) -> float:
-        """Free margin that resting limit orders, but one, hold for what they would open."""
-        return sum(
-            self._cost(working.order)
-            for queue in self._working.values()
-            for working in queue
-            if working.order.id != but and working.arrived and working.triggered and working.opens
-        )
-
-    def _cost(self, order: Order) -> float:
-        held = self.ledger.holdings[order.symbol]
-        opening = order.qty - rules.closing_qty(held.qty, order.side.sign, order.qty)
-        price = order.price or order.stop_price or held.mark
-        if opening <= 0.0 or price <= 0.0:
-            return 0.0
-        return rules.cash_cost(held.kind, opening, price, held.leverage, self.costs.taker(held.market))
-
-    def _shortfall(self, order: Order, held: Holding) -> risk.Refusal | None:
-        """Why the account can't carry `order` as it stands now, None when it can.
-
-        The margin of a stop order is asked for when it triggers.
-        """
-        closing = rules.closing_qty(held.qty, order.side.sign, order.qty)
-        price = self._reference(order, held)
-        if order.reduce_only or order.qty <= closing or price is None or order.stop_price is not None:
-            return None
-        rate = self.costs.taker(held.market)
-        room = self._room(held, order.side.sign, closing, price, rate, order.id)
-        return self._too_large(order, held, order.qty - closing, room)
-
-    def _too_large(self, order: Order, held: Holding, opening: float, room: float) -> risk.Refusal | None:
-        if opening <= room * (1.0 + 1e-12):
-            return None
-        if held.market.is_spot and order.side is Side.SELL:
-            base = held.market.base
-            return risk.Refusal("insufficient_base", f"spot can't go short: {max(held.qty, 0.0):.12g} {base} held")
-        return risk.insufficient_margin(opening, room, held.market)
 
     # -- bookkeeping of orders --------------------------------------------------------------------------------
 
@@ -496,26 +456,9 @@ class SimulatedBroker:
         self._sent += 1
         return str(self._sent)
 
-    def _reference(self, order: Order, held: Holding) -> float | None:
-        if order.price is not None:
-            return order.price
-        return order.stop_price if order.stop_price is not None else (held.mark or None)
-
-    def _find(self, order_id: str) -> _Working | None:
-        for queue in self._working.values():
-            for working in queue:
-                if working.order.id == order_id:
-                    return working
-        return None
-
-    def _remove(self, working: _Working) -> None:
-        queue = self._working[working.order.symbol]
-        if working in queue:
-            queue.remove(working)
-
-    def _drop(self, working: _Working, status: OrderStatus, message: str, reason: str | None = None) -> None:
+    def _drop(self, working: Working, status: OrderStatus, message: str, reason: str | None = None) -> None:
         """Take a working order off the market without a fill."""
-        self._remove(working)
+        self._book.remove(working)
         now, order = self.clock.now(), working.order
         working.order = replace(order, status=status, message=f"{reason}: {message}" if reason else message)
         result = Rejection(now, order.symbol, order.id, reason, message) if reason else None
@@ -524,9 +467,7 @@ class SimulatedBroker:
     def _announce(self, order: Order, result: Fill | Rejection | None = None) -> None:
         order = replace(order, updated=self.clock.now())
         self.orders[order.id] = order
-        for working in self._working[order.symbol]:
-            if working.order.id == order.id:
-                working.order = order
+        self._book.update(order)
         self.news.append(News(order, result))
 
     def _flush(self) -> Iterator[News]:

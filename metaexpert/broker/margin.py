@@ -1,0 +1,103 @@
+"""What the account can carry: free margin, what resting orders bind of it, and how far a loss can go.
+
+Rules 12, 17 and 18 for the simulated broker.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from .. import risk, rules
+from ..models import Side
+
+if TYPE_CHECKING:
+    from ..models import Order
+    from .book import Book, Working
+    from .costs import Costs
+    from .ledger import Holding, Ledger
+
+__all__ = ["Margin"]
+
+
+class Margin:
+    """Decides how much of an order the account can carry.
+
+    Args:
+        ledger: the account.
+        book: the working orders; limit orders that rest in it bind margin.
+        costs: fee rates.
+    """
+
+    def __init__(self, ledger: Ledger, book: Book, costs: Costs) -> None:
+        self.ledger = ledger
+        self.book = book
+        self.costs = costs
+
+    def carried(self, working: Working, price: float, fee_rate: float) -> float | risk.Refusal:
+        """How much of an order the account carries at `price`; or why it can't.
+
+        An order that was sized by the settings shrinks to what is free, but closes an opposite position in any
+        case. A `reduce_only` order comes to what there is to reduce, 0 when there is nothing.
+        """
+        order = working.order
+        held = self.ledger.holdings[order.symbol]
+        market = held.market
+        closing = rules.closing_qty(held.qty, order.side.sign, order.qty)
+        if order.reduce_only or closing == order.qty:
+            return closing
+        room = self._room(order, held, closing, price, fee_rate)
+        refusal = _too_large(order, held, order.qty - closing, room)
+        if refusal is None:
+            return order.qty
+        shrunk = rules.round_down(room, market.qty_step) if working.shrinkable else 0.0
+        worth = shrunk if market.is_inverse else shrunk * price
+        if shrunk > 0.0 and shrunk >= market.min_qty and worth >= market.min_notional:
+            return rules.sum_of_steps(closing, shrunk, market.qty_step)
+        return closing if working.shrinkable and closing > 0.0 else refusal
+
+    def shortfall(self, order: Order) -> risk.Refusal | None:
+        """Why the account can't carry `order` as it stands now; None when it can, or when that is not known yet.
+
+        What orders on their way will leave is known at the open, the margin of a stop order is asked for when it
+        triggers: such orders are refused there if need be.
+        """
+        held = self.ledger.holdings[order.symbol]
+        closing = rules.closing_qty(held.qty, order.side.sign, order.qty)
+        price = held.mark if order.price is None else order.price
+        later = order.stop_price is not None or self.book.is_expecting(but=order.id) or price == 0.0
+        if later or order.reduce_only or closing == order.qty:
+            return None
+        room = self._room(order, held, closing, price, self.costs.taker(held.market))
+        return _too_large(order, held, order.qty - closing, room)
+
+    def bounded(self, held: Holding, price: float) -> float:
+        """`price`, but not beyond the one at which the stake of the position is gone (rule 18)."""
+        bankrupt = self.ledger.liquidation_price(held.market.symbol, 0.0)
+        if bankrupt is None or bankrupt in (rules.NONE_LOW, rules.NONE_HIGH):
+            return price
+        return rules.better_stop(held.side, price, bankrupt)
+
+    def _room(self, order: Order, held: Holding, closing: float, price: float, fee_rate: float) -> float:
+        """How much `order` can open at `price` once `closing` is closed there: 0 for a short on spot."""
+        if held.market.is_spot and order.side is Side.SELL:
+            return 0.0
+        reserved = math.fsum(self._bound(one) for one in self.book.resting() if one.id != order.id)
+        return self.ledger.room(order.symbol, closing, price, fee_rate=fee_rate, reserved=reserved)
+
+    def _bound(self, order: Order) -> float:
+        """What a resting limit order binds: margin and fee of what it would open."""
+        held = self.ledger.holdings[order.symbol]
+        opening = order.qty - rules.closing_qty(held.qty, order.side.sign, order.qty)
+        if order.reduce_only or opening <= 0.0 or order.price is None:
+            return 0.0
+        return rules.cash_cost(held.kind, opening, order.price, held.leverage, self.costs.taker(held.market))
+
+
+def _too_large(order: Order, held: Holding, opening: float, room: float) -> risk.Refusal | None:
+    if opening <= room * (1.0 + 1e-12):
+        return None
+    if held.market.is_spot and order.side is Side.SELL:
+        base = held.market.base
+        return risk.Refusal("insufficient_base", f"spot can't go short: {max(held.qty, 0.0):.12g} {base} held")
+    return risk.insufficient_margin(opening, room, held.market)
