@@ -161,7 +161,7 @@ class CandleStore:
         Raises:
             DataError: a file is damaged (it is named).
         """
-        found = (_info(path) for path in self._paths(exchange))
+        found = (_info(path) for path in self._paths(exchange, symbol))
         kept = (info for info in found if symbol is None or info.symbol == symbol)
         return sorted(kept, key=lambda info: (info.exchange, info.symbol, parse(info.timeframe)))
 
@@ -218,10 +218,7 @@ class CandleStore:
     def _folder(self, exchange: str, symbol: str) -> Path:
         if not re.fullmatch(r"[a-z0-9_]+", exchange):
             raise ConfigError(f"{exchange!r} is no exchange name; use lower-case letters and digits")
-        slug = quote(symbol.replace("/", "-").replace(":", "_"), safe="")
-        if not slug.strip("."):
-            raise ConfigError(f"{symbol!r} is no symbol; write it like BTC/USDT")
-        return self.root / exchange / slug
+        return self.root / exchange / _slug(symbol)
 
     def _series_path(self, exchange: str, symbol: str, timeframe: str) -> Path:
         return self._folder(exchange, symbol) / f"{timeframe}.parquet"
@@ -234,9 +231,10 @@ class CandleStore:
             )
         return path
 
-    def _paths(self, exchange: str | None) -> list[Path]:
-        pattern = f"{exchange or '*'}/*/*.parquet"
-        return sorted(path for path in self.root.glob(pattern) if path.stem in TIMEFRAMES)
+    def _paths(self, exchange: str | None, symbol: str | None = None) -> list[Path]:
+        folder = "*" if symbol is None else _slug(symbol)
+        found = self.root.glob(f"{exchange or '*'}/{folder}/*.parquet")
+        return sorted(path for path in found if path.stem in TIMEFRAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +246,14 @@ class _Origin:
     type: str
     timeframe: str
     sources: tuple[Source, ...]
+
+
+def _slug(symbol: str) -> str:
+    """Return a folder's name for a symbol that every file system takes: ``BTC/USDT:USDT`` -> ``BTC-USDT_USDT``."""
+    slug = quote(symbol.replace("/", "-").replace(":", "_"), safe="")
+    if not slug.strip("."):
+        raise ConfigError(f"{symbol!r} is no symbol; write it like BTC/USDT")
+    return slug
 
 
 def _verdict(store: CandleStore, path: Path) -> Verdict:

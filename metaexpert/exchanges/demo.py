@@ -108,6 +108,7 @@ class Demo:
 
     def __init__(self) -> None:
         self._paths: dict[str, _Path] = {}
+        self._sample: pd.DataFrame | None = None
 
     def markets(self) -> list[Market]:
         """Return the listed markets of every kind; any other symbol that can be read is served as well."""
@@ -143,7 +144,7 @@ class Demo:
     def extent(self, market: Market, timeframe: str) -> tuple[int, int]:
         """Return the first open and the last close that there are, ms UTC."""
         if not market.synthetic:
-            time = times(_recorded())
+            time = times(self._recorded())
             return int(time[0]), int(time[-1]) + parse("1h")
         first, last = _FIRST_DAY * DAY_MS, _LAST_DAY * DAY_MS
         length = parse(timeframe)
@@ -162,13 +163,13 @@ class Demo:
         low = max(first, floor(start - 1, length) + length)
         high = min(last, floor(end - 1, length) + length)
         if not market.synthetic:
-            candles = _recorded()
+            candles = self._recorded()
         elif low < high:
             candles = self._synthetic(market, timeframe, low, high)
         else:
             candles = empty()
         low_row, high_row = times(candles).searchsorted([low, high])
-        return candles.iloc[int(low_row) : int(high_row)]
+        return candles.iloc[int(low_row) : int(high_row)].copy()
 
     def _synthetic(self, market: Market, timeframe: str, low: int, high: int) -> pd.DataFrame:
         import pandas as pd
@@ -214,6 +215,11 @@ class Demo:
             _NOTIONAL.get(market.base, _NOTIONAL_OTHERS) * share / _MINUTES / value_of_quote * minutes.activity
         )
         return (np.exp(log_open), np.exp(high), np.exp(low), np.exp(log_close)), traded
+
+    def _recorded(self) -> pd.DataFrame:
+        if self._sample is None:
+            self._sample = _read_sample()
+        return self._sample
 
     def _path(self, name: str) -> _Path:
         if name not in self._paths:
@@ -392,7 +398,7 @@ def _market(parsed: Parsed) -> Market:
     )
 
 
-def _recorded() -> pd.DataFrame:
+def _read_sample() -> pd.DataFrame:
     """Read the embedded sample."""
     import pandas as pd
 

@@ -58,7 +58,7 @@ def read_table(path: Path) -> Table:
     except OSError as error:
         raise ConfigError(f"can't read {path}: {error.strerror or error}") from error
     data, packing, cut = _unpack(raw, path)
-    if not data.strip():
+    if not data.split():
         raise DataError(f"{path} is empty")
     digest = hashlib.sha256(raw).hexdigest()
     if data.startswith(b"PAR1"):
@@ -122,6 +122,8 @@ def _text(text: str, path: Path, digest: str, packing: str, cut: str | None) -> 
     if cut is not None:
         rows[-1] = []  # the line at which the file was cut may hold half a number
     full = [at for at, row in enumerate(rows) if len(row) == width]
+    if not full:
+        raise DataError(f"{path} ends within its first line of candles; fetch it again")
     header = rows[full[0]] if _is_header(rows[full[0]]) else None
     before = [row for row in rows[: full[0]] if sum(cell.strip().isalpha() for cell in row) >= _LEAST_COLUMNS - 1]
     if before:
@@ -162,8 +164,10 @@ def _layout(lines: list[str], path: Path) -> tuple[str, int]:
     sample = [line for line in lines[: 2 * _SAMPLE] if line.strip()][:_SAMPLE]
     for separator in _SEPARATORS:
         widths = Counter(len(_cells(line, separator)) for line in sample)
-        width, count = widths.most_common(1)[0]
-        glued = separator == "," and len(re.findall(r"\d \d", sample[-1])) > 2  # commas are the decimal sign here
+        width, count = widths.most_common(1)[0] if sample else (0, 0)
+        glued = (
+            separator == "," and len(re.findall(r"\d \d", "".join(sample[-1:]))) > 2
+        )  # commas are the decimal sign here
         if width >= _LEAST_COLUMNS and count >= 0.5 * len(sample) and not glued:
             return separator, width
     raise DataError(

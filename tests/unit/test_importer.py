@@ -361,6 +361,8 @@ def zipped(*names: str) -> bytes:
         (b"", "is empty"),
         (b"\n\n  \n", "is empty"),
         (gzip.compress(b""), "is empty"),
+        (b"\x1f", "holds no candles that can be recognised"),
+        (gzip.compress(HEADER.encode())[:-9], "ends within its first line"),
         (HEADER.encode(), "has a header but no rows"),
         (b"hello\nworld\n", "holds no candles that can be recognised"),
         (b"\x89PNG\x00\x00\x01\x02", "is neither CSV nor Parquet"),
