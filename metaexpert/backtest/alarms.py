@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .catalogue import Statistics
     from .sample import Sample
 
-__all__ = ["Alarm", "alarms"]
+__all__ = ["Alarm", "alarms", "counted"]
 
 _FEW_TRADES = 30
 _FEW_DAYS = 30
@@ -25,7 +25,7 @@ _WIN_RATE_PCT = 95.0
 _CAGR_PCT = 1000.0
 _ROUNDING = 1e-9  # of capital and turnover: what sums of floats may be off by
 
-_SUSPECT = "too good; suspect look-ahead, a short sample or leverage"
+_SUSPECT = "too good; suspect look-ahead, too little data or too much leverage"
 
 
 class Alarm(NamedTuple):
@@ -33,6 +33,11 @@ class Alarm(NamedTuple):
 
     code: str
     message: str
+
+
+def counted(count: int, nouns: str) -> str:
+    """Return ``"1 trade"`` or ``"2 trades"``, for `nouns` whose plural ends in s."""
+    return f"{count:,} {nouns.removesuffix('s') if count == 1 else nouns}"
 
 
 def alarms(sample: Sample, values: Statistics) -> tuple[Alarm, ...]:
@@ -73,9 +78,9 @@ def _nothing_traded(s: Sample, _values: Statistics) -> Iterator[Alarm]:
         first = rejected[0].message or "no reason given"
         why = f"{len(rejected)} of {len(s.record.orders)} orders were rejected, the first with: {first}"
     elif s.record.orders:
-        why = f"{len(s.record.orders)} orders were sent and none was filled: their prices were never reached"
+        why = f"{counted(len(s.record.orders), 'orders')} sent and none filled: their prices were never reached"
     elif s.record.refusals:
-        why = f"every entry was refused: {_counted(s)}"
+        why = f"every entry was refused: {_refused(s)}"
     else:
         why = f"the expert sent no order in {len(s.record.time):,} bars: its entry condition never came true"
     yield Alarm("nothing_traded", f"nothing was traded: {why}")
@@ -84,11 +89,11 @@ def _nothing_traded(s: Sample, _values: Statistics) -> Iterator[Alarm]:
 def _samples(s: Sample, values: Statistics) -> Iterator[Alarm]:
     count = s.closed.net.size
     if s.record.fills and count < _FEW_TRADES:
-        yield Alarm("few_trades", f"{count} closed trades: under {_FEW_TRADES} say little about the next one")
+        few = counted(count, "closed trades")
+        yield Alarm("few_trades", f"{few}: under {_FEW_TRADES} say little about the next one")
     if s.span < _FEW_DAYS * DAY_MS:
-        yield Alarm(
-            "short_span", f"{s.span / DAY_MS:.1f} days: annual figures from under {_FEW_DAYS} days mean little"
-        )
+        length = f"{s.span / DAY_MS:.1f} days"
+        yield Alarm("short_span", f"{length}: annual figures from under {_FEW_DAYS} days mean little")
     profit, best = float(s.closed.net.sum()), values["best_trade"]
     if isinstance(best, float) and count > 1 and profit > 0.0 and best > _ONE_TRADE * profit:
         yield Alarm("one_trade", f"one trade made {100.0 * best / profit:.0f} % of the profit of all {count}")
@@ -97,17 +102,11 @@ def _samples(s: Sample, values: Statistics) -> Iterator[Alarm]:
 def _too_good(s: Sample, values: Statistics) -> Iterator[Alarm]:
     factor, rate, growth = (_number(values, key) for key in ("profit_factor", "win_rate_pct", "cagr_pct"))
     if factor is not None and factor > _PROFIT_FACTOR:
-        yield Alarm(
-            "profit_factor", f"profit factor {factor:.1f}, above {_PROFIT_FACTOR:.0f}: look for look-ahead"
-        )
+        yield Alarm("profit_factor", f"profit factor {factor:,.1f}, above {_PROFIT_FACTOR:.0f}: {_SUSPECT}")
     if rate is not None and rate > _WIN_RATE_PCT:
-        yield Alarm(
-            "win_rate", f"{rate:.1f} % of {s.closed.net.size} trades won: look for look-ahead or hidden losers"
-        )
+        yield Alarm("win_rate", f"{rate:.1f} % of {counted(s.closed.net.size, 'trades')} won: {_SUSPECT}")
     if growth is not None and growth > _CAGR_PCT:
-        yield Alarm(
-            "cagr", f"CAGR {growth:,.0f} %, above {_CAGR_PCT:,.0f} %: look for look-ahead or excess leverage"
-        )
+        yield Alarm("cagr", f"CAGR {growth:,.0f} %, above {_CAGR_PCT:,.0f} %: {_SUSPECT}")
 
 
 def _costs(s: Sample, _values: Statistics) -> Iterator[Alarm]:
@@ -135,8 +134,8 @@ def _data(s: Sample, _values: Statistics) -> Iterator[Alarm]:
     for symbol, quality in s.record.quality.items():
         if quality.missing:
             longest = max(count for _, _, count in quality.gaps)
-            spells = f"{len(quality.gaps)} gaps, at most {longest:,} in one"
-            yield Alarm("gaps", f"{symbol}: {quality.missing:,} bars missing in {spells}")
+            missing = f"{counted(quality.missing, 'bars')} missing in {counted(len(quality.gaps), 'gaps')}"
+            yield Alarm("gaps", f"{symbol}: {missing}, at most {longest:,} in one")
 
 
 def _number(values: Statistics, key: str) -> float | None:
@@ -144,5 +143,5 @@ def _number(values: Statistics, key: str) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def _counted(s: Sample) -> str:
+def _refused(s: Sample) -> str:
     return ", ".join(f"{count} x {reason}" for reason, count in sorted(s.record.refusals.items()))

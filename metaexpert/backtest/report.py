@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..models import MarketType
 from . import tables
+from .alarms import Alarm, counted
 from .catalogue import CATALOGUE, Unit, Value
 from .manifest import iso
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from ..bars import Quality
-    from .alarms import Alarm
     from .catalogue import Statistics
     from .record import Record
     from .sample import Sample
@@ -159,7 +159,7 @@ def _data_lines(record: Record) -> list[str]:
     lines: list[str] = []
     for symbol, quality in record.quality.items():
         kind = "SYNTHETIC prices, not a market's history" if quality.synthetic else "REAL prices, recorded"
-        source = f" ({quality.source})" if quality.source else ""
+        source = f"; source: {quality.source}" if quality.source else ""
         lines += [f"{symbol} on {record.exchange}: {kind}{source}", f"{symbol}: {_quality_line(quality)}"]
         if record.markets[symbol].is_inverse:
             lines.append(f"{symbol} settles in its coin: money here is {record.currency}, and buy & hold is 0 %")
@@ -172,7 +172,7 @@ def _quality_line(quality: Quality) -> str:
         first, last, count = max(quality.gaps, key=lambda gap: gap[2])
         coverage = f"coverage {100.0 * quality.coverage:.2f} %"
         parts.append(
-            f"{quality.missing:,} missing in {len(quality.gaps)} gaps ({coverage}), "
+            f"{quality.missing:,} missing in {counted(len(quality.gaps), 'gaps')} ({coverage}), "
             f"the longest {count:,} bars from {_moment(first)} to {_moment(last)}"
         )
     else:
@@ -209,7 +209,8 @@ def _rows(record: Record, values: Statistics, keys: Sequence[str]) -> list[Row]:
     for row, value in ((CATALOGUE[key], values[key]) for key in keys):
         if row.key == "criterion" and value is None:
             continue  # the expert declares no criterion: nothing is undefined
-        note = f"{values[row.rests_on]:,} {row.rests_on}" if row.rests_on else ""
+        count = values[row.rests_on] if row.rests_on else None
+        note = counted(count, row.rests_on) if isinstance(count, int) else ""
         rows.append(Row(row.label, _shown(value, row.unit, record.currency, _digits(record)), note))
     return rows
 

@@ -40,12 +40,12 @@ def test_text_says_which_data_is_real_and_which_synthetic():
     """In plain words, with the source, the bars and the longest gap."""
     quality = Quality(rows=93, timeframe="1h", gaps=GAPS, duplicates=4, source="coinbase.csv")
     text = " ".join(str(small(quality={SYMBOL: quality})).split())
-    assert "BTC/USDT on demo: REAL prices, recorded (coinbase.csv)" in text
+    assert "BTC/USDT on demo: REAL prices, recorded; source: coinbase.csv" in text
     assert "93 bars of 1h; 7 missing in 2 gaps (coverage 93.00 %)" in text
     assert "the longest 5 bars from 2024-01-01 05:00 to 2024-01-01 09:00; 4 duplicated" in text
     synthetic = Quality(rows=93, timeframe="1h", synthetic=True, source="seeded generator")
-    text = str(small(quality={SYMBOL: synthetic}, notes=("funding is not modelled",)))
-    assert "SYNTHETIC prices, not a market's history (seeded generator)" in text
+    text = " ".join(str(small(quality={SYMBOL: synthetic}, notes=("funding is not modelled",))).split())
+    assert "SYNTHETIC prices, not a market's history; source: seeded generator" in text
     assert "* funding is not modelled" in text
 
 
@@ -73,7 +73,7 @@ def test_estimates_show_how_many_values_they_rest_on():
     """The n of days and of trades stands beside the ratio."""
     lines = {line[:42].strip(): line for line in str(small()).splitlines()}
     assert lines[CATALOGUE["sharpe"].label].endswith("2 days")
-    assert lines["Win rate (net > 0)"].endswith("1 trades")
+    assert lines["Win rate (net > 0)"].endswith("1 trade")
     assert "n/a" in lines["Profit factor (money, net)"]
 
 

@@ -102,6 +102,9 @@ def test_groups_by_hand():
     )
     assert (target.name, target.profit_factor, target.avg_days) == ("take_profit", None, 3.0)
     assert result.by_side["net_profit"].to_dict() == {"long": -4.0, "short": 4.0}
+    assert result.by_symbol["trades"].to_dict() == {SYMBOL: 3}
+    assert result.by_exit_reason.loc["stop_loss", "net_profit"] == -4.0
+    assert result.by_tag["trades"].to_dict() == {"": 3}
 
 
 def test_months_follow_the_calendar():
@@ -112,6 +115,7 @@ def test_months_follow_the_calendar():
         ("2024-02", pytest.approx(-10.0), -11.0),
     ]
     assert result.stats["best_month_pct"] == pytest.approx(10.0)
+    assert result.by_month["profit"].to_dict() == {"2024-01": 10.0, "2024-02": -11.0}
 
 
 # --- alarms ---
@@ -178,7 +182,7 @@ def test_the_guide_lists_no_alarm_that_does_not_exist():
             {"orders": [order(status=OrderStatus.REJECTED, message="qty 0.1 is below 1")]},
             "with: qty 0.1 is below 1",
         ),
-        ({"orders": [order(status=OrderStatus.CANCELED)]}, "1 orders were sent and none was filled"),
+        ({"orders": [order(status=OrderStatus.CANCELED)]}, "1 order sent and none filled"),
     ],
 )
 def test_nothing_traded_says_why(fields, why):

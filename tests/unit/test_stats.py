@@ -410,6 +410,10 @@ def test_an_unknown_statistic_names_the_nearest():
     with pytest.raises(KeyError, match="did you mean 'sharpe'"):
         stats_of()["sharp"]
     assert stats_of().get("sharp") is None
+    assert "sharpe" in stats_of()
+    assert "sharp" not in stats_of()
+    assert len(stats_of()) == len(CATALOGUE)
+    assert "total_return_pct" in repr(stats_of())
 
 
 def test_statistics_are_plain_python_values():
