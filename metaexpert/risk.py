@@ -32,6 +32,7 @@ __all__ = [
 
 _HOUR_MS = 3_600_000
 _THURSDAY = 3  # 1970-01-01, counted from Monday = 0
+_NOISE = 1e-12
 
 
 class Refusal(NamedTuple):
@@ -50,7 +51,7 @@ def conform(order: Order, market: Market, reference: float | None, held: float) 
     Args:
         order: what is asked for.
         market: the market's rules.
-        reference: the price that values it: its own, or the last one for a market order; None if unknown.
+        reference: the price that values a market order, None if unknown; others are valued at their own.
         held: the signed quantity held now. An order that only closes all of it may be below the minimums, so
             that dust can be got rid of.
 
@@ -67,11 +68,13 @@ def conform(order: Order, market: Market, reference: float | None, held: float) 
         price=None if order.price is None else rules.limit_price(order.price, side, tick),
         stop_price=None if order.stop_price is None else rules.limit_price(order.stop_price, -side, tick),
     )
-    broken = _bad_levels(order, reference)
+    own = order.stop_price if order.price is None else order.price
+    worth_at = reference if own is None else own
+    broken = _bad_levels(order, worth_at, tick)
     if broken is not None:
         return broken
     closes_all = order.reduce_only and order.qty >= abs(held) > 0.0
-    return order if closes_all else _within_limits(order, market, reference)
+    return order if closes_all else _within_limits(order, market, worth_at)
 
 
 def _bad_number(order: Order) -> Refusal | None:
@@ -82,9 +85,11 @@ def _bad_number(order: Order) -> Refusal | None:
     return None
 
 
-def _bad_levels(order: Order, reference: float | None) -> Refusal | None:
+def _bad_levels(order: Order, entry: float | None, tick: float) -> Refusal | None:
     """A stop or target on the wrong side of the entry price would close the position as it opens."""
-    entry = order.price or order.stop_price or reference
+    for name in ("price", "stop_price"):
+        if getattr(order, name) == 0.0:
+            return Refusal(f"invalid_{name}", f"{name} is below one tick of the market, {tick:.12g}")
     if entry is None or order.reduce_only:
         return None
     side = order.side.sign
@@ -92,30 +97,35 @@ def _bad_levels(order: Order, reference: float | None) -> Refusal | None:
         if level is not None and (level - entry) * wanted <= 0.0:
             where = "below" if wanted < 0 else "above"
             return Refusal(
-                f"invalid_{name}", f"{name} {level:g} of a {order.side} must lie {where} its price {entry:g}"
+                f"invalid_{name}", f"{name} {level:.12g} of a {order.side} must lie {where} its price {entry:.12g}"
             )
     return None
 
 
 def _within_limits(order: Order, market: Market, reference: float | None) -> Order | Refusal:
     unit = market.quote if market.is_inverse else market.base
-    if order.qty <= 0.0 or order.qty < market.min_qty:
+    if order.qty <= 0.0 or _exceeds(market.min_qty, order.qty):
         least = market.min_qty or market.qty_step
         return Refusal("below_min_qty", f"{order.qty:.12g} {unit} is below the market's minimum of {least:.12g}")
-    if market.max_qty is not None and order.qty > market.max_qty:
+    if market.max_qty is not None and _exceeds(order.qty, market.max_qty):
         return Refusal("above_max_qty", f"{order.qty:.12g} {unit} is above the maximum of {market.max_qty:.12g}")
     if reference is None:
         return order
     worth = order.qty if market.is_inverse else order.qty * reference
-    if worth < market.min_notional:
+    if _exceeds(market.min_notional, worth):
         return Refusal(
             "below_min_notional", f"{worth:.12g} {market.quote} is below the minimum of {market.min_notional:.12g}"
         )
-    if market.max_notional is not None and worth > market.max_notional:
+    if market.max_notional is not None and _exceeds(worth, market.max_notional):
         return Refusal(
             "above_max_notional", f"{worth:.12g} {market.quote} is above the maximum of {market.max_notional:.12g}"
         )
     return order
+
+
+def _exceeds(first: float, second: float) -> bool:
+    """Is `first` above `second` by more than the noise of a product such as 0.57 * 100?"""
+    return first > second * (1.0 + _NOISE)
 
 
 def insufficient_margin(wanted: float, room: float, market: Market) -> Refusal:
@@ -185,8 +195,9 @@ def _wanted(size_type: SizeType, value: float, ask: SizeRequest) -> float | Refu
         return rules.qty_for_margin(kind, max(0.0, ask.equity) * value, ask.leverage, ask.price)
     if ask.stop is None:
         return Refusal("no_stop", "size_type='risk_based' needs a stop: give stop_loss or set stop_loss_pct")
-    qty = rules.qty_for_risk(kind, max(0.0, ask.equity) * value / 100.0, ask.price, ask.stop)
-    return qty if qty > 0.0 else Refusal("no_stop", "the stop equals the entry price: the risk is not defined")
+    if ask.stop == ask.price:
+        return Refusal("no_stop", "the stop equals the entry price: the risk is not defined")
+    return rules.qty_for_risk(kind, max(0.0, ask.equity) * value / 100.0, ask.price, ask.stop)
 
 
 def _kind(market: Market) -> int:
@@ -236,10 +247,10 @@ def _entry_refusals(state: EntryState, filters: EntryFilters) -> Iterator[Refusa
     if filters.allowed_days is not None and day not in filters.allowed_days:
         yield Refusal("allowed_days", f"no entries on day {day} of the week")
     least, volume = filters.min_volume, state.volume
-    if least is not None and (volume is None or volume < least):
+    if least is not None and not (volume is not None and volume >= least):  # NaN is not enough either
         yield Refusal("min_volume", f"volume of the last bar {volume} is below {least:g}")
     widest, spread = filters.max_spread_pct, state.spread_pct
-    if widest is not None and spread is not None and spread > widest:
+    if widest is not None and spread is not None and not spread <= widest:
         yield Refusal("max_spread_pct", f"spread {spread:.4g} % is above {widest:g} %")
     most = filters.max_open_positions
     if most is not None and not state.entries and state.open_positions >= most:
@@ -253,6 +264,9 @@ def _entry_refusals(state: EntryState, filters: EntryFilters) -> Iterator[Refusa
 
 class LossLimits:
     """Daily loss and drawdown on equity, open profit included. The day starts at 00:00 UTC.
+
+    A day's loss counts from the last mark before it: over a gap, or with bars longer than a day, what was lost
+    since that mark counts for the day of the next one.
 
     Args:
         daily_loss: loss since the day's start, in the settlement currency, that stops entries for the day.
@@ -268,12 +282,12 @@ class LossLimits:
         self.drawdown = drawdown
         self.peak = self._day_start = self._last = equity
         self._day = time // DAY_MS
-        self.blocked_until = time
+        self.blocked_until = self._day * DAY_MS
 
     def update(self, time: int, equity: float) -> str | None:
         """Mark `equity` at `time`; returns ``"max_drawdown"`` or ``"daily_loss_limit"`` when one is reached.
 
-        A mark at midnight still belongs to the day that ends there.
+        A mark at midnight still belongs to the day that ends there. A day's loss limit is reached once.
         """
         day = (time - 1) // DAY_MS
         if day > self._day:
@@ -285,7 +299,7 @@ class LossLimits:
         if (
             self.daily_loss is not None
             and self._day_start - equity >= self.daily_loss
-            and time >= self.blocked_until
+            and self.blocked_until <= day * DAY_MS
         ):
             self.blocked_until = (day + 1) * DAY_MS
             return "daily_loss_limit"
