@@ -158,12 +158,19 @@ def _text_row(row: Row) -> str:
 def _data_lines(record: Record) -> list[str]:
     lines: list[str] = []
     for symbol, quality in record.quality.items():
-        kind = "SYNTHETIC prices, not a market's history" if quality.synthetic else "REAL prices, recorded"
+        kind = _kind(quality, record.exchange)
         source = f"; source: {quality.source}" if quality.source else ""
         lines += [f"{symbol} on {record.exchange}: {kind}{source}", f"{symbol}: {_quality_line(quality)}"]
         if record.markets[symbol].is_inverse:
             lines.append(f"{symbol} settles in its coin: money here is {record.currency}, and buy & hold is 0 %")
     return [*lines, *record.notes]
+
+
+def _kind(quality: Quality, exchange: str) -> str:
+    """What the prices are, as far as we can know: we vouch for the embedded ones only."""
+    if quality.synthetic:
+        return "SYNTHETIC prices, not a market's history"
+    return "REAL prices, recorded" if exchange == "demo" else "the candles that were imported"
 
 
 def _quality_line(quality: Quality) -> str:

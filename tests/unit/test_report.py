@@ -142,3 +142,9 @@ def test_the_criterion_is_shown_when_there_is_one():
 def test_durations_read_as_people_say_them(days, text):
     """The two largest units are enough."""
     assert _duration(days) == text
+
+
+def test_imported_candles_are_called_that():
+    """We can't vouch for a file of the user's: it is not called a market's history."""
+    text = str(small(exchange="local"))
+    assert "BTC/USDT on local: the candles that were imported" in text
