@@ -158,7 +158,7 @@ def _text_row(row: Row) -> str:
 def _data_lines(record: Record) -> list[str]:
     lines: list[str] = []
     for symbol, quality in record.quality.items():
-        kind = _kind(quality, record.exchange)
+        kind = _origin(quality, record.exchange)
         source = f"; source: {quality.source}" if quality.source else ""
         lines += [f"{symbol} on {record.exchange}: {kind}{source}", f"{symbol}: {_quality_line(quality)}"]
         if record.markets[symbol].is_inverse:
@@ -166,7 +166,7 @@ def _data_lines(record: Record) -> list[str]:
     return [*lines, *record.notes]
 
 
-def _kind(quality: Quality, exchange: str) -> str:
+def _origin(quality: Quality, exchange: str) -> str:
     """What the prices are, as far as we can know: we vouch for the embedded ones only."""
     if quality.synthetic:
         return "SYNTHETIC prices, not a market's history"
