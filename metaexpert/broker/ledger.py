@@ -79,13 +79,13 @@ class Holding:
         self.slippage += slippage
         self.exited += qty
         self.exited_value += rules.notional(self.kind, qty, price)
-        self.qty = 0.0 if qty == abs(self.qty) else self.qty - self.side * qty
+        self.qty = rules.sum_of_steps(self.qty, -self.side * qty, self.market.qty_step)
         return profit
 
     def open(self, side: int, qty: float, price: float, share_of_fee: float, slippage: float) -> None:
         """Add `qty` on `side` at `price`."""
         self.entry = rules.average_entry(self.kind, abs(self.qty), self.entry, qty, price)
-        self.qty += side * qty
+        self.qty = rules.sum_of_steps(self.qty, side * qty, self.market.qty_step)
         self.entries += 1
         self.max_qty = max(self.max_qty, abs(self.qty))
         self.fees += share_of_fee
