@@ -37,11 +37,6 @@ class Protection:
         )
 
     @property
-    def is_empty(self) -> bool:
-        """True when nothing is set."""
-        return self == Protection()
-
-    @property
     def follows(self) -> bool:
         """True when a level moves with the price."""
         return self.trailing_stop_pct is not None or self.breakeven_pct is not None
@@ -96,7 +91,7 @@ class Guard:
             self.trailing = None if level == self.unset else level
             self._raise(level, ExitReason.TRAILING_STOP)
         if p.take_profit is not None:
-            self.target = p.take_profit
+            self.target = rules.target_level(side, p.take_profit, 0.0, tick)
         elif p.take_profit_pct is not None:
             self.target = rules.target_level(side, entry, p.take_profit_pct, tick)
         else:
@@ -104,7 +99,7 @@ class Guard:
 
     def _fixed_stop(self) -> float:
         if self.protection.stop_loss is not None:
-            return self.protection.stop_loss
+            return rules.stop_level(self.side, self.protection.stop_loss, 0.0, self.tick)
         if self.protection.stop_loss_pct is not None:
             return rules.stop_level(self.side, self.entry, self.protection.stop_loss_pct, self.tick)
         return self.unset
