@@ -6,6 +6,7 @@ behind the cursor exists; what lies ahead of it can't be reached through it.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from heapq import merge
 from itertools import groupby
 from operator import itemgetter
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import bars as candles_
 from . import indicators
+from .errors import StrategyError
 from .indicators import Cursor, Indicator
 from .models import Bar
 from .timeframe import parse
@@ -32,7 +34,7 @@ class Series:
         symbol: unified symbol.
         timeframe: length of the bars.
         candles: frame in the schema of `metaexpert.bars`, warm-up included.
-        first: index of the first bar of the tested span; the ones before it are known from the start.
+        first: index of the first bar of the tested span; the ones before it are its history.
     """
 
     def __init__(self, symbol: str, timeframe: str, candles: pd.DataFrame, first: int) -> None:
@@ -70,7 +72,13 @@ class Series:
         return self.bar(self.cursor.i) if self.cursor.i >= 0 else None
 
     def rates(self, count: int | None = None) -> pd.DataFrame:
-        """The last `count` closed bars (None: all that are known), a frame of its own."""
+        """The last `count` closed bars (None: all that are known), a frame of its own.
+
+        Raises:
+            StrategyError: `count` is below 1.
+        """
+        if count is not None and count < 1:
+            raise StrategyError(f"rates: count must be at least 1, got {count}")
         known = self.known
         start = 0 if count is None else max(0, known - count)
         return self.candles.iloc[start:known]
@@ -81,10 +89,15 @@ class Series:
         try:
             found = self._indicators.get(key)
         except TypeError:  # an argument can't be hashed: compute anew
-            return indicators.build(what, self.candles, self.cursor, **kwargs)
+            return self._build(what, kwargs)
         if found is None:
-            found = self._indicators[key] = indicators.build(what, self.candles, self.cursor, **kwargs)
+            found = self._indicators[key] = self._build(what, kwargs)
         return found
+
+    def _build(self, what: str | Callable[..., Any], kwargs: dict[str, Any]) -> Indicator:
+        """Compute an indicator; a function of the user's may write to the bars that it gets."""
+        candles = self.candles if isinstance(what, str) else self.candles.copy()
+        return indicators.build(what, candles, self.cursor, **kwargs)
 
 
 class Step(NamedTuple):
@@ -102,6 +115,9 @@ class Step(NamedTuple):
 class HistoryFeed:
     """Stored candles as steps in time order.
 
+    What closed up to `start` is known from the start. A series whose own span begins later is unknown until its
+    first bar is delivered, its history with it.
+
     Args:
         series: every series of the run, symbols in the order in which they were declared.
         start: no bar that closed at or before this moment (ms UTC) is delivered.
@@ -115,6 +131,7 @@ class HistoryFeed:
             shortest = self._matching.get(one.symbol)
             if shortest is None or one.length_ms < shortest.length_ms:
                 self._matching[one.symbol] = one
+            one.cursor.i = min(one.first, bisect_right(one.times, start - one.length_ms)) - 1
 
     def matching(self, symbol: str) -> Series:
         """The series in which orders of `symbol` trade: its shortest."""
@@ -122,8 +139,11 @@ class HistoryFeed:
 
     @property
     def steps(self) -> int:
-        """An upper bound of the number of steps, for progress."""
-        return max((len(one) - one.first for one in self._matching.values()), default=0)
+        """How many moments there are at which a bar of a symbol's shortest timeframe closes, for progress."""
+        closes: set[int] = set()
+        for one in self._matching.values():
+            closes.update(time + one.length_ms for time in one.times[one.first :])
+        return len(closes)
 
     def __iter__(self) -> Iterator[Step]:
         order = list(self._matching)
