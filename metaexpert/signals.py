@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import StrategyError, did_you_mean
+from .errors import MetaExpertError, StrategyError, did_you_mean
 from .trader import OrderTerms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pandas as pd
 
     from .feed import Series
     from .trader import Trader
@@ -25,16 +28,16 @@ class SignalPlan:
     """What `function` says about the candles of `series`, acted on bar by bar.
 
     On a bar exits come before entries; an entry is ignored while a position on its side is open, and reverses one
-    on the other side (spot: closes it).
+    on the other side (spot: closes it). An exit is made also where the entry that would reverse is refused.
 
     Raises:
-        StrategyError: the function returns something else than boolean columns of the bars' length, or wants to be
-            long and short at once.
+        StrategyError: the function fails, returns something else than boolean columns of the bars' length, or
+            wants to be long and short at once.
     """
 
     def __init__(self, function: Callable[[Any], Any], series: Series) -> None:
         self.series = series
-        columns = _columns(function(series.candles), len(series))
+        columns = _columns(_answer(function, series), series.candles.index)
         self._long_entry, self._long_exit = columns["long_entry"], columns["long_exit"]
         self._short_entry, self._short_exit = columns["short_entry"], columns["short_exit"]
         self._size: list[float] | None = columns["size"]
@@ -48,23 +51,36 @@ class SignalPlan:
         """Do what the signals of bar `index` say."""
         symbol = self.series.symbol
         held = trader.held(symbol)
-        if (held > 0.0 and self._long_exit[index]) or (held < 0.0 and self._short_exit[index]):
-            reverses = self._short_entry[index] if held > 0.0 else self._long_entry[index]
-            if not reverses:
-                trader.close(symbol, None, None)
-        size = None if self._size is None or math.isnan(self._size[index]) else self._size[index]
+        leaves = (held > 0.0 and self._long_exit[index]) or (held < 0.0 and self._short_exit[index])
         if self._long_entry[index] and held <= 0.0:
-            trader.open("long", size, symbol, OrderTerms())
+            leaves = not self._enter("long", index, trader) and leaves
         elif self._short_entry[index] and held >= 0.0:
-            if trader.market(symbol).is_spot:
-                trader.close(symbol, None, None)
-            else:
-                trader.open("short", size, symbol, OrderTerms())
+            spot = trader.market(symbol).is_spot
+            leaves = spot or (not self._enter("short", index, trader) and leaves)
+        if leaves:
+            trader.close(symbol, None, None)
+
+    def _enter(self, direction: str, index: int, trader: Trader) -> bool:
+        """Open, reversing what stands against it; False when the entry was refused."""
+        size = None if self._size is None or math.isnan(self._size[index]) else self._size[index]
+        order = trader.open(direction, size, self.series.symbol, OrderTerms())
+        return any(order.id == working.id for working in trader.broker.working(self.series.symbol))
 
 
-def _columns(answer: Any, length: int) -> dict[str, Any]:
-    """The signals as lists of `length`, the missing ones all false."""
-    import numpy as np
+def _answer(function: Callable[[Any], Any], series: Series) -> Any:
+    """What `function` says about a copy of the bars, which it may write to."""
+    try:
+        return function(series.candles.copy())
+    except MetaExpertError:
+        raise
+    except Exception as error:
+        frame = None if error.__traceback__ is None else error.__traceback__.tb_next  # the function's own
+        line = "" if frame is None else f" ({Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno})"
+        raise StrategyError(f"signals failed: {type(error).__name__}: {error}{line}") from error
+
+
+def _columns(answer: Any, index: pd.Index[Any]) -> dict[str, Any]:
+    """The signals as lists of the length of `index`, that of the bars; the missing ones all false."""
     import pandas as pd
 
     if isinstance(answer, pd.DataFrame):
@@ -75,16 +91,37 @@ def _columns(answer: Any, length: int) -> dict[str, Any]:
     for name, values in given.items():
         if name not in COLUMNS:
             raise StrategyError(f"signals: unknown column {name!r}{did_you_mean(str(name), COLUMNS)}")
-        array = np.asarray(values)
-        if array.shape != (length,):
-            raise StrategyError(f"signals: {name} has shape {array.shape}, the bars have ({length},)")
-        if name == "size":
-            given[name] = array.astype(float).tolist()
-        elif array.dtype == bool or (array.dtype == object and all(x in (True, False) for x in array)):
-            given[name] = array.astype(bool).tolist()
-        else:
-            raise StrategyError(f"signals: {name} must be boolean, not {array.dtype}")
+        given[name] = _column(name, values, index)
     if not any(name.endswith("_entry") for name in given):
         raise StrategyError("signals: return at least long_entry or short_entry")
-    nothing = [False] * length
+    nothing = [False] * len(index)
     return {name: given.get(name, None if name == "size" else nothing) for name in COLUMNS}
+
+
+def _column(name: str, values: Any, index: pd.Index[Any]) -> list[Any]:
+    """One column as a list: numbers for `size`, booleans for the others."""
+    import numpy as np
+    import pandas as pd
+
+    array: Any = np.asarray(values)
+    if array.shape != (len(index),):
+        raise StrategyError(f"signals: {name} has shape {array.shape}, the bars have ({len(index)},)")
+    if isinstance(values, pd.Series) and not _same_bars(values.index, index):
+        raise StrategyError(f"signals: {name} has another index than the bars: return one value a bar, in order")
+    if name == "size":
+        try:
+            return array.astype(float).tolist()
+        except (TypeError, ValueError):
+            raise StrategyError("signals: size must be numbers, NaN where the settings size") from None
+    if array.dtype == bool or all(isinstance(one, bool | np.bool_) for one in array):
+        return array.astype(bool).tolist()
+    if array.dtype == object:
+        raise StrategyError(f"signals: {name} holds values that are not boolean; fill missing ones with False")
+    raise StrategyError(f"signals: {name} must be boolean, not {array.dtype}")
+
+
+def _same_bars(own: pd.Index[Any], bars: pd.Index[Any]) -> bool:
+    """Is it the bars' index, or one that merely counts them?"""
+    import pandas as pd
+
+    return own.equals(bars) or own.equals(pd.RangeIndex(len(bars)))
