@@ -118,6 +118,17 @@ def test_python_is_found_under_pyenv(clone, variable):
 
 
 @posix
+def test_python_is_found_where_the_pyenv_on_path_lies(clone):
+    """pyenv may belong to another home, such as that of root in a container."""
+    versions = clone.bin.parent / "versions/3.13.0/bin"
+    versions.mkdir(parents=True)
+    clone.put("python", FAKE_PYTHON).rename(versions / "python")
+    clone.put("pyenv", "#!/bin/sh\nexit 1\n")
+    assert clone.install(HOME="/nowhere").returncode == 0
+    assert clone.steps == INSTALLED
+
+
+@posix
 def test_a_shim_that_fails_is_passed_over(clone):
     clone.put("python3.13", "#!/bin/sh\nexit 127\n")
     clone.put("python", FAKE_PYTHON)
