@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from . import config
 from .errors import ConfigError, MetaExpertError, StrategyError, did_you_mean
 
 if TYPE_CHECKING:
@@ -243,7 +244,11 @@ def _the_expert(module: ModuleType, tree: ast.Module, file: Path) -> MetaExpert:
 def _run_defaults(
     tree: ast.Module, module: ModuleType, expert: MetaExpert, file: Path
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Read the file's own run(...) call: the first that backtests, else the first."""
+    """Read the file's own run(...) call: the first that backtests, else the first.
+
+    Raises:
+        ConfigError: it names a setting that a run doesn't have.
+    """
     names = {name for name, value in vars(module).items() if value is expert}
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _is_run(node, names)]
     read = [(call, {word.arg: _value(word.value, module) for word in call.keywords}) for call in calls]
@@ -251,6 +256,10 @@ def _run_defaults(
     if not read:
         return {}, ()
     call, words = read[0]
+    try:
+        config.split({word: value for word, value in words.items() if word is not None}, config.RunSettings)
+    except ConfigError as error:
+        raise ConfigError(f"{_shown(file)}:{call.lineno}: {error}") from None
     notes = tuple(
         f"{_shown(file)}:{call.lineno}: {word or '**'} is not a plain value and was not read; give it as an option"
         for word, value in words.items()

@@ -120,6 +120,20 @@ def test_values_that_only_running_would_tell_are_noted(write):
     assert note.startswith("main.py:11: backtest_start")
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("backtest_strt='2024-05-01'", "unknown setting 'backtest_strt'; did you mean 'backtest_start'?"),
+        ("leverage=3", "misplaced setting 'leverage': it belongs in @expert.on_init(...)"),
+    ],
+)
+def test_a_setting_that_a_run_does_not_have_is_refused_with_its_line(write, words, hint):
+    file = write(dedent(GOOD) + f'if __name__ == "__main__":\n    expert.run({words})\n')
+    with pytest.raises(ConfigError, match=r"^main\.py:\d+: expert\.run") as refused:
+        load_expert(file)
+    assert str(refused.value).endswith(hint)
+
+
 def test_a_run_of_something_else_is_not_taken_for_the_experts(write):
     text = (
         GOOD
@@ -170,7 +184,7 @@ def test_modules_beside_the_file_can_be_imported_and_do_not_clash(write):
         ]
         assert number == module.NUMBER
     assert "helpers" not in sys.modules
-    assert not [entry for entry in sys.path if entry.endswith(("one", "two"))]
+    assert not [entry for entry in sys.path if Path(entry) in {Path.cwd() / "one", Path.cwd() / "two"}]
 
 
 def test_a_module_beside_the_file_can_be_imported_later(write):
