@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .broker.simulated import SHRUNK
 from .errors import MetaExpertError, StrategyError
 from .models import ExitReason, Fill
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .clock import Clock
     from .feed import HistoryFeed, Series, Step
     from .logger import MetaLogger
+    from .models import Order
     from .signals import SignalPlan
     from .trader import Trader
 
@@ -108,12 +110,17 @@ class MetaProcess:
         self._bars: dict[tuple[str, str], list[Handler]] = {}
         self._timers: list[_Timer] = []
         self._runner: asyncio.Runner | None = None
+        self._told = 0
         self._hears_account = "account" in handlers
 
     # -- the run ------------------------------------------------------------------------------------------------
 
-    def run(self, progress: Callable[[float], None] | None = None) -> str:
+    def run(self, progress: Callable[[float], None] | None = None, *, close_at_end: bool = False) -> str:
         """Play the feed to its end or until something stops it; returns the reason.
+
+        Args:
+            progress: called with the share done, 0 to 1, now and then.
+            close_at_end: close what is still open at its last price, before `on_deinit` (rule 26).
 
         Raises:
             StrategyError: a handler failed and no `on_error` is there to take it.
@@ -123,14 +130,22 @@ class MetaProcess:
             self.dispatch("init")
             self._open()
             self._play(progress)
-            reason = self.stop_reason or "backtest_end"
+            if close_at_end and self.marks.time:
+                self._close_at_mark()
+            reason = self.stop_reason or self.trader.stopped or "backtest_end"
         except KeyboardInterrupt:
             reason = "signal"
             raise
         finally:
-            self._finish(reason)
+            self.dispatch("deinit", reason)
         self.raise_failure()
         return reason
+
+    def close(self) -> None:
+        """Release the event loop of ``async def`` handlers, when none will run again."""
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
 
     def _play(self, progress: Callable[[float], None] | None) -> None:
         total = max(self.feed.steps, 1)
@@ -140,6 +155,14 @@ class MetaProcess:
             self.handle(step)
             if progress is not None and number % 1000 == 0:
                 progress(min(number / total, 1.0))
+        if progress is not None:
+            progress(1.0)
+
+    def _close_at_mark(self) -> None:
+        """Close everything, and mark the account again as it stands then."""
+        self.tell(self.broker.close_at_mark())
+        ledger, marks = self.broker.ledger, self.marks
+        marks.equity[-1], marks.balance[-1], marks.exposure[-1] = ledger.equity(), ledger.balance, 0.0
 
     def _open(self) -> None:
         """Sort the handlers by the series that they hear, and start the timers."""
@@ -154,16 +177,8 @@ class MetaProcess:
         ]
         self._drain()
 
-    def _finish(self, reason: str) -> None:
-        try:
-            self.dispatch("deinit", reason)
-        finally:
-            if self._runner is not None:
-                self._runner.close()
-                self._runner = None
-
     def stop(self, reason: str) -> None:
-        """Stop after the current step."""
+        """Stop: what is going on comes to its end, nothing new is begun. The first reason counts."""
         if self.stop_reason is None:
             self.stop_reason = reason
 
@@ -171,9 +186,14 @@ class MetaProcess:
 
     def handle(self, step: Step) -> None:
         """Everything that happens up to and at one moment."""
+        self._told = 0
         self._run_timers(step.time, before=True)
         trader = self.trader
         trader.active_from = step.time  # what a handler sends within the bar reaches the market after it
+        if len(step.matched) > 1:  # one account: what one symbol earns within its bar comes after every open
+            for bar in step.matched:
+                self.clock.advance(max(bar.time, self.clock.now()))
+                self.tell(self.broker.on_open(bar))
         for bar in step.matched:
             self.clock.advance(max(bar.time, self.clock.now()))
             self.tell(self.broker.on_bar(bar))
@@ -194,13 +214,15 @@ class MetaProcess:
             if handlers:
                 bar = series.bar(index)
                 for handler in handlers:
+                    if self.stop_reason is not None:
+                        return
                     self._call("on_bar", handler, (bar,))
                     self._drain()
             self._act(series, index)
 
     def _act(self, series: Series, index: int) -> None:
         for plan in self.signals:
-            if plan.series is series:
+            if plan.series is series and self.stop_reason is None:
                 plan.act(index, self.trader)
                 self._drain()
 
@@ -229,7 +251,7 @@ class MetaProcess:
 
     def _run_timers(self, time: int, *, before: bool) -> None:
         """Timers due before this step's close see nothing of it; those due at it run after the bars."""
-        while self._timers:
+        while self._timers and self.stop_reason is None:
             timer = min(self._timers, key=lambda one: one.due)
             if timer.due > time or (before and timer.due == time):
                 return
@@ -266,20 +288,22 @@ class MetaProcess:
 
     def _drain(self) -> None:
         """Tell the handlers what the broker has to say about what they have just asked for."""
-        told = 0
         while self.broker.news:
-            told += 1
-            if told > _NEWS_PER_STEP:
-                raise StrategyError(
-                    f"over {_NEWS_PER_STEP} order events at one moment: a handler answers each with a new order"
-                )
             self._tell(self.broker.news.popleft())
 
     def _tell(self, news: News) -> None:
         order, result = news
         handlers = self.handlers
+        self._told += 1
+        if self._told > _NEWS_PER_STEP:
+            self._told = 0
+            self.broker.news.clear()
+            raise StrategyError(
+                f"over {_NEWS_PER_STEP} order events at {_iso(self.clock.now())}: a handler answers each with "
+                "another order; let it look at why the last one was refused"
+            )
         if isinstance(result, Fill):
-            self._log_fill(result)
+            self._log_fill(order, result)
         if "order" in handlers:
             self.dispatch_quietly("order", order)
         if result is not None and "transaction" in handlers:
@@ -295,7 +319,10 @@ class MetaProcess:
         for handler in self.handlers.by_event.get(event, ()):
             self._call(f"on_{event}", handler, args)
 
-    def _log_fill(self, fill: Fill) -> None:
+    def _log_fill(self, order: Order, fill: Fill) -> None:
+        if order.message == SHRUNK:
+            self.log.log_once("shrunk", "sizes shrink to the free margin", level="INFO", symbol=order.symbol)
+            self.trader.refusals["size shrunk to the free margin at the fill"] += 1
         self.log.trade(
             fill.side, symbol=fill.symbol, qty=fill.qty, price=fill.price, fee=fill.fee, reason=fill.reason
         )
@@ -327,6 +354,7 @@ class MetaProcess:
 def _describe(error: Exception, handler: Handler) -> str:
     """The error and the line of the expert's own file that raised it."""
     text = str(error) if isinstance(error, MetaExpertError) else f"{type(error).__name__}: {error}"
+    text = " ".join(text.split())
     own = handler.__code__.co_filename if hasattr(handler, "__code__") else None
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
     return f"{text} ({Path(lines[-1].filename).name}:{lines[-1].lineno})" if lines else text

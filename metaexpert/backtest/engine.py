@@ -14,7 +14,7 @@ from ..broker.ledger import Ledger
 from ..broker.protection import Protection
 from ..broker.simulated import SimulatedBroker
 from ..clock import SimClock
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, StrategyError
 from ..exchanges import MetaExchange
 from ..feed import HistoryFeed, Series
 from ..models import MarginMode, MarketType, PositionMode, TradeMode
@@ -125,14 +125,26 @@ def _play(job: Job, history: _History, clock: SimClock, log: MetaLogger) -> Reco
         handlers=job.handlers, feed=feed, broker=broker, trader=trader, clock=clock, log=log, signals=plans
     )
     job.bind(process)
-    process.dispatch("backtest_init")
-    reason = process.run(job.progress)
-    if job.run.close_at_end:
-        process.tell(broker.close_at_mark())
-    criterion = process.dispatch("backtest")
-    process.dispatch("backtest_deinit")
-    process.raise_failure()
-    return _record(job, history, process, reason, None if criterion is None else float(criterion))
+    try:
+        process.dispatch("backtest_init")
+        process.raise_failure()
+        reason = process.run(job.progress, close_at_end=job.run.close_at_end)
+        criterion = _criterion(process.dispatch("backtest"))
+        process.dispatch("backtest_deinit")
+        process.raise_failure()
+    finally:
+        process.close()
+    return _record(job, history, process, reason, criterion)
+
+
+def _criterion(value: object) -> float | None:
+    """What `on_backtest` returned, as a number; None when it returned nothing."""
+    if value is None:
+        return None
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise StrategyError(f"on_backtest must return a number or nothing, got {value!r}") from None
 
 
 def _plans(
@@ -254,8 +266,13 @@ def _series(
 
     whole = frame if before is None else pd.concat([before, frame])
     start = int(times(frame)[0])
-    frames = {name: resample(whole, name, source=timeframes[0]) for name in timeframes}
+    frames = {name: _coarser(whole, name, timeframes[0]) for name in timeframes}
     own, length = times(frames[strategy.timeframe]), parse(strategy.timeframe)
+    if own.size == 0:
+        raise DataError(
+            f"{symbol}: {len(whole)} {timeframes[0]} bars make no whole {strategy.timeframe} bar: "
+            "choose a longer span"
+        )
     known = int((own + length <= start).sum())
     if known < strategy.warmup_bars:
         start = int(own[min(strategy.warmup_bars, own.size) - 1]) + length
@@ -264,6 +281,12 @@ def _series(
         Series(symbol, name, one, first=int((times(one) + parse(name) <= start).sum()))
         for name, one in frames.items()
     ]
+
+
+def _coarser(candles: pd.DataFrame, timeframe: str, source: str) -> pd.DataFrame:
+    """`candles` in `timeframe`, without a first bar of which only the end is there."""
+    made = resample(candles, timeframe, source=source)
+    return made.iloc[1:] if len(made) and times(made)[0] < times(candles)[0] else made
 
 
 # --- the record -----------------------------------------------------------------------------------------------

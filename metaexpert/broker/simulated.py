@@ -387,7 +387,7 @@ class SimulatedBroker:
         elif qty == 0.0:
             self._drop(working, OrderStatus.CANCELED, "reduce_only: there is no position to reduce")
         else:
-            if held.side == -side and qty <= abs(held.qty):
+            if held.side == -side:
                 paid = self._margin.bounded(held, paid)
             if qty < order.qty and not order.reduce_only:
                 order = replace(order, message=SHRUNK)
