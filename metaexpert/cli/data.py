@@ -205,12 +205,14 @@ def _print_series(series: list[SeriesInfo]) -> None:
 
 def _print_verdict(verdict: Verdict) -> None:
     from ..importer import when
+    from ..timeframe import parse
 
     info, quality = verdict.info, verdict.quality
     if info is None or quality is None:
         typer.echo(f"DAMAGED {verdict.error}")
         return
-    span = f"{when(info.start)} to {when(info.end)} UTC"
+    length = parse(info.timeframe)
+    span = f"{when(info.start)} to {when(info.end - length)} UTC"  # open times, as the import says it
     typer.echo(f"{info.exchange} {info.symbol} {info.timeframe}: {_count(quality.rows, 'candle')}, {span}")
     found = (
         ("duplicates", quality.duplicates),

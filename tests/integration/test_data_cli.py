@@ -106,7 +106,7 @@ def test_verifying_shows_gaps_and_passes(cli):
     cli("data", "import", write("BTCUSDT-1h.csv", [0, 1, 9]))
     done = cli("data", "verify")
     assert done.code == 0
-    assert "local BTC/USDT 1h: 3 candles, 2024-01-01 00:00 to 2024-01-01 10:00 UTC" in done.out
+    assert "local BTC/USDT 1h: 3 candles, 2024-01-01 00:00 to 2024-01-01 09:00 UTC" in done.out
     assert (
         "duplicates 0, out of order 0, not a number 0, impossible 0, off the grid 0, without volume 1" in done.out
     )
