@@ -30,7 +30,7 @@ __all__ = ["Handlers", "Marks", "MetaProcess"]
 
 type Handler = Callable[..., Any]
 
-_NEWS_PER_STEP = 10_000  # more than any strategy means: a handler that answers each refusal with a new order
+_NEWS_PER_STEP = 100_000  # more than any strategy means: a handler that answers each refusal with a new order
 
 
 class Handlers:

@@ -129,6 +129,8 @@ def _play(job: Job, history: _History, clock: SimClock, log: MetaLogger) -> Reco
         process.dispatch("backtest_init")
         process.raise_failure()
         reason = process.run(job.progress, close_at_end=job.run.close_at_end)
+        if not process.marks.time:
+            raise StrategyError(f"the expert stopped before its first bar ({reason}): there is no result")
         criterion = _criterion(process.dispatch("backtest"))
         process.dispatch("backtest_deinit")
         process.raise_failure()

@@ -400,8 +400,9 @@ def test_a_criterion_that_is_no_number_is_refused():
 
 
 @pytest.mark.parametrize("within_a_bar", [False, True])
-def test_an_order_for_every_refusal_is_stopped(within_a_bar):
+def test_an_order_for_every_refusal_is_stopped(within_a_bar, monkeypatch):
     """Also while a bar is being matched, where news comes from the broker."""
+    monkeypatch.setattr("metaexpert.process._NEWS_PER_STEP", 1000)
     run = one(flat(100, 101, 102))
 
     @run.on_transaction
@@ -412,7 +413,7 @@ def test_an_order_for_every_refusal_is_stopped(within_a_bar):
     run.on_bar(lambda bar: run.buy(1.0 if within_a_bar else 1e-9))
     heard = []
     run.on_deinit(heard.append)
-    with pytest.raises(StrategyError, match="over 10000 order events at 2024-01-01 01:00 UTC"):
+    with pytest.raises(StrategyError, match="over 1000 order events at 2024-01-01 01:00 UTC"):
         run.backtest()
     assert heard == ["error"]
 
@@ -434,6 +435,16 @@ def test_stop_ends_the_run_with_its_reason():
     result = run.backtest()
     assert heard == [100.0, 100.0, 101.0, "user_stop"]
     assert (result.record.stop_reason, len(result.record.time)) == ("user_stop", 2)
+
+
+def test_a_stop_before_the_first_bar_leaves_no_result_and_says_so():
+    keep(BTC, flat(100, 101))
+    run, heard = expert(), []
+    run.on_init(symbol=BTC, timeframe="1h")(run.stop)
+    run.on_deinit(heard.append)
+    with pytest.raises(StrategyError, match=r"stopped before its first bar \(user_stop\)"):
+        run.backtest()
+    assert heard == ["user_stop"]
 
 
 @pytest.mark.parametrize("register", ["on_bar", "on_order", "on_init"])
