@@ -611,6 +611,14 @@ def test_symbols_that_settle_differently_are_refused():
         run.backtest()
 
 
+def test_a_symbol_given_twice_is_refused():
+    keep(BTC, flat(100, 101))
+    run = expert()
+    run.on_init(symbol=["BTCUSDT", BTC], timeframe="1h")(lambda: None)
+    with pytest.raises(ConfigError, match=r"symbol 'BTC/USDT:USDT' is given twice"):
+        run.backtest()
+
+
 def test_more_leverage_than_the_market_has_is_refused():
     run = one(flat(100, 101), leverage=126)
     with pytest.raises(ConfigError, match=r"leverage=126 is above what BTC/USDT:USDT allows: 125"):
