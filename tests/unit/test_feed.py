@@ -76,6 +76,7 @@ def test_orders_trade_in_the_shortest_timeframe_of_their_symbol():
         [series("A", "4h", hours(0)), series("A", "1h", hours(3)), series("B", "4h", hours(0))], MONDAY
     )
     assert (feed.matching("A").timeframe, feed.matching("B").timeframe) == ("1h", "4h")
+    assert feed.steps == 1
     assert said(feed) == [(4, ["A 1h 3", "B 4h 0"], ["A 1h 0", "A 4h 0", "B 4h 0"])]
 
 
@@ -147,6 +148,7 @@ def test_bars_are_the_candles_in_order():
 def test_history_before_the_span_is_known_from_the_start():
     """Two bars of warm-up: known, never delivered."""
     one = series("A", "1h", hours(0, 1, 2, 3), first=2)
+    assert one.known == 2
     feed = HistoryFeed([one], MONDAY + 2 * HOUR)
     assert one.known == 2
     assert one.last() == one.bar(1)
@@ -182,6 +184,8 @@ def test_rates_end_at_the_cursor():
     """Whatever is asked for; fewer where there are fewer."""
     one = series("A", "1h", hours(0, 1, 2, 3, 4))
     HistoryFeed([one], MONDAY)
+    one.cursor.i = 0
+    assert one.last() == one.bar(0)
     one.cursor.i = 2
     assert list(one.rates()["open"]) == [10.0, 11.0, 12.0]
     assert list(one.rates(2)["open"]) == [11.0, 12.0]

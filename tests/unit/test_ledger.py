@@ -143,7 +143,7 @@ def test_an_opposite_fill_reduces_then_reverses():
     assert (position.qty, position.entry_price, position.opened, position.realized_pnl) == (-2.0, 110.0, 2, 0.0)
     fill(book, LINEAR, Side.BUY, 2.0, 110.0, time=3)
     assert (book.trades[1].id, book.trades[1].side, book.trades[1].tag) == (2, "short", "b")
-    assert book.trades[1].fees == near(0.4)
+    assert (book.trades[1].fees, book.trades[1].slippage) == (near(0.4), near(0.2))
 
 
 def test_positions_leave_no_dust():
@@ -227,15 +227,18 @@ def test_room_is_what_the_free_margin_carries_with_its_fee():
 
 @pytest.mark.parametrize("cross", [False, True])
 @pytest.mark.parametrize("market", [LINEAR, INVERSE])
-def test_the_room_of_a_reversal_is_the_room_after_closing(market, cross):
-    """Asking before is the same as closing first and asking then."""
+@pytest.mark.parametrize("part", [1.0, 0.25])
+def test_the_room_of_a_reversal_is_the_room_after_closing(market, cross, part):
+    """Asking before is the same as closing first, all or a part, and asking then."""
     qty, fee_rate = (1.5, 0.001) if market is LINEAR else (3_000.0, 0.001)
     book = ledger(market, capital=1_000.0, cross=cross)
     fill(book, market, Side.BUY, qty, 100.0)
     book.holdings[market.symbol].mark = 95.0
-    before = book.room(market.symbol, qty, 90.0, fee_rate=fee_rate, reserved=0.0)
+    closed = qty * part
+    before = book.room(market.symbol, closed, 90.0, fee_rate=fee_rate, reserved=0.0)
     kind = book.holdings[market.symbol].kind
-    fill(book, market, Side.SELL, qty, 90.0, fee=rules.fee(kind, qty, 90.0, fee_rate))
+    fill(book, market, Side.SELL, closed, 90.0, fee=rules.fee(kind, closed, 90.0, fee_rate))
+    book.holdings[market.symbol].mark = 95.0
     assert before == near(book.room(market.symbol, 0.0, 90.0, fee_rate=fee_rate, reserved=0.0), 1e-9)
 
 

@@ -360,6 +360,7 @@ def test_sums_of_steps_by_hand():
     assert rules.sum_of_steps(1.05, 0.1, 0.1) == 1.05 + 0.1
     assert rules.sum_of_steps(1.5, 0.25, 0.0) == 1.75
     assert rules.sum_of_steps(1e12, 1e12, 1e-12) == 2e12
+    assert rules.sum_of_steps(1e305, 1e305, 1e-8) == 2e305
 
 
 def test_prices_of_limit_orders():
