@@ -74,13 +74,25 @@ def record(bars: pd.DataFrame) -> Record:
                 ambiguous=False,
             )
         )
-    equity = 10_000.0 + close - close[0]
+    equity, balance, exposure = curves(close, turns)
     return Record(
         name="benchmark", exchange="demo", timeframe="1m", currency="USDT", initial_capital=10_000.0,
-        markets={MARKET.symbol: MARKET}, settings={}, inputs={}, time=times, equity=equity, balance=equity,
-        exposure=np.zeros(ROWS), fills=fills, orders=[], trades=trades, bars={MARKET.symbol: bars},
+        markets={MARKET.symbol: MARKET}, settings={}, inputs={}, time=times, equity=equity, balance=balance,
+        exposure=exposure, fills=fills, orders=[], trades=trades, bars={MARKET.symbol: bars},
         quality={MARKET.symbol: inspect(bars, "1m")},
     )  # fmt: skip
+
+
+def curves(close: np.ndarray, turns: list[list[int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Equity, balance and exposure of trades of one coin from 10,000 of money."""
+    realised, held, open_profit = np.zeros(ROWS), np.zeros(ROWS), np.zeros(ROWS)
+    for first, last in turns:
+        realised[last] = close[last] - close[first]
+        held[first:last] = 1.0
+        open_profit[first:last] = close[first:last] - close[first]
+    balance = 10_000.0 + np.cumsum(realised)
+    equity = balance + open_profit
+    return equity, balance, held * close / equity
 
 
 def timed(work: Callable[[], object], runs: int) -> float:

@@ -115,7 +115,7 @@ def _loss_ms(s: Sample) -> Ints:
 
 def _spell_time(s: Sample, points: Ints) -> float | None:
     """Time of the one of `points` (peaks or troughs) that belongs to the deepest drawdown."""
-    return None if s.deepest is None else float(s.times[points[s.deepest]])
+    return None if s.deepest is None else float(s.time_of(points[s.deepest : s.deepest + 1])[0])
 
 
 def _recovery_time(s: Sample) -> float | None:
@@ -166,7 +166,7 @@ _RUN = (
     Stat("start", "Start", "time", lambda s: s.start),
     Stat("end", "End", "time", lambda s: s.end),
     Stat("duration_days", "Duration", "days", lambda s: s.span),
-    Stat("bars", "Bars tested", "count", lambda s: len(s.record.time)),
+    Stat("bars", "Bars tested", "count", lambda s: max(len(bars) for bars in s.record.bars.values())),
     Stat("warmup_bars", "Warm-up bars before the start", "count", lambda s: s.record.warmup_bars),
     Stat("days", "UTC days (n of the daily figures)", "count", lambda s: s.returns.size),
     Stat("orders", "Orders", "count", lambda s: len(s.record.orders)),
@@ -184,11 +184,11 @@ _RUN = (
 _RESULT = (
     Stat("initial_capital", "Initial capital", "currency", lambda s: float(s.path[0])),
     Stat("final_equity", "Final equity", "currency", lambda s: float(s.path[-1])),
-    Stat("final_balance", "Final balance (realised)", "currency", lambda s: float(s.balance_path[-1])),
+    Stat("final_balance", "Final balance (realised)", "currency", lambda s: float(s.balances[-1])),
     Stat("equity_peak", "Equity peak", "currency", lambda s: float(s.path.max())),
     Stat("equity_low", "Equity low", "currency", lambda s: float(s.path.min())),
-    Stat("balance_peak", "Balance peak", "currency", lambda s: float(s.balance_path.max())),
-    Stat("balance_low", "Balance low", "currency", lambda s: float(s.balance_path.min())),
+    Stat("balance_peak", "Balance peak", "currency", lambda s: float(s.balances.max())),
+    Stat("balance_low", "Balance low", "currency", lambda s: float(s.balances.min())),
     Stat("net_profit", "Net profit (open PnL included)", "currency", lambda s: s.costs.net),
     Stat("total_return_pct", "Total return", "%", lambda s: float(s.path[-1] / s.path[0]) - 1.0),
     Stat("buy_hold_return_pct", "Buy & hold return (equal split, no costs)", "%", _buy_hold),

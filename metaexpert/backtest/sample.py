@@ -7,19 +7,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
 from .. import timeframe
 from ..errors import DataError
-from ..models import ExitReason, Fill, OrderStatus, Side, Trade
+from ..models import ExitReason, OrderStatus, Side
 from . import stats
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import pandas as pd
     from numpy.typing import NDArray
 
+    from ..models import Fill, Trade
     from .record import Record
 
     Floats = NDArray[np.float64]
@@ -120,10 +124,9 @@ class Sample:
         self.end = int(record.time[-1])
         self.span = self.end - self.start
 
-    @cached_property
-    def times(self) -> Ints:
-        """Time of each point of the paths, int64 ms, shape (n + 1,)."""
-        return np.concatenate(([self.start], self.record.time))
+    def time_of(self, points: Ints) -> Ints:
+        """Return the time of `points` of the paths, int64 ms."""
+        return np.where(points > 0, self.record.time[points - 1], self.start)
 
     @cached_property
     def path(self) -> Floats:
@@ -131,29 +134,31 @@ class Sample:
         return np.concatenate(([self.record.initial_capital], self.record.equity))
 
     @cached_property
-    def balance_path(self) -> Floats:
-        """Balance, shape (n + 1,)."""
-        return np.concatenate(([self.record.initial_capital], self.record.balance))
+    def balances(self) -> Floats:
+        """The initial capital and each balance that differs from the one before it, in order."""
+        balance = self.record.balance
+        moved = balance[1:][balance[1:] != balance[:-1]]
+        return np.concatenate(([self.record.initial_capital], balance[:1], moved))
 
-    @cached_property
+    @property
     def below(self) -> Floats:
         """Drawdown of equity at each point of the path, a fraction <= 0."""
-        return stats.drawdown(self.path, self._peak)
+        return self._falls[0]
 
-    @cached_property
+    @property
     def fall(self) -> float:
         """Largest fall of equity under its running peak, in money, <= 0."""
-        return float((self.path - self._peak).min())
+        return self._falls[1]
+
+    @cached_property
+    def _falls(self) -> tuple[Floats, float]:
+        return _falls(self.path)
 
     @cached_property
     def balance_drop(self) -> tuple[float, float]:
         """Largest fall of balance under its running peak: a fraction and in money, both <= 0."""
-        peak = np.maximum.accumulate(self.balance_path)
-        return float(stats.drawdown(self.balance_path, peak).min()), float((self.balance_path - peak).min())
-
-    @cached_property
-    def _peak(self) -> Floats:
-        return np.maximum.accumulate(self.path)
+        below, fall = _falls(self.balances)
+        return float(below.min()), fall
 
     @cached_property
     def spells(self) -> stats.Drawdowns:
@@ -163,7 +168,7 @@ class Sample:
     @cached_property
     def spell_ms(self) -> Ints:
         """From the peak to the recovery (or the end of the run) of each drawdown."""
-        return self.times[self.spells.end] - self.times[self.spells.peak]
+        return self.time_of(self.spells.end) - self.time_of(self.spells.peak)
 
     @cached_property
     def deepest(self) -> int | None:
@@ -179,7 +184,7 @@ class Sample:
     @cached_property
     def daily_path(self) -> Floats:
         """The initial capital and the last equity of each UTC day, shape (days + 1,)."""
-        return np.concatenate((self.path[:1], self.path[self._marked_by_day_end(self.record.time)]))
+        return np.concatenate((self.path[:1], self.path[_until(self.record.time, self._day_ends)]))
 
     @cached_property
     def returns(self) -> Floats:
@@ -217,22 +222,21 @@ class Sample:
     @cached_property
     def trades(self) -> TradeArrays:
         """All trades."""
-        column = _transposed(self.record.trades, Trade)
-        exit_time = np.array([-1 if time is None else time for time in column["exit_time"]], dtype=np.int64)
-        entry_time = np.array(column["entry_time"], dtype=np.int64)
-        sign = np.array([1 if side == "long" else -1 for side in column["side"]], dtype=np.int64)
-        notional = np.array(column["entry_notional"], dtype=np.float64)
-        pnl, fees, funding = (np.array(column[name], dtype=np.float64) for name in ("pnl", "fees", "funding"))
-        net = pnl - fees + funding
-        entry = np.array(column["entry_price"], dtype=np.float64)
-        exit_ = np.where(exit_time < 0, entry, np.array(column["exit_price"], dtype=np.float64))
+        rows = self.record.trades
+        exit_time = np.array([-1 if row.exit_time is None else row.exit_time for row in rows], dtype=np.int64)
+        entry_time = _array(rows, "entry_time", np.int64)
+        sign = np.array([1 if row.side == "long" else -1 for row in rows], dtype=np.int64)
+        notional = _array(rows, "entry_notional")
+        net = _array(rows, "pnl") - _array(rows, "fees") + _array(rows, "funding")
+        entry = _array(rows, "entry_price")
+        exit_ = np.where(exit_time < 0, entry, np.array([row.exit_price for row in rows], dtype=np.float64))
         mae, mfe = np.zeros_like(net), np.zeros_like(net)
-        for symbol, of in _by_symbol(column["symbol"]).items():
+        for symbol, of in self._by_symbol(rows):
             mae[of], mfe[of] = self._excursions(
                 symbol, entry_time[of], exit_time[of], entry[of], exit_[of], sign[of]
             )
         returns = np.divide(net, notional, out=np.zeros_like(net), where=notional != 0.0)
-        ambiguous = np.array(column["ambiguous"], dtype=np.bool_)
+        ambiguous = _array(rows, "ambiguous", np.bool_)
         return TradeArrays(net, returns, notional, sign, entry_time, exit_time, mae, mfe, ambiguous)
 
     @cached_property
@@ -265,22 +269,21 @@ class Sample:
     @cached_property
     def fills(self) -> FillArrays:
         """All fills, set against their candles."""
-        column = _transposed(self.record.fills, Fill)
-        price, qty = np.array(column["price"], dtype=np.float64), np.array(column["qty"], dtype=np.float64)
-        time = np.array(column["time"], dtype=np.int64)
-        buys = np.array([side is Side.BUY for side in column["side"]], dtype=np.bool_)
-        liquidated = [reason is ExitReason.LIQUIDATION for reason in column["reason"]]
+        rows = self.record.fills
+        price, qty, time = _array(rows, "price"), _array(rows, "qty"), _array(rows, "time", np.int64)
+        buys = np.array([row.side is Side.BUY for row in rows], dtype=np.bool_)
+        liquidated = [row.reason is ExitReason.LIQUIDATION for row in rows]
         notional, volume_share = np.zeros_like(price), np.zeros_like(price)
         at_extreme = np.zeros(price.size, dtype=np.bool_)
-        for symbol, of in _by_symbol(column["symbol"]).items():
+        for symbol, of in self._by_symbol(rows):
             notional[of], volume_share[of], at_extreme[of] = self._against_candles(
                 symbol, time[of], price[of], qty[of], buys[of]
             )
         return FillArrays(
             notional=notional,
-            fee=np.array(column["fee"], dtype=np.float64),
-            slippage=np.array(column["slippage"], dtype=np.float64),
-            is_maker=np.array(column["is_maker"], dtype=np.bool_),
+            fee=_array(rows, "fee"),
+            slippage=_array(rows, "slippage"),
+            is_maker=_array(rows, "is_maker", np.bool_),
             is_liquidation=np.array(liquidated, dtype=np.bool_),
             volume_share=volume_share,
             at_extreme=at_extreme,
@@ -310,18 +313,27 @@ class Sample:
         """Return how many orders ended with `status`."""
         return sum(order.status is status for order in self.record.orders)
 
-    def _marked_by_day_end(self, close_times: Ints) -> Ints:
-        """How many of `close_times` lie at or before the end of each day: an index into a path."""
-        return np.searchsorted(close_times, (self.days + 1) * timeframe.DAY_MS, side="right")
+    @property
+    def _day_ends(self) -> Ints:
+        return (self.days + 1) * timeframe.DAY_MS
+
+    def _by_symbol(self, rows: Sequence[Fill] | Sequence[Trade]) -> Iterator[tuple[str, Ints | slice]]:
+        """Each symbol with the places of its `rows`, in order of first appearance."""
+        if len(self.record.bars) == 1:  # then they are all of that symbol
+            yield from ((symbol, slice(None)) for symbol in self.record.bars)
+            return
+        symbols = np.array([row.symbol for row in rows], dtype=np.object_)
+        for symbol in dict.fromkeys(symbols):
+            yield symbol, np.flatnonzero(symbols == symbol)
 
     def _held(self, symbol: str) -> Floats:
         bars = self.record.bars[symbol]
         if not len(bars) or self.record.markets[symbol].is_inverse:
             return np.ones(self.days.size + 1)
-        closes = _column(bars, "close")
-        path = np.concatenate((_column(bars, "open")[:1], closes))
-        close_times = _open_times(bars) + timeframe.parse(self.record.timeframe)
-        return np.concatenate((path[:1], path[self._marked_by_day_end(close_times)])) / path[0]
+        first = _column(bars, "open")[0]
+        closed = _until(_open_times(bars), self._day_ends - timeframe.parse(self.record.timeframe))
+        path = np.where(closed > 0, _column(bars, "close")[closed - 1], first)
+        return np.concatenate(([first], path)) / first
 
     def _excursions(
         self, symbol: str, entry_time: Ints, exit_time: Ints, entry: Floats, exit_: Floats, sign: Ints
@@ -360,21 +372,26 @@ def _returns(path: Floats) -> Floats:
     return path[1:] / path[:-1] - 1.0
 
 
-def _transposed(rows: list[Any], kind: type[Fill | Trade]) -> dict[str, tuple[Any, ...]]:
-    """The fields of `rows` by name: ten times faster than asking each row for each field."""
-    columns = zip(*rows, strict=True) if rows else [()] * len(kind._fields)
-    return dict(zip(kind._fields, columns, strict=True))
+def _array(rows: Sequence[Any], field: str, kind: type[np.generic] = np.float64) -> NDArray[Any]:
+    """One field of all `rows`."""
+    return np.fromiter(map(attrgetter(field), rows), kind, len(rows))
 
 
-def _by_symbol(symbols: tuple[str, ...]) -> dict[str, Ints]:
-    """Indices into `symbols` of each symbol, in order of first appearance."""
-    every = np.array(symbols, dtype=np.object_)
-    return {symbol: np.flatnonzero(every == symbol) for symbol in dict.fromkeys(symbols)}
+def _until(times: Ints, ends: Ints) -> Ints:
+    """How many of `times` lie at or before each of `ends`."""
+    return np.searchsorted(times, ends, side="right")
+
+
+def _falls(path: Floats) -> tuple[Floats, float]:
+    """How far each point lies under the running peak, a fraction <= 0, and the largest fall in money, <= 0."""
+    peak = np.maximum.accumulate(path)
+    below = stats.drawdown(path, peak)
+    return below, float(np.subtract(path, peak, out=peak).min())
 
 
 def _candle(open_times: Ints, times: Ints) -> Ints:
     """Index of the candle that covers each of `times`."""
-    return np.maximum(np.searchsorted(open_times, times, side="right") - 1, 0)
+    return np.maximum(_until(open_times, times) - 1, 0)
 
 
 def _same(a: Floats, b: Floats) -> Bools:
