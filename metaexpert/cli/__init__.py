@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
 import typer
 
@@ -35,7 +35,8 @@ def main(args: Sequence[str] | None = None) -> None:
 def _run(words: Sequence[str], *, debug: bool) -> int:
     try:
         _invoke(words)
-        sys.stdout.flush()
+        if _can_print():
+            sys.stdout.flush()
     except typer.Exit as end:
         return end.exit_code
     except BrokenPipeError:  # the reader has seen enough, as in `metaexpert ... | head`
@@ -44,16 +45,33 @@ def _run(words: Sequence[str], *, debug: bool) -> int:
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("error: interrupted", err=True)
         return _INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the last line of defence turns every error into one line
+    except BaseException as error:  # noqa: BLE001 - the last line of defence turns every error into one line
         if _is_help(error):  # a group without a command, as in `metaexpert data`
             typer.echo(str(error))
             return _DONE
         if debug:
-            traceback.print_exc()
+            typer.echo(_traceback(), err=True)
         message, code = _explained(error)
-        typer.echo(f"error: {message}", err=True)
+        typer.echo(f"error: {_printable(message)}", err=True)
         return code
     return _DONE
+
+
+def _can_print() -> bool:
+    """False when the process was started with its standard output closed, as by ``>&-``."""
+    return cast("TextIO | None", sys.stdout) is not None
+
+
+def _traceback() -> str:
+    """The traceback of the error at hand; its source lines may hold a key: ``MetaExpert(api_key="...")``."""
+    from ..logger import Redactor
+
+    return Redactor().text(traceback.format_exc().rstrip())
+
+
+def _printable(text: str) -> str:
+    """`text` without control characters: a file's name or a strange error can't steer the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _invoke(words: Sequence[str]) -> None:
@@ -64,12 +82,12 @@ def _invoke(words: Sequence[str]) -> None:
         command.invoke(context)
 
 
-def _is_help(error: Exception) -> bool:
+def _is_help(error: BaseException) -> bool:
     context = getattr(error, "ctx", None)
     return context is not None and str(error) == context.get_help()
 
 
-def _explained(error: Exception) -> tuple[str, int]:
+def _explained(error: BaseException) -> tuple[str, int]:
     """Return the one line to print about `error`, and the exit code."""
     if isinstance(error, typer.TyperException):
         return _usage(error), _USAGE
@@ -79,6 +97,8 @@ def _explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError) and error.strerror is not None:
         where = f"{error.filename}: " if error.filename is not None else ""
         return f"{where}{error.strerror}", _FAILED
+    if isinstance(error, SystemExit):
+        return f"the expert ended the process (SystemExit: {said}); use expert.stop() instead", _FAILED
     return f"unexpected {type(error).__name__}: {said}; run again with --debug to see where", _FAILED
 
 

@@ -101,6 +101,9 @@ def test_wrong_usage_is_one_line_that_helps_and_exit_code_2(cli, words, said):
         (PermissionError(13, "Permission denied", "x.parquet"), 1, "error: x.parquet: Permission denied\n"),
         (KeyboardInterrupt(), 130, "error: interrupted\n"),
         (typer.Abort(), 130, "error: interrupted\n"),
+        (SystemExit(0), 1, "error: the expert ended the process (SystemExit: 0); use expert.stop() instead\n"),
+        (GeneratorExit("x"), 1, "error: unexpected GeneratorExit: x; run again with --debug to see where\n"),
+        (DataError("a\x1b[31m.csv is empty"), 1, "error: a\\x1b[31m.csv is empty\n"),
         (
             ZeroDivisionError("x / 0"),
             1,
@@ -118,6 +121,28 @@ def test_debug_shows_the_traceback_before_the_line(failing, words):
     assert code == 1
     assert err.startswith("Traceback")
     assert err.endswith("\nerror: no candles\n")
+
+
+def test_a_traceback_shows_no_key_of_a_source_line(failing):
+    api_key = "AKIA123456"
+    code, _, err = failing(DataError(f"MetaExpert(api_key={api_key!r})"), "demo", "--debug")
+    assert code == 1
+    assert "api_key=***" in err.partition("\nerror: ")[0]
+    assert api_key not in err.partition("\nerror: ")[0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of its own")
+def test_a_closed_output_is_no_error():
+    command = (
+        f"{sys.executable} -m metaexpert --version >&-; echo $? 1>&2; {sys.executable} -m metaexpert help >&-"
+    )
+    ended = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "0\n")
+
+
+@pytest.mark.parametrize("text", ["-" * 20_000 + "1", "{[]: 1}", "(" * 300])
+def test_a_value_that_is_no_literal_stays_text(text):
+    assert parse_changes([f"fast={text}"], ["fast"]) == ({"fast": text}, {})
 
 
 def test_a_reader_that_leaves_early_is_no_error():
