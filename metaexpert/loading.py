@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
     from .expert import MetaExpert
 
-__all__ = ["Loaded", "load_expert"]
+__all__ = ["NEEDED", "Loaded", "load_expert"]
+
+NEEDED = frozenset(
+    {
+        *("dotenv", "numpy", "pandas", "pandas_ta_classic", "platformdirs"),
+        *("pyarrow", "rich", "structlog", "talib", "typer"),
+    }
+)
+"""The packages that this library imports."""
 
 _OPAQUE = object()  # a value in the file's run(...) call that can't be known without running it
 
@@ -61,6 +69,7 @@ def load_expert(path: str | Path) -> Loaded:
     file = _find(Path(path))
     tree, code = _parse(file)
     _refuse_run_on_import(tree, file)
+    _refuse_hidden(file.parent)
     siblings: dict[str, ModuleType] = {}
     module = _execute(code, file, siblings)
     expert = _the_expert(module, tree, file)
@@ -79,13 +88,13 @@ def _find(path: Path) -> Path:
         parent = path.parent
         names = [entry.name for entry in parent.iterdir() if _may_be_expert(entry)] if parent.is_dir() else []
         raise ConfigError(f"{path}: no such file or folder{did_you_mean(path.name, names)}")
-    if path.suffix != ".py":
+    if path.suffix != ".py" or not path.is_file():
         raise ConfigError(f"{path}: an expert is a Python file (.py), or a folder with a main.py")
     return path.resolve()
 
 
 def _may_be_expert(entry: Path) -> bool:
-    return entry.suffix == ".py" or (entry / "main.py").is_file()
+    return (entry.suffix == ".py" and entry.is_file()) or (entry / "main.py").is_file()
 
 
 def _parse(file: Path) -> tuple[ast.Module, Any]:
@@ -96,6 +105,8 @@ def _parse(file: Path) -> tuple[ast.Module, Any]:
     except SyntaxError as error:
         line = error.lineno if error.lineno is not None else 1
         raise StrategyError(f"{_shown(file)}:{line}: {type(error).__name__}: {error.msg}") from error
+    except (RecursionError, MemoryError) as error:
+        raise StrategyError(f"{_shown(file)}: an expression in it is nested too deeply for Python") from error
     except (UnicodeDecodeError, ValueError) as error:
         raise StrategyError(f"{_shown(file)}: this is no Python source: {error}") from error
     except OSError as error:
@@ -112,6 +123,14 @@ def _refuse_run_on_import(tree: ast.Module, file: Path) -> None:
                 f"{_shown(file)}:{node.lineno}: this runs the expert whenever the file is imported; "
                 'put it under: if __name__ == "__main__":'
             )
+
+
+def _refuse_hidden(folder: Path) -> None:
+    """Refuse a module beside the expert that this library would import in the place of a package that it needs."""
+    for name in sorted(NEEDED):
+        module = folder / f"{name}.py"
+        if module.is_file():
+            raise StrategyError(f"{_shown(module)} hides the package {name}: give the file another name")
 
 
 def _assigned_experts(tree: ast.Module) -> list[tuple[str, int]]:
@@ -168,7 +187,9 @@ def _execute(code: Any, file: Path, siblings: dict[str, ModuleType]) -> ModuleTy
             exec(code, module.__dict__)  # noqa: S102
     except MetaExpertError as error:
         raise type(error)(f"{_line_of(error, file)}: {error}") from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise StrategyError(f"{_line_of(error, file)}: {_one_line(error)}") from error
     return module
 

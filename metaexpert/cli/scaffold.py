@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 
 from .. import timeframe as timeframes
 from ..errors import ConfigError, did_you_mean
+from ..loading import NEEDED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from importlib.resources.abc import Traversable
 
     from ..config import ExchangeSettings
@@ -31,18 +33,6 @@ FILES = ("main.py", "pyproject.toml", ".env.example", ".gitignore", "README.md")
 """What a new expert's folder holds."""
 
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
-_NEEDED = {
-    "dotenv",
-    "numpy",
-    "pandas",
-    "pandas_ta_classic",
-    "platformdirs",
-    "pyarrow",
-    "rich",
-    "structlog",
-    "talib",
-    "typer",
-}
 
 
 def create(name: str, *, parent: Path | None = None, force: bool = False, **choices: str | None) -> Path:
@@ -66,8 +56,18 @@ def create(name: str, *, parent: Path | None = None, force: bool = False, **choi
     base = Path() if parent is None else parent
     folder = base / name
     _check_place(folder, force=force)
-    with tempfile.TemporaryDirectory(dir=base, prefix=f".{name}-", ignore_cleanup_errors=True) as temporary:
-        made = Path(temporary) / name
+    try:
+        _write(files, folder, base)
+    except OSError as error:
+        place = error.filename or folder  # a full disk names no file
+        raise OSError(error.errno, error.strerror, str(place)) from error
+    return folder
+
+
+def _write(files: Mapping[str, str], folder: Path, base: Path) -> None:
+    """Write `files` beside `folder` and put them in place together."""
+    with tempfile.TemporaryDirectory(dir=base, prefix=f".{folder.name}-", ignore_cleanup_errors=True) as temporary:
+        made = Path(temporary) / folder.name
         made.mkdir()
         for file, text in files.items():
             (made / file).write_text(text, encoding="utf-8", newline="\n")
@@ -76,7 +76,6 @@ def create(name: str, *, parent: Path | None = None, force: bool = False, **choi
                 (made / file).replace(folder / file)
         else:
             made.rename(folder)
-    return folder
 
 
 def check_name(name: str) -> None:
@@ -98,9 +97,7 @@ def check_name(name: str) -> None:
         raise ConfigError(f"{name!r} is reserved by Windows for a device; choose another name")
     if keyword.iskeyword(normal) or keyword.issoftkeyword(normal):
         raise ConfigError(f"{name!r} is a keyword of Python; choose another name")
-    if normal in {"metaexpert", "test", "tests"} | _NEEDED | {
-        module.lower() for module in sys.stdlib_module_names
-    }:
+    if normal in {"metaexpert", "test", "tests"} | NEEDED | {module.lower() for module in sys.stdlib_module_names}:
         raise ConfigError(f"{name!r} would hide the Python module of that name; choose another name")
 
 

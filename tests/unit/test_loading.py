@@ -1,5 +1,6 @@
 """Loading an expert's file."""
 
+import os
 import sys
 from pathlib import Path
 from textwrap import dedent
@@ -311,3 +312,36 @@ def test_one_expert_under_two_names_is_one(write):
 def test_an_expert_without_on_init_is_refused_with_its_line(write):
     message = refusal(write("from metaexpert import MetaExpert\n\nexpert = MetaExpert()\n"))
     assert message.startswith("main.py:3: expert has no on_init")
+
+
+@pytest.mark.parametrize("error", ["GeneratorExit", "BaseException", "SystemExit(0)"])
+def test_whatever_the_file_raises_is_one_line(write, error):
+    assert refusal(write(f"\nraise {error}\n")).startswith("main.py:1: ")
+
+
+def test_ctrl_c_while_the_file_is_loaded_stays_ctrl_c(write):
+    with pytest.raises(KeyboardInterrupt):
+        load_expert(write("raise KeyboardInterrupt\n"))
+
+
+@pytest.mark.parametrize("text", ["x = " + "-" * 100_000 + "1", "x = " + "+".join(["1"] * 50_000)])
+def test_a_file_that_is_nested_too_deeply_is_refused(write, text):
+    assert refusal(write(text)) == "main.py: an expression in it is nested too deeply for Python"
+
+
+def test_a_module_that_hides_a_package_of_the_library_is_named(write):
+    write("", "rich.py")
+    assert refusal(write(GOOD)) == "rich.py hides the package rich: give the file another name"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes among files")
+def test_a_pipe_is_no_expert_and_is_not_waited_for(write):
+    write(GOOD)
+    os.mkfifo("pipe.py")
+    assert refusal(Path("pipe.py"), ConfigError).startswith("pipe.py: an expert is a Python file")
+
+
+def test_a_broken_link_is_not_its_own_nearest_name(write):
+    path = write(GOOD).with_name("loop.py")
+    path.symlink_to("loop.py")
+    assert "'loop.py'" not in refusal(path, ConfigError)
