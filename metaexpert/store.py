@@ -27,7 +27,7 @@ from .models import ContractType, Market, MarketType
 from .timeframe import TIMEFRAMES, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
     import pandas as pd
 
@@ -36,13 +36,21 @@ if TYPE_CHECKING:
 __all__ = ["CandleStore", "SeriesInfo", "Source", "Verdict", "home"]
 
 _META = b"metaexpert"
+_DRAFT = ".tmp"
 
 
 def home() -> Path:
-    """Return the folder of the user's data: ``METAEXPERT_HOME``, else the platform's place for it."""
+    """Return the folder of the user's data: ``METAEXPERT_HOME``, else the platform's place for it.
+
+    Raises:
+        ConfigError: ``METAEXPERT_HOME`` begins with a ``~`` that means nobody.
+    """
     override = os.environ.get("METAEXPERT_HOME")
     if override:
-        return Path(override)
+        try:
+            return Path(override).expanduser()
+        except RuntimeError:  # no such user
+            raise ConfigError(f"METAEXPERT_HOME={override}: ~ means no folder; write the whole path") from None
     import platformdirs
 
     return Path(platformdirs.user_data_dir("metaexpert", appauthor=False))
@@ -126,9 +134,11 @@ class CandleStore:
         merged = merged[~merged.index.duplicated(keep="last")].sort_index()
         sources = (*(known for known in sources if known != source), source)
         rules = json.dumps({k: v for k, v in asdict(market).items() if k != "source"}, indent=1, allow_nan=False)
-        _replace(path.parent / "market.json", lambda temp: temp.write_text(rules + "\n", encoding="utf-8"))
         origin = _Origin(market.exchange, market.symbol, market.type, timeframe, sources)
-        _replace(path, lambda temp: _write_table(temp, merged, origin))
+        _discard_drafts(path.parent)
+        with _replacing(path) as table, _replacing(path.parent / "market.json") as beside:
+            _write_table(table, merged, origin)
+            beside.write_text(rules + "\n", encoding="utf-8")
         return len(merged) - len(old)
 
     def read(
@@ -216,8 +226,7 @@ class CandleStore:
         return meant
 
     def _folder(self, exchange: str, symbol: str) -> Path:
-        if not re.fullmatch(r"[a-z0-9_]+", exchange):
-            raise ConfigError(f"{exchange!r} is no exchange name; use lower-case letters and digits")
+        _check_exchange(exchange)
         return self.root / exchange / _slug(symbol)
 
     def _series_path(self, exchange: str, symbol: str, timeframe: str) -> Path:
@@ -232,6 +241,8 @@ class CandleStore:
         return path
 
     def _paths(self, exchange: str | None, symbol: str | None = None) -> list[Path]:
+        if exchange is not None:
+            _check_exchange(exchange)
         folder = "*" if symbol is None else _slug(symbol)
         found = self.root.glob(f"{exchange or '*'}/{folder}/*.parquet")
         return sorted(path for path in found if path.stem in TIMEFRAMES)
@@ -246,6 +257,11 @@ class _Origin:
     type: str
     timeframe: str
     sources: tuple[Source, ...]
+
+
+def _check_exchange(exchange: str) -> None:
+    if not re.fullmatch(r"[a-z0-9_]+", exchange):
+        raise ConfigError(f"{exchange!r} is no exchange name; use lower-case letters and digits")
 
 
 def _slug(symbol: str) -> str:
@@ -344,18 +360,25 @@ def _damage_named(path: Path) -> Generator[None]:
         raise DataError(f"{path} is damaged ({reason}); delete it and import its candles again") from error
 
 
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file beside `path`, bring it to disk and put it in the place of `path` in one step."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+def _discard_drafts(folder: Path) -> None:
+    """Remove what writers that were killed left behind; the caller holds the folder's lock, so none is at work."""
+    for draft in folder.glob(f".*{_DRAFT}"):
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _replacing(path: Path) -> Generator[Path]:
+    """Give a file beside `path` to write; what is written is brought to disk and takes the place of `path`."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_DRAFT, dir=path.parent)
     os.close(handle)
-    temp = Path(name)
+    draft = Path(name)
     try:
-        write(temp)
-        with temp.open("rb+") as file:
+        yield draft
+        with draft.open("rb+") as file:
             os.fsync(file.fileno())
-        temp.replace(path)
+        draft.replace(path)
     finally:
-        temp.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
     if sys.platform != "win32":
         folder = os.open(path.parent, os.O_RDONLY)
         with suppress(OSError):  # some file systems can't sync a folder; the rename itself is done

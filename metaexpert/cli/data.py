@@ -94,7 +94,8 @@ def list_(
     elif series:
         _print_series(series)
     else:
-        typer.echo(f"No candles in {store.root} yet. Import some: metaexpert data import FILE")
+        whose = f" of {exchange}" if exchange is not None else ""
+        typer.echo(f"No candles{whose} in {store.root} yet. Import some: metaexpert data import FILE")
 
 
 @app.command("verify")

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from metaexpert import store as store_module
 from metaexpert.bars import empty, frame, times
 from metaexpert.errors import ConfigError, DataError
 from metaexpert.models import ContractType, Market, MarketType
@@ -56,6 +57,14 @@ def test_the_data_folder_is_the_platform_s_own_without_an_override(monkeypatch):
     monkeypatch.delenv("METAEXPERT_HOME")
     assert home().name == "metaexpert"
     assert home().is_absolute()
+
+
+def test_a_tilde_in_the_data_folder_means_the_user_s_own_folder(monkeypatch):
+    monkeypatch.setenv("METAEXPERT_HOME", "~/candles")
+    assert home() == Path.home() / "candles"
+    monkeypatch.setenv("METAEXPERT_HOME", "~no-such-user-here/candles")
+    with pytest.raises(ConfigError, match="METAEXPERT_HOME=~no-such-user-here"):
+        home()
 
 
 def test_what_is_appended_is_read_back_bit_for_bit(store):
@@ -166,6 +175,18 @@ def test_a_killed_process_leaves_the_old_file_and_no_lock(store):
     assert ended.returncode == 9
     assert len(store.read("binance", "BTC/USDT", "1h")) == 2
     assert store.append(SPOT, "1h", candles([0, 1, 2]), source=SOURCE) == 1
+    names = {entry.name for entry in store.info("binance", "BTC/USDT", "1h").path.parent.iterdir()}
+    assert names == {".lock", "1h.parquet", "market.json"}  # what the killed one left is gone
+
+
+def test_a_failed_import_changes_no_rules(store, monkeypatch):
+    store.append(SPOT, "1h", candles([0, 1]), source=SOURCE)
+    monkeypatch.setattr(
+        store_module, "_write_table", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left"))
+    )
+    with pytest.raises(DataError, match="No space left"):
+        store.append(replace(SPOT, price_tick=5.0), "1h", candles([2]), source=SOURCE)
+    assert store.market("binance", "BTC/USDT").price_tick == SPOT.price_tick
 
 
 def test_two_writers_at_once_lose_nothing(store):
@@ -243,10 +264,12 @@ def test_verifying_can_be_narrowed_by_symbol_timeframe_and_exchange(store):
         store.verify_all("okx")
 
 
-@pytest.mark.parametrize("exchange", ["../x", "a/b", "", "A b"])
+@pytest.mark.parametrize("exchange", ["../x", "a/b", "", "A b", "/etc", "*"])
 def test_an_exchange_s_name_can_t_leave_the_store(store, exchange):
     with pytest.raises(ConfigError, match="is no exchange name"):
         store.append(replace(SPOT, exchange=exchange), "1h", candles([0, 1]), source=SOURCE)
+    with pytest.raises(ConfigError, match="is no exchange name"):
+        store.series(exchange)
 
 
 def test_a_symbol_of_any_script_has_a_safe_folder(store):
