@@ -6,6 +6,8 @@ import json
 import re
 import shutil
 import tempfile
+from contextlib import suppress
+from errno import EEXIST, ENOTEMPTY
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Result"]
 
+_ATTEMPTS = 20  # to put a run in place while other processes do the same
 _GROUPINGS = ("symbol", "side", "exit_reason", "tag")
 
 
@@ -165,7 +168,7 @@ class Result:
         """
         target = home() / "runs" / _file_name(self.manifest["id"]) if folder is None else Path(folder)
         target = target.absolute()
-        if target.exists() and not _replaceable(target):
+        if _holds_something_else(target):
             raise ConfigError(f"{target} holds something else than a run: choose another folder to save in")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -228,21 +231,34 @@ def _file_name(text: str) -> str:
     return re.sub(r"[^\w.-]+", "-", text).strip(".-")
 
 
-def _replaceable(folder: Path) -> bool:
-    return folder.is_dir() and ((folder / "manifest.json").is_file() or not any(folder.iterdir()))
+def _holds_something_else(folder: Path) -> bool:
+    try:
+        names = {entry.name for entry in folder.iterdir()}
+    except FileNotFoundError:
+        return False
+    except NotADirectoryError:
+        return True
+    return bool(names) and "manifest.json" not in names
 
 
 def _put_in_place(draft: Path, target: Path) -> None:
-    """Rename `draft` to `target`; an earlier run there is moved aside first and removed after."""
-    if not target.exists():
-        draft.replace(target)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-    target.replace(aside / "run")
-    try:
-        draft.replace(target)
-    except OSError:
-        (aside / "run").replace(target)
-        raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    """Rename `draft` to `target`; an earlier run there is moved aside first and removed after.
+
+    Another process may save there at the same moment: then one of the two runs stays, whole.
+    """
+    for attempt in range(_ATTEMPTS):
+        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+        try:
+            with suppress(FileNotFoundError):
+                target.replace(aside / "run")
+            draft.replace(target)
+        except BaseException as error:
+            taken = isinstance(error, OSError) and error.errno in (ENOTEMPTY, EEXIST)
+            if not taken and (aside / "run").exists():
+                (aside / "run").replace(target)
+            if not taken or attempt == _ATTEMPTS - 1:
+                raise
+        else:
+            return
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)

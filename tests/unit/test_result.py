@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -371,3 +372,29 @@ def test_inverse_runs_save_too(tmp_path):
     )  # fmt: skip
     folder = Result(run).save(tmp_path / "run")
     assert json.loads((folder / "result.json").read_text())["daily_equity"]["2024-01-01"] == 1.0 + 1e-12
+
+
+def test_saving_one_run_at_the_same_time_leaves_it_whole(tmp_path):
+    result = Result(record())
+    result.save(tmp_path / "run")
+    with ThreadPoolExecutor(4) as pool:
+        saved = [pool.submit(result.save, tmp_path / "run") for _ in range(60)]
+    assert {future.result() for future in saved} == {tmp_path / "run"}
+    assert len(list((tmp_path / "run").iterdir())) == 5
+    assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == ["run"]
+
+
+def test_ctrl_c_while_a_run_is_put_in_place_keeps_the_earlier_one(tmp_path, monkeypatch):
+    folder = Result(record()).save(tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    original = Path.replace
+
+    def interrupted(self, target):
+        if Path(target) == folder and self.name != "run":
+            raise KeyboardInterrupt
+        return original(self, target)
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Result(sound()).save(folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
