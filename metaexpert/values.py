@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from math import inf, isfinite
+from math import inf, isfinite, nan
 from numbers import Integral, Real
-from reprlib import repr as shown
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import SplitResult, urlsplit
 
@@ -86,6 +86,11 @@ class Proxy(NamedTuple):
     ws: Secret | None = None
 
 
+def shown(value: object) -> str:
+    """What stands for `value` in a message: short, and in one line."""
+    return " ".join(shortened(value).split())
+
+
 # What a value may be. Each function returns a Rule.
 
 
@@ -136,7 +141,7 @@ def _word(*known: str, upper: bool = False) -> Rule:
             raise ConfigError(f"{name} must be one of {', '.join(known)}; got {shown(value)}")
         word = value.upper() if upper else value
         if word not in known:
-            raise ConfigError(f"unknown {name} {value!r}{did_you_mean(word, known)}")
+            raise ConfigError(f"unknown {name} {shown(value)}{did_you_mean(word, known)}")
         return str(word)
 
     return parse
@@ -159,6 +164,8 @@ def _to_float(name: str, value: Any, wanted: str) -> float:
         number = float(value)
     except OverflowError:
         number = inf
+    except ValueError:  # a Decimal's signalling NaN
+        number = nan
     if not isfinite(number):
         raise ConfigError(f"{name} must be {wanted}, got {number}")
     return number
@@ -199,13 +206,22 @@ def _whole(low: int, high: int) -> Rule:
     return parse
 
 
+def _items(value: object) -> list[object] | None:
+    """What is in `value`; None when it holds no items, like an array without a dimension."""
+    try:
+        return list(cast("Iterable[object]", value))
+    except TypeError:
+        return None
+
+
 def _wholes(low: int, high: int, meaning: str) -> Rule:
     one = _whole(low, high)
 
     def parse(name: str, value: Any) -> frozenset[int]:
-        if isinstance(value, str) or not isinstance(value, Iterable):
+        items = None if isinstance(value, str) else _items(value)
+        if items is None:
             raise ConfigError(f"{name} must be a set of {meaning}, got {shown(value)}")
-        chosen = frozenset(one(name, item) for item in cast("Iterable[object]", value))
+        chosen = frozenset(one(name, item) for item in items)
         if not chosen:
             raise ConfigError(f"{name} is empty, so nothing would ever be traded: name {meaning} or leave it out")
         return chosen
@@ -217,9 +233,10 @@ def _symbols(name: str, value: Any) -> str | tuple[str, ...]:
     one = _filled(60)
     if isinstance(value, str):
         return str(one(name, value))
-    if not isinstance(value, Iterable) or isinstance(value, (set, frozenset, Mapping)):
+    items = None if isinstance(value, (set, frozenset, Mapping)) else _items(value)
+    if items is None:
         raise ConfigError(f"{name} must be a text or a list of texts, got {shown(cast('object', value))}")
-    symbols = tuple(str(one(name, item)) for item in cast("Iterable[object]", value))
+    symbols = tuple(str(one(name, item)) for item in items)
     if not symbols:
         raise ConfigError(f"{name} is an empty list: name at least one")
     twice = [item for i, item in enumerate(symbols) if item in symbols[:i]]
@@ -293,6 +310,9 @@ def _moment(name: str, value: Any) -> str | int | datetime:
     return moment
 
 
+_LAST_MS = 253_402_300_800_000  # the end of the year 9999
+
+
 def instant(name: str, value: object, *, end: bool) -> float:
     """Return the seconds since the epoch of setting `name`, UTC unless `value` carries a zone.
 
@@ -304,7 +324,8 @@ def instant(name: str, value: object, *, end: bool) -> float:
     if isinstance(value, int) and not isinstance(value, bool):
         if 0 < value < 10**11:
             raise ConfigError(f"{name}={value} looks like seconds: whole numbers are milliseconds")
-        return value / 1000
+        if abs(value) < _LAST_MS:
+            return value / 1000
     try:
         moment = _datetime(value.strip(), end=end) if isinstance(value, str) else value
         if isinstance(moment, datetime):
@@ -393,7 +414,7 @@ RULES: Mapping[str, Rule] = {
     "trade_mode": _enum(TradeMode),
     "backtest_start": _moment,
     "backtest_end": _moment,
-    "initial_capital": _POSITIVE,
+    "initial_capital": _number("an amount above 0, at most 1e15", lambda x: 0 < x <= 1e15),
     "close_at_end": _flag,
 }
 """The rule of each setting by name, unique over all groups. No rule sees None: it means "not given"."""

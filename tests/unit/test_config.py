@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -618,3 +619,32 @@ def test_settings_load_nothing_heavy():
     code = f"import sys, metaexpert.config; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("leverage", Decimal("sNaN")),
+        ("trade_hours", np.array(1)),
+        ("symbol", np.array(1)),
+        ("comment", pd.DataFrame({"a": [1, 2]})),
+        ("size_type", "x" * 100_000),
+    ],
+)
+def test_strange_values_are_refused_in_one_short_line(name: str, value: object):
+    with pytest.raises(ConfigError) as caught:
+        build(StrategySettings, {"symbol": "BTCUSDT", name: value})
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400)])
+def test_a_moment_beyond_every_calendar_is_refused(value: int):
+    with pytest.raises(ConfigError, match="backtest_start must be a date"):
+        build(RunSettings, {"backtest_start": value})
+
+
+def test_a_capital_that_no_sum_could_hold_is_refused():
+    with pytest.raises(ConfigError, match="initial_capital must be an amount above 0, at most 1e15"):
+        build(RunSettings, {"initial_capital": 1e200})
