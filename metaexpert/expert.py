@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import config
-from .errors import ConfigError, MetaExpertError, StrategyError
+from .errors import ConfigError, MetaExpertError, StrategyError, did_you_mean
 from .inputs import Inputs
 from .models import Side, TradeMode
-from .process import Handlers
+from .process import Handlers, is_interactive
 from .trader import UNSET, OrderTerms
 
 if TYPE_CHECKING:
@@ -65,9 +65,11 @@ class MetaExpert:
         self._inputs = Inputs({})
         self._process: MetaProcess | None = None
 
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any: ...  # what experts keep on themselves: expert.fast = ...
+    def __getattr__(self, name: str) -> Any:
+        """What experts keep on themselves (``expert.fast = ...``) and is not there yet, or a name mistyped."""
+        known = [word for word in dir(type(self)) if not word.startswith("_")]
+        hint = did_you_mean(name, [*known, *vars(self)])
+        raise AttributeError(f"expert has no {name!r}{hint}", name=name, obj=self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_") and hasattr(type(self), name):
@@ -88,18 +90,20 @@ class MetaExpert:
         """
         if len(settings) == 1 and callable(next(iter(settings.values()))):
             raise ConfigError("@expert.on_init needs its settings: @expert.on_init(symbol=..., timeframe=...)")
-        if self.is_ready:
+        if self.is_ready and not is_interactive():
             raise ConfigError("@expert.on_init is used twice: an expert has one")
         config.check(
             config.exchange_settings(self._exchange_keywords), config.build(config.StrategySettings, settings)
         )
         self._strategy_keywords = dict(settings)
+        self._handlers.by_event.pop("init", None)
         return self._register("init")
 
     def on_deinit[F: Callable[..., Any]](self, handler: F) -> F:
         """Register the function that runs once at the end; it gets the reason."""
-        if "deinit" in self._handlers:
+        if "deinit" in self._handlers and not is_interactive():
             raise ConfigError("@expert.on_deinit is used twice: an expert has one")
+        self._handlers.by_event.pop("deinit", None)
         return self._register("deinit")(handler)
 
     def on_bar[F: Callable[..., Any]](
@@ -112,7 +116,7 @@ class MetaExpert:
             parse(timeframe)
 
         def register(function: F) -> F:
-            self._handlers.bars.append((timeframe, function))
+            self._handlers.add_bar(timeframe, function)
             return function
 
         return register if handler is None else register(handler)
@@ -126,7 +130,7 @@ class MetaExpert:
         seconds = float(interval)
 
         def register(function: F) -> F:
-            self._handlers.timers.append((seconds, function))
+            self._handlers.add_timer(seconds, function)
             return function
 
         return register
@@ -177,7 +181,7 @@ class MetaExpert:
 
     def signals[F: Callable[..., Any]](self, function: F) -> F:
         """Register a vectorised strategy: closed bars in, boolean columns out (see `metaexpert.signals`)."""
-        if self._signals is not None:
+        if self._signals is not None and not is_interactive():
             raise ConfigError("@expert.signals is used twice: an expert has one")
         self._signals = function
         return function
@@ -186,7 +190,7 @@ class MetaExpert:
         def register(handler: Any) -> Any:
             if not callable(handler):
                 raise ConfigError(f"@expert.on_{event} decorates a function, not {handler!r}")
-            self._handlers.by_event[event].append(handler)
+            self._handlers.add(event, handler)
             return handler
 
         return register
@@ -195,7 +199,7 @@ class MetaExpert:
 
     def inputs(self, **declared: Any) -> Inputs:
         """Declare the inputs, each a default value or an `Input` with a range; returns them for reading."""
-        if len(self.input_names):
+        if self.input_names and not is_interactive():
             raise ConfigError("expert.inputs(...) is called twice: declare all inputs in one call")
         self._inputs = Inputs(declared)
         return self._inputs
@@ -490,7 +494,7 @@ class MetaExpert:
                 strategy=own_strategy,
                 run=run,
                 handlers=self._handlers,
-                log=self._logger(own_exchange, file),
+                log=self._logger(own_strategy.strategy_name or _name_of(file), own_exchange, file),
                 bind=self._bind,
                 signals=self._signals,
                 inputs=self._inputs.as_dict(),
@@ -513,7 +517,9 @@ class MetaExpert:
         file = Path(code.co_filename) if code is not None else None
         return file if file is not None and file.is_file() else None
 
-    def _logger(self, exchange: config.ExchangeSettings, file: Path | None) -> Callable[..., MetaLogger]:
+    def _logger(
+        self, name: str, exchange: config.ExchangeSettings, file: Path | None
+    ) -> Callable[..., MetaLogger]:
         """How the run gets its logger: it is told the run's clock.
 
         In a backtest the console shows warnings and worse, or everything at ``log_level="DEBUG"``.
@@ -525,7 +531,7 @@ class MetaExpert:
 
             folder = None if file is None else file.parent
             return MetaLogger(
-                _name_of(file), self._log_settings, now=now, folder=folder, secrets=exchange.secrets,
+                name, self._log_settings, now=now, folder=folder, secrets=exchange.secrets,
                 console_level=console,
             )  # fmt: skip
 

@@ -269,7 +269,8 @@ class Order:
     """An order as it stood at one moment; news of it arrives as new values through `on_order`.
 
     `qty`, `filled` in base units (inverse: face value in quote); `price`, `stop_price`, `stop_loss`,
-    `take_profit` in quote per base; `fee` in the settlement currency.
+    `take_profit` in quote per base; `fee` in the settlement currency; `strategy_id` marks whose order it is
+    (MetaTrader's magic number).
     """
 
     id: str
@@ -289,6 +290,7 @@ class Order:
     stop_loss: float | None = None
     take_profit: float | None = None
     tag: str | None = None
+    strategy_id: int = 0
     reason: ExitReason = ExitReason.ORDER
     message: str | None = None
     created: int = 0

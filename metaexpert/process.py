@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import traceback
 from collections import defaultdict
 from itertools import count
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from .signals import SignalPlan
     from .trader import Trader
 
-__all__ = ["Handlers", "Marks", "MetaProcess"]
+__all__ = ["Handlers", "Marks", "MetaProcess", "is_interactive"]
 
 type Handler = Callable[..., Any]
 
@@ -44,6 +45,18 @@ class Handlers:
     def __contains__(self, event: str) -> bool:
         return bool(self.by_event.get(event))
 
+    def add(self, event: str, handler: Handler) -> None:
+        """Register a handler of `event`."""
+        _put(self.by_event[event], handler, lambda one: one)
+
+    def add_bar(self, timeframe: str | None, handler: Handler) -> None:
+        """Register a handler of the closed bars of `timeframe`."""
+        _put(self.bars, (timeframe, handler), lambda one: one[1] if one[0] == timeframe else None)
+
+    def add_timer(self, interval: float, handler: Handler) -> None:
+        """Register a handler that runs every `interval` seconds."""
+        _put(self.timers, (interval, handler), lambda one: one[1] if one[0] == interval else None)
+
     def all(self) -> Iterable[Handler]:
         """Every registered handler."""
         for handlers in self.by_event.values():
@@ -55,6 +68,30 @@ class Handlers:
     def is_async(self) -> bool:
         """True when a handler is an ``async def``."""
         return any(inspect.iscoroutinefunction(handler) for handler in self.all())
+
+
+def _put[T](places: list[T], new: T, handler_of: Callable[[T], Handler | None]) -> None:
+    """Append `new`; in a notebook or prompt it takes the place of the handler of the same name.
+
+    There a cell that is run again would otherwise register its handlers twice, and every order would be doubled.
+    """
+    handler = handler_of(new)
+    if handler is not None and is_interactive():
+        for at, one in enumerate(places):
+            old = handler_of(one)
+            if old is not None and _full_name(old) == _full_name(handler):
+                places[at] = new
+                return
+    places.append(new)
+
+
+def is_interactive() -> bool:
+    """Is this a notebook or a prompt, where code is typed in and run again?"""
+    return not hasattr(sys.modules["__main__"], "__file__")
+
+
+def _full_name(handler: Handler) -> tuple[str, str]:
+    return getattr(handler, "__module__", ""), getattr(handler, "__qualname__", repr(handler))
 
 
 class Marks(NamedTuple):
@@ -242,7 +279,7 @@ class MetaProcess:
             self._breach(breach)
 
     def _breach(self, limit: str) -> None:
-        self.log.warning("loss limit reached: closing everything", limit=limit)
+        self.log.log_once(f"limit:{limit}", "loss limit reached: closing everything", limit=limit)
         self.trader.cancel_all()
         self.trader.close_all(ExitReason(limit))
         if limit == "max_drawdown":
@@ -355,9 +392,12 @@ def _describe(error: Exception, handler: Handler) -> str:
     """The error and the line of the expert's own file that raised it."""
     text = str(error) if isinstance(error, MetaExpertError) else f"{type(error).__name__}: {error}"
     text = " ".join(text.split())
-    own = handler.__code__.co_filename if hasattr(handler, "__code__") else None
-    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
-    return f"{text} ({Path(lines[-1].filename).name}:{lines[-1].lineno})" if lines else text
+    code = getattr(handler, "__code__", None)
+    if code is None:
+        return text
+    file = code.co_filename
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f"{text} ({Path(file).name}:{lines[-1] if lines else code.co_firstlineno})"
 
 
 def _iso(time_ms: int) -> str:

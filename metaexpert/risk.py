@@ -254,9 +254,9 @@ def _entry_refusals(state: EntryState, filters: EntryFilters) -> Iterator[Refusa
         yield Refusal("max_spread_pct", f"spread {spread:.4g} % is above {widest:g} %")
     most = filters.max_open_positions
     if most is not None and not state.entries and state.open_positions >= most:
-        yield Refusal("max_open_positions", f"{state.open_positions} positions are open")
+        yield Refusal("max_open_positions", f"positions that are open already: {state.open_positions}")
     if state.entries >= filters.max_positions_per_symbol:
-        yield Refusal("max_positions_per_symbol", f"{state.entries} entries stand in this symbol")
+        yield Refusal("max_positions_per_symbol", f"entries that stand in this symbol already: {state.entries}")
 
 
 # --- loss limits (rules 21, 25) -----------------------------------------------------------------------------

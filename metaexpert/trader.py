@@ -242,6 +242,7 @@ class Trader:
             post_only=terms.post_only,
             tif=TimeInForce(tif),
             tag=terms.tag if terms.tag is not None else (self.settings.comment or None),
+            strategy_id=self.settings.strategy_id,
             created=self.clock.now(),
             updated=self.clock.now(),
         )

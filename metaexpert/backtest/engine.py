@@ -16,6 +16,7 @@ from ..broker.simulated import SimulatedBroker
 from ..clock import SimClock
 from ..errors import ConfigError, DataError, StrategyError
 from ..exchanges import MetaExchange
+from ..exchanges.demo import SEED
 from ..feed import HistoryFeed, Series
 from ..models import MarginMode, MarketType, PositionMode, TradeMode
 from ..process import MetaProcess
@@ -105,7 +106,7 @@ def _play(job: Job, history: _History, clock: SimClock, log: MetaLogger) -> Reco
         last = feed.matching(symbol).last()
         ledger.holdings[symbol].mark = 0.0 if last is None else last.close
     costs = _costs(strategy)
-    broker = SimulatedBroker(ledger, clock, costs, _protection(strategy))
+    broker = SimulatedBroker(ledger, clock, costs, _protection(strategy), strategy_id=strategy.strategy_id)
     refusals: Counter[str] = Counter()
     trader = Trader(
         settings=strategy,
@@ -227,6 +228,7 @@ def _markets(job: Job, source: MetaExchange) -> tuple[dict[str, Market], dict[st
         market = source.market(text)
         if market.symbol in markets:
             raise ConfigError(f"symbol {text!r} is given twice: it is {market.symbol}, as another one")
+        _refuse_hopeless(job.strategy, market)
         if job.strategy.leverage > market.max_leverage:
             raise ConfigError(
                 f"leverage={job.strategy.leverage:g} is above what {market.symbol} allows: {market.max_leverage:g}"
@@ -234,6 +236,16 @@ def _markets(job: Job, source: MetaExchange) -> tuple[dict[str, Market], dict[st
         markets[market.symbol] = market
         typed |= dict.fromkeys((text, text.upper(), market.symbol, f"{market.base}{market.quote}"), market.symbol)
     return markets, typed
+
+
+def _refuse_hopeless(strategy: StrategySettings, market: Market) -> None:
+    """A position whose margin is below the maintenance margin would be liquidated as it opens."""
+    rate = _costs(strategy).maintenance(market)
+    if not market.is_spot and strategy.leverage * rate >= 1.0:
+        raise ConfigError(
+            f"leverage={strategy.leverage:g} leaves less margin than the maintenance rate of {market.symbol}, "
+            f"{rate:g}: stay below {1.0 / rate:g}"
+        )
 
 
 def _shorter_than_asked(job: Job, symbol: str, frame: pd.DataFrame, timeframe: str) -> list[str]:
@@ -305,6 +317,11 @@ def _record(job: Job, history: _History, process: MetaProcess, reason: str, crit
     }
     if any(market.type is MarketType.FUTURES and market.expiry is None for market in history.markets.values()):
         history.notes.append("funding of perpetual contracts is not modelled yet: it is left out of the result")
+    history.notes.extend(
+        f"@expert.on_{event} was not called: candles hold no {what}"
+        for event, what in (("tick", "ticks"), ("book", "order books"))
+        if event in job.handlers
+    )
     source = MetaExchange(
         job.exchange.exchange, market_type=job.exchange.market_type, contract_type=job.exchange.contract_type
     )
@@ -340,6 +357,7 @@ def _record(job: Job, history: _History, process: MetaProcess, reason: str, crit
         warmup_bars=job.strategy.warmup_bars,
         code=job.code,
         data=_digest(history.series),
+        seed=SEED if any(market.synthetic for market in history.markets.values()) else None,
         criterion=criterion,
     )
 

@@ -25,7 +25,8 @@ class Record:
     `balance` (realised) and `exposure` (signed notional over equity) have one shape, (n,). `bars` holds for each
     symbol the candles of the tested span (schema of `metaexpert.bars`), warm-up excluded; `orders` the last state
     of every order in order of creation; `refusals` how often each reason kept an entry from being made.
-    `code` and `data` are SHA-256 hex digests of the expert's file and of all candles used.
+    `code` and `data` are SHA-256 hex digests of the expert's file and of all candles used; `seed` is what
+    synthetic prices grew from, None where nothing was made up.
     """
 
     name: str

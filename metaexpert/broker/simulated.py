@@ -58,11 +58,13 @@ class SimulatedBroker:
         clock: the run's clock.
         costs: fees, slippage and margin rates.
         protection: the levels that every new position gets unless its order brings others.
+        strategy_id: whose orders the exits of protective levels are.
     """
 
     def __init__(
-        self, ledger: Ledger, clock: Clock, costs: Costs | None = None, protection: Protection | None = None
-    ) -> None:
+        self, ledger: Ledger, clock: Clock, costs: Costs | None = None, protection: Protection | None = None, *,
+        strategy_id: int = 0,
+    ) -> None:  # fmt: skip
         self.ledger = ledger
         self.clock = clock
         self.costs = Costs() if costs is None else costs
@@ -73,6 +75,7 @@ class SimulatedBroker:
         self._book = Book(ledger.holdings)
         self._margin = Margin(ledger, self._book, self.costs)
         self._guards: dict[str, Guard] = {}
+        self._strategy_id = strategy_id
         self._sent = 0
         self._moment: int | None = None  # open time of the bar that is being matched
 
@@ -365,6 +368,7 @@ class SimulatedBroker:
             status=OrderStatus.OPEN,
             reduce_only=True,
             tag=held.tag,
+            strategy_id=self._strategy_id,
             reason=reason,
             created=self.clock.now(),
             updated=self.clock.now(),

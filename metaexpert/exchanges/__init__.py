@@ -109,7 +109,12 @@ class MetaExchange:
             ConfigError: the symbol can't be read, or names another kind of market.
             DataError: nothing is known of it here; what there is, is named.
         """
-        return self._source.market(symbol, self.market_type, self.contract_type)
+        try:
+            return self._source.market(symbol, self.market_type, self.contract_type)
+        except ConfigError as error:
+            known = [name for one in self.markets() for name in (one.symbol, f"{one.base}{one.quote}")]
+            hint = did_you_mean(symbol, known) if "did you mean" not in str(error) and len(known) > 12 else ""
+            raise ConfigError(f"{error}{hint}") from None
 
     def bars(self, symbol: str, timeframe: str, start: When = None, end: When = None) -> pd.DataFrame:
         """Return the candles with start <= open time < end, in the schema of `metaexpert.bars`.
@@ -211,7 +216,7 @@ class _Stored:
             here = [market.symbol for market in markets]
             known = f"; there are {', '.join(here[:8])}{', ...' if len(here) > 8 else ''}" if here else ""
             others = {info.exchange for info in self._store.series(symbol=parsed.symbol)} - {self._exchange}
-            elsewhere = f"; {', '.join(sorted(others))} has them" if others else ""
+            elsewhere = f"; there are some from {', '.join(sorted(others))}" if others else ""
             raise DataError(
                 f"no candles of {parsed.symbol} from {self._exchange}{known}{elsewhere}; import them: {advice}"
             ) from None

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 
     type Floats = npt.NDArray[np.float64]
 
-__all__ = ["Demo"]
+__all__ = ["SEED", "Demo"]
 
+SEED = 1
+"""What all synthetic prices grow from; another one gives other prices."""
 SYNTHETIC = "synthetic (seeded random walk, not market data)"
 RECORDED = "Coinbase BTC/USD 1h, recorded 2017-07 to 2019-10"
 
@@ -270,7 +272,7 @@ def _chunks(day: int, until: int) -> Iterator[tuple[int, int]]:
 
 
 def _seed(name: str) -> int:
-    return int.from_bytes(hashlib.sha256(f"metaexpert demo 1 {name}".encode()).digest()[:8])
+    return int.from_bytes(hashlib.sha256(f"metaexpert demo {SEED} {name}".encode()).digest()[:8])
 
 
 def _generator(seed: int, counter: int) -> np.random.Generator:

@@ -119,7 +119,7 @@ def test_a_symbol_that_was_never_imported_says_how_to(store):
     ):
         MetaExchange("binance", store=store).bars("ETHUSDT", "1h")
     with pytest.raises(
-        DataError, match=r"from okx; binance has them; import them: .*--exchange okx --symbol BTC/USDT"
+        DataError, match=r"from okx; there are some from binance; import them: .*--exchange okx --symbol BTC/USDT"
     ):
         MetaExchange("okx", store=store).bars("BTCUSDT", "1h")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -22,8 +23,8 @@ SPOT = Market(
     price_tick=0.01, qty_step=0.001, min_qty=0.001, min_notional=1.0, maker=0.0, taker=0.0,
 )  # fmt: skip
 LINEAR = Market(
-    symbol="ABC/USDT:USDT", exchange="local", type=MarketType.FUTURES, contract_type=ContractType.LINEAR, base="ABC",
-    quote="USDT", settle="USDT", price_tick=0.01, qty_step=0.001, min_qty=0.001, min_notional=1.0, maker=0.0,
+    symbol="ABC/USDT:USDT", exchange="local", type=MarketType.FUTURES, contract_type=ContractType.LINEAR,
+    base="ABC", quote="USDT", settle="USDT", price_tick=0.01, qty_step=0.001, min_qty=0.001, min_notional=1.0, maker=0.0,
     taker=0.0, max_leverage=50.0,
 )  # fmt: skip
 
@@ -45,8 +46,8 @@ def put(market: Market, closes: list[float], *, start: str = "2024-01-01", volum
 
 
 def play(
-    closes: list[float], script: Callable[[MetaExpert, int], Any], market: Market = LINEAR, capital: float = 10_000.0,
-    **settings: Any,
+    closes: list[float], script: Callable[[MetaExpert, int], Any], market: Market = LINEAR,
+    capital: float = 10_000.0, **settings: Any,
 ) -> tuple[Result, list[tuple[Order, Fill | Rejection]]]:  # fmt: skip
     """Run `script(expert, number of the closed bar)` over `closes`; returns the result and all transactions."""
     put(market, closes)
@@ -75,7 +76,7 @@ def at(when: int, do: Callable[[MetaExpert], Any]) -> Callable[[MetaExpert, int]
     return lambda expert, number: do(expert) if number == when else None
 
 
-# --- decorators and settings ---------------------------------------------------------------------------------
+# --- decorators and settings -----------------------------------------------------------------------------
 
 
 def test_every_decorator_returns_its_function_untouched() -> None:
@@ -124,7 +125,7 @@ def test_settings_are_checked_where_they_are_written() -> None:
 def test_a_name_of_the_library_can_t_be_shadowed() -> None:
     expert = MetaExpert()
     expert.fast = 1
-    with pytest.raises(AttributeError, match="expert.position is the library's own"):
+    with pytest.raises(AttributeError, match=r"expert\.position is the library's own"):
         expert.position = 2
 
 
@@ -147,11 +148,11 @@ def test_a_mode_that_is_not_there_yet_is_refused(mode: str) -> None:
 
 
 def test_an_expert_without_on_init_is_refused() -> None:
-    with pytest.raises(ConfigError, match="has no @expert.on_init"):
+    with pytest.raises(ConfigError, match=r"has no @expert\.on_init"):
         MetaExpert().run()
 
 
-# --- inputs -----------------------------------------------------------------------------------------------------
+# --- inputs ----------------------------------------------------------------------------------------------
 
 
 def test_inputs_are_read_as_attributes_and_changed_only_by_a_run() -> None:
@@ -179,7 +180,7 @@ def test_an_input_s_range_must_hold_its_default(args: tuple[Any, ...]) -> None:
         Input(*args)
 
 
-# --- orders -------------------------------------------------------------------------------------------------------
+# --- orders ----------------------------------------------------------------------------------------------
 
 
 def test_a_market_order_fills_at_the_next_open_and_the_result_counts_it() -> None:
@@ -322,7 +323,7 @@ def test_protective_levels_are_modified_and_removed() -> None:
     assert result.trades["exit_price"].tolist() == [80]
 
 
-# --- sizing (rule 22) ---------------------------------------------------------------------------------------------
+# --- sizing (rule 22) ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -363,7 +364,7 @@ def test_a_sized_order_shrinks_when_the_open_is_dearer_and_a_given_one_is_reject
         assert (first.qty if isinstance(first, Fill) else first.reason) == expected
 
 
-# --- filters (rule 24) -----------------------------------------------------------------------------------------------
+# --- filters (rule 24) -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -400,9 +401,7 @@ def test_an_exit_passes_when_the_filter_says_no() -> None:
 def test_the_built_in_trend_filter_lets_longs_pass_above_the_average_only() -> None:
     rising, falling = [float(x) for x in range(100, 140)], [float(x) for x in range(140, 100, -1)]
     for closes, reply in ((rising, Fill), (falling, Rejection)):
-        _, heard = play(
-            closes, at(20, lambda e: e.open_position("long")), trend_filter=True, lookback_bars=10
-        )
+        _, heard = play(closes, at(20, lambda e: e.open_position("long")), trend_filter=True, lookback_bars=10)
         assert isinstance(heard[0][1], reply)
 
 
@@ -412,7 +411,7 @@ def test_entries_do_not_stack_beyond_the_limit() -> None:
     assert result.record.refusals == {"max_positions_per_symbol": 2}
 
 
-# --- signals ------------------------------------------------------------------------------------------------------------
+# --- signals ---------------------------------------------------------------------------------------------
 
 
 def test_signals_and_the_same_logic_by_handler_give_the_same_trades() -> None:
@@ -440,3 +439,79 @@ def test_signals_and_the_same_logic_by_handler_give_the_same_trades() -> None:
     two = expert.run()
     assert len(one.trades) > 5
     pd.testing.assert_frame_equal(one.trades, two.trades)
+
+
+# --- notebooks -------------------------------------------------------------------------------------------
+
+
+def test_a_cell_that_is_run_again_does_not_double_its_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("__main__.__file__", raising=False)
+    expert = MetaExpert("demo")
+    calls: list[str] = []
+
+    def cell() -> None:
+        expert.inputs(length=3)
+        expert.on_init(symbol="BTCUSDT", timeframe="1d")(lambda: calls.append("init"))
+
+        @expert.on_bar
+        def bar(_: Bar) -> None:
+            calls.append("bar")
+
+        @expert.on_bar(timeframe="1w")
+        def week(_: Bar) -> None:
+            calls.append("week")
+
+        @expert.on_timer(interval=86_400)
+        def timer() -> None:
+            calls.append("timer")
+
+        @expert.on_deinit
+        def deinit(_: str) -> None:
+            calls.append("deinit")
+
+    cell()
+    cell()
+    expert.backtest("2024-01-01", "2024-01-07")
+    assert {name: calls.count(name) for name in calls} == {"init": 1, "bar": 7, "week": 1, "timer": 7, "deinit": 1}
+
+
+def test_two_handlers_of_one_name_in_a_file_are_two() -> None:
+    expert = MetaExpert("demo")
+    expert.on_init(symbol="BTCUSDT", timeframe="1d")(lambda: None)
+    calls: list[int] = []
+    for number in (1, 2):
+
+        @expert.on_bar
+        def bar(_: Bar, number: int = number) -> None:
+            calls.append(number)
+
+    expert.backtest("2024-01-01", "2024-01-02")
+    assert calls == [1, 2, 1, 2]
+
+
+def test_a_mistyped_name_gets_the_nearest() -> None:
+    expert = MetaExpert("demo")
+    with pytest.raises(AttributeError, match="expert has no 'open_positon'; did you mean 'open_position'"):
+        _ = expert.open_positon
+    expert.slow_average = 1
+    with pytest.raises(AttributeError, match="did you mean 'slow_average'"):
+        _ = expert.slow_avrage
+
+
+def test_orders_carry_the_strategy_s_number_and_protective_exits_too() -> None:
+    result, heard = play([100, 100, 100, 50], at(0, lambda e: e.buy(1)), strategy_id=7, stop_loss_pct=5.0)
+    assert [order.strategy_id for order, _ in heard] == [7, 7]
+    assert set(result.orders["strategy_id"]) == {7}
+
+
+def test_a_handler_that_a_backtest_can_t_feed_is_named_in_the_result() -> None:
+    expert = MetaExpert("demo")
+    expert.on_init(symbol="BTCUSDT", timeframe="1d")(lambda: None)
+    expert.on_tick(lambda tick: None)
+    result = expert.backtest("2024-01-01", "2024-01-02")
+    assert any("on_tick was not called" in note for note in result.record.notes)
+
+
+def test_leverage_that_the_maintenance_margin_eats_is_refused() -> None:
+    with pytest.raises(ConfigError, match="leaves less margin than the maintenance rate"):
+        play([100, 100], lambda e, n: None, replace(LINEAR, maintenance_margin_rate=0.05), leverage=20)
