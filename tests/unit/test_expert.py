@@ -24,8 +24,8 @@ SPOT = Market(
 )  # fmt: skip
 LINEAR = Market(
     symbol="ABC/USDT:USDT", exchange="local", type=MarketType.FUTURES, contract_type=ContractType.LINEAR,
-    base="ABC", quote="USDT", settle="USDT", price_tick=0.01, qty_step=0.001, min_qty=0.001, min_notional=1.0, maker=0.0,
-    taker=0.0, max_leverage=50.0,
+    base="ABC", quote="USDT", settle="USDT", price_tick=0.01, qty_step=0.001, min_qty=0.001, min_notional=1.0,
+    maker=0.0, taker=0.0, max_leverage=50.0,
 )  # fmt: skip
 
 
