@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .models import Market, Order
 
 __all__ = [
+    "CAPS",
+    "SIZE_TYPES",
     "EntryFilters",
     "EntryState",
     "LossLimits",
@@ -27,12 +29,28 @@ __all__ = [
     "conform",
     "entry_refusal",
     "insufficient_margin",
+    "limit_refusal",
+    "no_stop",
     "size",
+    "size_is_zero",
 ]
 
 _HOUR_MS = 3_600_000
 _THURSDAY = 3  # 1970-01-01, counted from Monday = 0
-_NOISE = 1e-12
+
+SIZE_TYPES = {
+    SizeType.FIXED_BASE: rules.FIXED_BASE,
+    SizeType.FIXED_QUOTE: rules.FIXED_QUOTE,
+    SizeType.PERCENT_EQUITY: rules.PERCENT_EQUITY,
+    SizeType.RISK_BASED: rules.RISK_BASED,
+}
+"""The size types as `rules` counts them."""
+CAPS = {
+    rules.NOTHING: None,
+    rules.CAPPED_BY_SETTING: "max_position_size_quote",
+    rules.CAPPED_BY_MARGIN: "free margin",
+}
+"""What can make a size smaller, as `rules` counts it, in words."""
 
 
 class Refusal(NamedTuple):
@@ -103,29 +121,33 @@ def _bad_levels(order: Order, entry: float | None, tick: float) -> Refusal | Non
 
 
 def _within_limits(order: Order, market: Market, reference: float | None) -> Order | Refusal:
+    price = rules.NO_PRICE if reference is None else reference
+    broken = rules.broken_limit(
+        _kind(market), order.qty, price, market.min_qty, _or_none(market.max_qty), market.min_notional,
+        _or_none(market.max_notional),
+    )  # fmt: skip
+    return order if broken == rules.NOTHING else limit_refusal(broken, order.qty, price, market)
+
+
+def _or_none(limit: float | None) -> float:
+    """A limit for `rules`, where infinity stands for none."""
+    return math.inf if limit is None else limit
+
+
+def limit_refusal(broken: int, qty: float, price: float, market: Market) -> Refusal:
+    """The refusal of an order of `qty` at `price` that breaks a limit of the market (`rules.broken_limit`)."""
     unit = market.quote if market.is_inverse else market.base
-    if order.qty <= 0.0 or _exceeds(market.min_qty, order.qty):
+    worth = qty if market.is_inverse else qty * price
+    if broken == rules.BELOW_MIN_QTY:
         least = market.min_qty or market.qty_step
-        return Refusal("below_min_qty", f"{order.qty:.12g} {unit} is below the market's minimum of {least:.12g}")
-    if market.max_qty is not None and _exceeds(order.qty, market.max_qty):
-        return Refusal("above_max_qty", f"{order.qty:.12g} {unit} is above the maximum of {market.max_qty:.12g}")
-    if reference is None:
-        return order
-    worth = order.qty if market.is_inverse else order.qty * reference
-    if _exceeds(market.min_notional, worth):
-        return Refusal(
-            "below_min_notional", f"{worth:.12g} {market.quote} is below the minimum of {market.min_notional:.12g}"
-        )
-    if market.max_notional is not None and _exceeds(worth, market.max_notional):
-        return Refusal(
-            "above_max_notional", f"{worth:.12g} {market.quote} is above the maximum of {market.max_notional:.12g}"
-        )
-    return order
-
-
-def _exceeds(first: float, second: float) -> bool:
-    """Is `first` above `second` by more than the noise of a product such as 0.57 * 100?"""
-    return first > second * (1.0 + _NOISE)
+        return Refusal("below_min_qty", f"{qty:.12g} {unit} is below the market's minimum of {least:.12g}")
+    if broken == rules.ABOVE_MAX_QTY:
+        return Refusal("above_max_qty", f"{qty:.12g} {unit} is above the maximum of {market.max_qty:.12g}")
+    word, limit = ("below", "min") if broken == rules.BELOW_MIN_NOTIONAL else ("above", "max")
+    most = market.min_notional if limit == "min" else market.max_notional
+    return Refusal(
+        f"{word}_{limit}_notional", f"{worth:.12g} {market.quote} is {word} the {limit}imum of {most:.12g}"
+    )
 
 
 def insufficient_margin(wanted: float, room: float, market: Market) -> Refusal:
@@ -166,38 +188,28 @@ def size(
     Returns:
         The quantity and, when a cap made it smaller, which; or the reason why there is none.
     """
-    qty = _wanted(size_type, value, ask)
-    if isinstance(qty, Refusal):
-        return qty
-    note = None
-    kind = _kind(ask.market)
-    if cap_quote is not None:
-        cap = max(0.0, rules.qty_for_notional(kind, cap_quote, ask.price) - ask.held)
-        if qty > cap:
-            qty, note = cap, "max_position_size_quote"
-    if qty > ask.room:
-        qty, note = max(0.0, ask.room), "free margin"
-    rounded = rules.round_down(qty, ask.market.qty_step)
-    if rounded <= 0.0:
-        why = f", capped by {note}" if note else ""
-        unit = ask.market.quote if ask.market.is_inverse else ask.market.base
-        return Refusal("size_is_zero", f"the size comes to {qty:.6g} {unit}{why}: below one step")
-    return rounded, note
+    kind, market = _kind(ask.market), ask.market
+    stop = rules.NO_PRICE if ask.stop is None else ask.stop
+    qty = rules.wanted(kind, SIZE_TYPES[size_type], value, ask.price, ask.equity, ask.leverage, stop)
+    if qty == rules.NO_QTY:
+        return no_stop(stop)
+    qty, by = rules.capped(kind, qty, ask.price, _or_none(cap_quote), ask.held, ask.room)
+    rounded = rules.round_down(qty, market.qty_step)
+    return (rounded, CAPS[by]) if rounded > 0.0 else size_is_zero(qty, by, market)
 
 
-def _wanted(size_type: SizeType, value: float, ask: SizeRequest) -> float | Refusal:
-    kind = _kind(ask.market)
-    if size_type is SizeType.FIXED_BASE:
-        return value * ask.price if ask.market.is_inverse else value
-    if size_type is SizeType.FIXED_QUOTE:
-        return rules.qty_for_notional(kind, value, ask.price)
-    if size_type is SizeType.PERCENT_EQUITY:
-        return rules.qty_for_margin(kind, max(0.0, ask.equity) * value, ask.leverage, ask.price)
-    if ask.stop is None:
+def no_stop(stop: float) -> Refusal:
+    """The refusal of a size by risk where the `stop` defines none."""
+    if stop == rules.NO_PRICE:
         return Refusal("no_stop", "size_type='risk_based' needs a stop: give stop_loss or set stop_loss_pct")
-    if ask.stop == ask.price:
-        return Refusal("no_stop", "the stop equals the entry price: the risk is not defined")
-    return rules.qty_for_risk(kind, max(0.0, ask.equity) * value / 100.0, ask.price, ask.stop)
+    return Refusal("no_stop", "the stop equals the entry price: the risk is not defined")
+
+
+def size_is_zero(qty: float, by: int, market: Market) -> Refusal:
+    """The refusal of a size below one step, `by` being what capped it."""
+    why = f", capped by {CAPS[by]}" if CAPS[by] else ""
+    unit = market.quote if market.is_inverse else market.base
+    return Refusal("size_is_zero", f"the size comes to {qty:.6g} {unit}{why}: below one step")
 
 
 def _kind(market: Market) -> int:
@@ -294,7 +306,7 @@ class LossLimits:
             self._day, self._day_start = day, self._last
         self._last = equity
         self.peak = max(self.peak, equity)
-        if self.drawdown is not None and equity <= self.peak * (1.0 - self.drawdown):
+        if self.drawdown is not None and rules.is_drawn_down(equity, self.peak, self.drawdown):
             return "max_drawdown"
         if (
             self.daily_loss is not None

@@ -16,20 +16,55 @@ The functions use nothing but arithmetic, so that they read like an exchange's m
 import math
 
 __all__ = [
+    "ABOVE_MAX_NOTIONAL",
+    "ABOVE_MAX_QTY",
+    "AT_LIQUIDATION",
+    "AT_STOP",
+    "AT_TARGET",
+    "BELOW_MIN_NOTIONAL",
+    "BELOW_MIN_QTY",
+    "BY_BREAKEVEN",
+    "BY_STOP",
+    "BY_TRAILING",
+    "CAPPED_BY_MARGIN",
+    "CAPPED_BY_SETTING",
+    "FIXED_BASE",
+    "FIXED_QUOTE",
     "INVERSE",
     "LINEAR",
     "NONE_HIGH",
     "NONE_LOW",
+    "NOTHING",
+    "NO_PRICE",
+    "NO_QTY",
+    "PERCENT_EQUITY",
+    "RISK_BASED",
+    "UNSET",
     "average_entry",
+    "average_price",
     "better_stop",
     "breakeven_level",
+    "broken_limit",
+    "capped",
+    "carried",
     "cash_cost",
     "closing_qty",
     "fee",
+    "first_level",
+    "first_touch",
+    "free_margin",
+    "freed",
+    "funding",
+    "in_force",
     "initial_margin",
+    "is_drawn_down",
     "is_reached",
+    "is_safe",
+    "is_too_large",
     "limit_price",
+    "liquidation_fee",
     "liquidation_price",
+    "not_beyond",
     "notional",
     "plan_entered",
     "plan_flat",
@@ -38,13 +73,18 @@ __all__ = [
     "qty_for_margin",
     "qty_for_notional",
     "qty_for_risk",
+    "room",
     "round_down",
     "round_up",
     "slipped",
+    "stake",
     "stop_level",
     "sum_of_steps",
     "target_level",
     "trailing_level",
+    "unset_stop",
+    "unset_target",
+    "wanted",
 ]
 
 LINEAR = 0
@@ -52,10 +92,23 @@ INVERSE = 1
 
 NONE_LOW = 0.0
 NONE_HIGH = math.inf
+NO_PRICE = -1.0  # a price that is not known or not reached
+NO_QTY = -1.0  # no quantity at all: what is asked for can't be had
+UNSET = -1.0  # a percentage that is not set
+
+# How `size_value` is counted, what keeps an order from being placed or makes it smaller, which stop is in force
+# and what a position meets first. 0 is always "nothing".
+NOTHING = 0
+FIXED_BASE, FIXED_QUOTE, PERCENT_EQUITY, RISK_BASED = 1, 2, 3, 4
+BELOW_MIN_QTY, ABOVE_MAX_QTY, BELOW_MIN_NOTIONAL, ABOVE_MAX_NOTIONAL = 1, 2, 3, 4
+CAPPED_BY_SETTING, CAPPED_BY_MARGIN = 1, 2
+BY_STOP, BY_BREAKEVEN, BY_TRAILING = 1, 2, 3
+AT_LIQUIDATION, AT_STOP, AT_TARGET = 1, 2, 3
 
 _EPSILON = 1e-9  # percent, or a part of a step: what counts as nothing
 _ULPS = 8 * 2.0**-52  # and how much of a number a few operations on floats may get wrong
 _COUNTABLE = 2.0**47  # more steps than this a float can't tell apart after a few operations
+_NOISE = 1e-12  # of a number: what products such as 0.57 * 100 may be off by
 
 
 # --- money (rules 12 to 17) ---------------------------------------------------------------------------------
@@ -121,6 +174,120 @@ def liquidation_price(kind: int, qty: float, entry: float, margin: float, rate: 
     return max((qty * entry - margin) / (qty - rate * abs(qty)), NONE_LOW)
 
 
+def stake(kind: int, qty: float, entry: float, leverage: float, cross: bool, rest: float) -> float:
+    """What a position can lose before anything else is touched (rule 18), in the settlement currency.
+
+    Isolated: its own initial margin. `cross`: `rest`, which is the balance with the profit of the other positions
+    less their maintenance margins.
+    """
+    return rest if cross else initial_margin(kind, qty, entry, leverage)
+
+
+def not_beyond(side: int, price: float, bankrupt: float) -> float:
+    """`price`, but not beyond `bankrupt`, where the stake of a position on `side` is gone (rule 18)."""
+    if bankrupt in (NONE_LOW, NONE_HIGH):
+        return price
+    return better_stop(side, price, bankrupt)
+
+
+def liquidation_fee(kind: int, qty: float, entry: float, price: float, stake: float, rate: float) -> float:
+    """Fee of a liquidation at `price`: notional * `rate`, but at most what is left of the `stake` (rule 18)."""
+    left = max(0.0, stake + pnl(kind, qty, entry, price))
+    return min(left, fee(kind, qty, price, rate))
+
+
+def funding(kind: int, qty: float, mark: float, rate: float) -> float:
+    """What signed `qty` receives at a funding instant, negative when it pays (rule 19).
+
+    ``-side * notional(mark) * rate``: a long pays a positive rate.
+    """
+    paid = notional(kind, qty, mark) * rate
+    return -paid if qty > 0.0 else paid
+
+
+def average_price(kind: int, qty: float, value: float) -> float:
+    """The average price of fills of `qty` together worth `value` in the settlement currency."""
+    return qty / value if kind == INVERSE else value / qty
+
+
+# --- what the account can carry (rules 12, 17) --------------------------------------------------------------
+
+
+def free_margin(balance: float, unrealized: float, used: float, cross: bool) -> float:
+    """What new positions can bind: `balance` less the margin `used`; `unrealized` profit counts if `cross`."""
+    return balance + (unrealized if cross else 0.0) - used
+
+
+def freed(
+    kind: int, held: float, entry: float, mark: float, leverage: float, cross: bool, closing: float, price: float,
+    fee_rate: float,
+) -> float:  # fmt: skip
+    """What closing `closing` of the signed position `held` at `price` adds to the free margin.
+
+    Its share of the margin and the profit come back, the fee goes; in cross mode the profit at `mark` was free.
+    """
+    side, share = 1 if held > 0.0 else -1, closing / abs(held)
+    profit = pnl(kind, side * closing, entry, price)
+    counted = pnl(kind, held, entry, mark) * share if cross else 0.0
+    margin = initial_margin(kind, held, entry, leverage)
+    return margin * share + profit - counted - fee(kind, closing, price, fee_rate)
+
+
+def room(kind: int, free: float, price: float, leverage: float, fee_rate: float) -> float:
+    """How much the `free` margin can open at `price`, its fee included (rule 17). May be negative."""
+    return free / cash_cost(kind, 1.0, price, leverage, fee_rate)
+
+
+def is_too_large(opening: float, room: float) -> bool:
+    """Does `opening` need more than there is `room` for, by more than the noise of floats (rule 17)?"""
+    return opening > room * (1.0 + _NOISE)
+
+
+def carried(
+    kind: int, qty: float, closing: float, room: float, shrinkable: bool, price: float, step: float,
+    min_qty: float, min_notional: float,
+) -> float:  # fmt: skip
+    """How much of an order of `qty`, `closing` of it off an opposite position, is filled at `price` (rule 17).
+
+    An order that was sized by the settings is `shrinkable`: it opens what there is `room` for, as far as the
+    market takes that little, and closes in any case. `NO_QTY` when the order is refused.
+    """
+    if not is_too_large(qty - closing, room):
+        return qty
+    if not shrinkable:
+        return NO_QTY
+    shrunk = round_down(room, step)
+    worth = shrunk if kind == INVERSE else shrunk * price
+    if shrunk > 0.0 and shrunk >= min_qty and worth >= min_notional:
+        return sum_of_steps(closing, shrunk, step)
+    return closing if closing > 0.0 else NO_QTY
+
+
+def broken_limit(
+    kind: int, qty: float, price: float, min_qty: float, max_qty: float, min_notional: float, max_notional: float
+) -> int:
+    """Which of the market's limits an order of `qty` breaks at `price`, `NOTHING` when none (rule 11).
+
+    Quantities that are no multiple of the step were rounded down before. Limits on the notional, in quote, are
+    left out where the price is not known (`NO_PRICE`).
+    """
+    if qty <= 0.0 or _exceeds(min_qty, qty):
+        return BELOW_MIN_QTY
+    if _exceeds(qty, max_qty):
+        return ABOVE_MAX_QTY
+    if price <= 0.0:
+        return NOTHING
+    worth = qty if kind == INVERSE else qty * price
+    if _exceeds(min_notional, worth):
+        return BELOW_MIN_NOTIONAL
+    return ABOVE_MAX_NOTIONAL if _exceeds(worth, max_notional) else NOTHING
+
+
+def _exceeds(first: float, second: float) -> bool:
+    """Is `first` above `second` by more than the noise of floats?"""
+    return first > second * (1.0 + _NOISE)
+
+
 def closing_qty(held: float, side: int, qty: float) -> float:
     """How much of an order of `qty` on `side` closes the signed position `held`; the rest opens."""
     if held * side >= 0.0:
@@ -180,6 +347,16 @@ def _steps(count: float, step: float) -> float:
     return count * step
 
 
+def first_touch(level: float, at: float, to: float, side: int, strict: bool) -> float:
+    """Where a market that goes from `at` straight to `to` first reaches `level`; `NO_PRICE` when it doesn't.
+
+    See `is_reached` for `side` and `strict`. A level behind `at` is reached there: gaps fill at the open (rule 9).
+    """
+    if is_reached(level, at, side, strict):
+        return at
+    return level if is_reached(level, to, side, strict) else NO_PRICE
+
+
 def is_reached(level: float, price: float, side: int, strict: bool) -> bool:
     """Has the market, at `price`, come to `level` from the far side?
 
@@ -213,6 +390,37 @@ def qty_for_risk(kind: int, risk: float, entry: float, stop: float) -> float:
     """Quantity that loses `risk` (settlement currency) between `entry` and `stop`; 0 where they are equal."""
     loss = abs(pnl(kind, 1.0, entry, stop))
     return risk / loss if loss > 0.0 else 0.0
+
+
+def wanted(
+    kind: int, size_type: int, value: float, price: float, equity: float, leverage: float, stop: float
+) -> float:
+    """Quantity that `size_type` and `value` ask for at `price`, before caps and rounding (rule 22).
+
+    `NO_QTY` for `RISK_BASED` without a `stop` (`NO_PRICE`), or with one at the entry price.
+    """
+    if size_type == FIXED_BASE:
+        return value * price if kind == INVERSE else value
+    if size_type == FIXED_QUOTE:
+        return qty_for_notional(kind, value, price)
+    if size_type == PERCENT_EQUITY:
+        return qty_for_margin(kind, max(0.0, equity) * value, leverage, price)
+    if stop in (NO_PRICE, price):
+        return NO_QTY
+    return qty_for_risk(kind, max(0.0, equity) * value / 100.0, price, stop)
+
+
+def capped(kind: int, qty: float, price: float, cap_quote: float, held: float, room: float) -> tuple[float, int]:
+    """`qty` capped by `cap_quote` (of the whole position, `held` included), then by `room`.
+
+    Returns the quantity and what capped it: `NOTHING`, `CAPPED_BY_SETTING` or `CAPPED_BY_MARGIN` (rule 22).
+    """
+    by, cap = NOTHING, max(0.0, qty_for_notional(kind, cap_quote, price) - held)
+    if qty > cap:
+        qty, by = cap, CAPPED_BY_SETTING
+    if qty > room:
+        qty, by = max(0.0, room), CAPPED_BY_MARGIN
+    return qty, by
 
 
 # --- protective levels (rules 7, 8, 11) ---------------------------------------------------------------------
@@ -252,6 +460,36 @@ def better_stop(side: int, first: float, second: float) -> float:
     return max(first, second) if side > 0 else min(first, second)
 
 
+def unset_stop(side: int) -> float:
+    """The stop that no price reaches."""
+    return NONE_LOW if side > 0 else NONE_HIGH
+
+
+def unset_target(side: int) -> float:
+    """The target that no price reaches."""
+    return NONE_HIGH if side > 0 else NONE_LOW
+
+
+def in_force(
+    side: int, fixed: float, entry: float, best: float, breakeven: float, trailing: float, activation: float,
+    tick: float,
+) -> tuple[float, int]:  # fmt: skip
+    """The best of a `fixed` stop, breakeven and trailing stop, and which it is: `BY_STOP`, `BY_BREAKEVEN` ...
+
+    `breakeven`, `trailing` (`UNSET` when there is none) and `activation` are in percent; see their functions.
+    """
+    level, by = fixed, BY_STOP
+    if breakeven != UNSET:
+        better = better_stop(side, level, breakeven_level(side, entry, best, breakeven, tick))
+        if better != level:
+            level, by = better, BY_BREAKEVEN
+    if trailing != UNSET:
+        better = better_stop(side, level, trailing_level(side, entry, best, trailing, activation, tick))
+        if better != level:
+            level, by = better, BY_TRAILING
+    return level, by
+
+
 # --- the walk through a bar (rules 5 to 9) ------------------------------------------------------------------
 
 
@@ -274,3 +512,38 @@ def plan_entered(side: int, towards: int, high: float, low: float, close: float)
     """
     adverse, favourable = (low, high) if side > 0 else (high, low)
     return adverse, favourable if towards == side else close, close
+
+
+def is_safe(side: int, low: float, high: float, stop: float, target: float, liquidation: float) -> bool:
+    """Does a bar between `low` and `high` reach no level of a position on `side`?"""
+    if side > 0:
+        return low > stop and high < target and low > liquidation
+    return high < stop and low > target and high < liquidation
+
+
+def first_level(
+    side: int, at: float, to: float, stop: float, target: float, liquidation: float
+) -> tuple[int, float]:
+    """Which level of a position on `side` a market that goes from `at` straight to `to` reaches first, and where.
+
+    `AT_LIQUIDATION`, `AT_STOP` or `AT_TARGET`, in this order where they are equally near; `NOTHING` when none.
+    """
+    which, price, nearest = NOTHING, NO_PRICE, math.inf
+    touch = first_touch(liquidation, at, to, -side, strict=False)
+    if touch != NO_PRICE:
+        which, price, nearest = AT_LIQUIDATION, touch, abs(touch - at)
+    touch = first_touch(stop, at, to, -side, strict=False)
+    if touch != NO_PRICE and abs(touch - at) < nearest:
+        which, price, nearest = AT_STOP, touch, abs(touch - at)
+    touch = first_touch(target, at, to, side, strict=False)
+    if touch != NO_PRICE and abs(touch - at) < nearest:
+        which, price = AT_TARGET, touch
+    return which, price
+
+
+# --- loss limits (rules 21, 25) -----------------------------------------------------------------------------
+
+
+def is_drawn_down(equity: float, peak: float, limit: float) -> bool:
+    """Has `equity` fallen from its `peak` by the fraction `limit`?"""
+    return equity <= peak * (1.0 - limit)

@@ -95,7 +95,7 @@ class Holding:
 
     def average(self, qty: float, value: float) -> float:
         """The average price of fills of `qty` together worth `value` in the settlement currency."""
-        return qty / value if self.kind == rules.INVERSE else value / qty
+        return rules.average_price(self.kind, qty, value)
 
 
 class Ledger:
@@ -206,8 +206,7 @@ class Ledger:
 
     def margin_free(self) -> float:
         """What new positions can bind: balance - margins, with unrealised profit counted in cross mode only."""
-        unrealized = self.unrealized() if self.cross else 0.0
-        return self.balance + unrealized - self.margin_used()
+        return rules.free_margin(self.balance, self.unrealized(), self.margin_used(), self.cross)
 
     def account(self, time: int) -> Account:
         """The account as a value."""
@@ -231,11 +230,10 @@ class Ledger:
         held = self.holdings[symbol]
         free = self.margin_free() - reserved
         if closing > 0.0:
-            share = closing / abs(held.qty)
-            profit = rules.pnl(held.kind, held.side * closing, held.entry, price)
-            counted = held.unrealized() * share if self.cross else 0.0
-            free += held.margin() * share + profit - counted - rules.fee(held.kind, closing, price, fee_rate)
-        return free / rules.cash_cost(held.kind, 1.0, price, held.leverage, fee_rate)
+            free += rules.freed(
+                held.kind, held.qty, held.entry, held.mark, held.leverage, self.cross, closing, price, fee_rate
+            )
+        return rules.room(held.kind, free, price, held.leverage, fee_rate)
 
     def stake(self, symbol: str, rate: float) -> float:
         """What a position in `symbol` can lose before the others are touched (rule 18).
@@ -244,12 +242,11 @@ class Ledger:
         maintenance margins at `rate`.
         """
         held = self.holdings[symbol]
-        if not self.cross:
-            return held.margin()
         others = [other for other in self.holdings.values() if other is not held and other.qty != 0.0]
-        return self.balance + sum(
+        rest = self.balance + sum(
             other.unrealized() - rate * rules.notional(other.kind, other.qty, other.mark) for other in others
         )
+        return rules.stake(held.kind, held.qty, held.entry, held.leverage, self.cross, rest)
 
     def liquidation_price(self, symbol: str, rate: float) -> float | None:
         """Price of `symbol` at which its stake falls to the maintenance margin; None when flat or on spot.

@@ -47,14 +47,11 @@ class Margin:
         if order.reduce_only or closing == order.qty:
             return closing
         room = self._room(order, held, closing, price, fee_rate)
-        refusal = _too_large(order, held, order.qty - closing, room)
-        if refusal is None:
-            return order.qty
-        shrunk = rules.round_down(room, market.qty_step) if working.shrinkable else 0.0
-        worth = shrunk if market.is_inverse else shrunk * price
-        if shrunk > 0.0 and shrunk >= market.min_qty and worth >= market.min_notional:
-            return rules.sum_of_steps(closing, shrunk, market.qty_step)
-        return closing if working.shrinkable and closing > 0.0 else refusal
+        qty = rules.carried(
+            held.kind, order.qty, closing, room, working.shrinkable, price, market.qty_step, market.min_qty,
+            market.min_notional,
+        )  # fmt: skip
+        return _too_large(order, held, order.qty - closing, room) if qty == rules.NO_QTY else qty
 
     def shortfall(self, order: Order) -> risk.Refusal | None:
         """Why the account can't carry `order` as it stands now; None when it can, or when that is not known yet.
@@ -69,14 +66,13 @@ class Margin:
         if later or order.reduce_only or closing == order.qty:
             return None
         room = self._room(order, held, closing, price, self.costs.taker(held.market))
-        return _too_large(order, held, order.qty - closing, room)
+        opening = order.qty - closing
+        return _too_large(order, held, opening, room) if rules.is_too_large(opening, room) else None
 
     def bounded(self, held: Holding, price: float) -> float:
         """`price`, but not beyond the one at which the stake of the position is gone (rule 18)."""
         bankrupt = self.ledger.liquidation_price(held.market.symbol, 0.0)
-        if bankrupt is None or bankrupt in (rules.NONE_LOW, rules.NONE_HIGH):
-            return price
-        return rules.better_stop(held.side, price, bankrupt)
+        return price if bankrupt is None else rules.not_beyond(held.side, price, bankrupt)
 
     def _room(self, order: Order, held: Holding, closing: float, price: float, fee_rate: float) -> float:
         """How much `order` can open at `price` once `closing` is closed there: 0 for a short on spot."""
@@ -94,9 +90,7 @@ class Margin:
         return rules.cash_cost(held.kind, opening, order.price, held.leverage, self.costs.taker(held.market))
 
 
-def _too_large(order: Order, held: Holding, opening: float, room: float) -> risk.Refusal | None:
-    if opening <= room * (1.0 + 1e-12):
-        return None
+def _too_large(order: Order, held: Holding, opening: float, room: float) -> risk.Refusal:
     if held.market.is_spot and order.side is Side.SELL:
         base = held.market.base
         return risk.Refusal("insufficient_base", f"spot can't go short: {max(held.qty, 0.0):.12g} {base} held")

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Guard", "Protection"]
 
+_REASONS = {
+    rules.BY_STOP: ExitReason.STOP_LOSS,
+    rules.BY_BREAKEVEN: ExitReason.BREAKEVEN,
+    rules.BY_TRAILING: ExitReason.TRAILING_STOP,
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protection:
@@ -55,7 +61,6 @@ class Guard:
         "stop",
         "target",
         "tick",
-        "trailing",
     )
 
     def __init__(self, protection: Protection, side: int, entry: float, tick: float) -> None:
@@ -70,7 +75,7 @@ class Guard:
     @property
     def unset(self) -> float:
         """The stop that no price reaches."""
-        return rules.NONE_LOW if self.side > 0 else rules.NONE_HIGH
+        return rules.unset_stop(self.side)
 
     def regrow(self, protection: Protection, entry: float) -> None:
         """The position has grown: its entry price, and with it the levels in percent, have moved."""
@@ -80,22 +85,18 @@ class Guard:
     def refresh(self) -> None:
         """Compute the levels from the protection, the entry price and the best price seen so far."""
         p, side, entry, tick = self.protection, self.side, self.entry, self.tick
-        self.stop, self.reason = self._fixed_stop(), ExitReason.STOP_LOSS
-        self.trailing: float | None = None
-        if p.breakeven_pct is not None:
-            self._raise(rules.breakeven_level(side, entry, self.best, p.breakeven_pct, tick), ExitReason.BREAKEVEN)
-        if p.trailing_stop_pct is not None:
-            level = rules.trailing_level(
-                side, entry, self.best, p.trailing_stop_pct, p.trailing_activation_pct or 0.0, tick
-            )
-            self.trailing = None if level == self.unset else level
-            self._raise(level, ExitReason.TRAILING_STOP)
+        trailing, activation = _or(p.trailing_stop_pct, rules.UNSET), _or(p.trailing_activation_pct, 0.0)
+        breakeven = _or(p.breakeven_pct, rules.UNSET)
+        self.stop, by = rules.in_force(
+            side, self._fixed_stop(), entry, self.best, breakeven, trailing, activation, tick
+        )
+        self.reason = _REASONS[by]
         if p.take_profit is not None:
             self.target = rules.target_level(side, p.take_profit, 0.0, tick)
         elif p.take_profit_pct is not None:
             self.target = rules.target_level(side, entry, p.take_profit_pct, tick)
         else:
-            self.target = rules.NONE_HIGH if side > 0 else rules.NONE_LOW
+            self.target = rules.unset_target(side)
 
     def _fixed_stop(self) -> float:
         if self.protection.stop_loss is not None:
@@ -103,11 +104,6 @@ class Guard:
         if self.protection.stop_loss_pct is not None:
             return rules.stop_level(self.side, self.entry, self.protection.stop_loss_pct, self.tick)
         return self.unset
-
-    def _raise(self, level: float, reason: ExitReason) -> None:
-        better = rules.better_stop(self.side, self.stop, level)
-        if better != self.stop:
-            self.stop, self.reason = better, reason
 
     def saw(self, price: float) -> bool:
         """Note the most favourable price seen; True when a level moved with it."""
@@ -119,10 +115,18 @@ class Guard:
 
     def is_safe(self, low: float, high: float) -> bool:
         """True when a bar between `low` and `high` reaches no level."""
-        liquidation = self.liquidation
-        if self.side > 0:
-            return low > self.stop and high < self.target and (liquidation is None or low > liquidation)
-        return high < self.stop and low > self.target and (liquidation is None or high < liquidation)
+        liquidation = self.unset if self.liquidation is None else self.liquidation
+        return rules.is_safe(self.side, low, high, self.stop, self.target, liquidation)
+
+    @property
+    def trailing(self) -> float | None:
+        """The trailing stop, None when there is none or it is not active yet."""
+        p = self.protection
+        if p.trailing_stop_pct is None:
+            return None
+        activation = _or(p.trailing_activation_pct, 0.0)
+        level = rules.trailing_level(self.side, self.entry, self.best, p.trailing_stop_pct, activation, self.tick)
+        return None if level == self.unset else level
 
     @property
     def stop_price(self) -> float | None:
@@ -138,3 +142,7 @@ class Guard:
     def liquidation_price(self) -> float | None:
         """The price at which the position is liquidated, None when none is."""
         return None if self.liquidation in (None, rules.NONE_LOW, rules.NONE_HIGH) else self.liquidation
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value

@@ -38,6 +38,7 @@ SHRUNK = "shrunk to the free margin"
 """The message of an order that was sized by the settings and filled smaller (rule 17)."""
 
 _LIQUIDATION, _STOP, _STOP_ORDER, _LIMIT_ORDER, _TARGET = range(5)  # who goes first at one price
+_RANKS = {rules.AT_LIQUIDATION: _LIQUIDATION, rules.AT_STOP: _STOP, rules.AT_TARGET: _TARGET}
 
 
 class _Hit(NamedTuple):
@@ -193,12 +194,11 @@ class SimulatedBroker:
     def on_open(self, bar: Bar) -> Iterator[News]:
         """Do what happens at the open of `bar`; `on_bar` does it where this was not called before."""
         held = self.ledger.holdings[bar.symbol]
-        guard = self._guards.get(bar.symbol)
         held.mark, self._moment = bar.open, bar.time
-        if guard is not None and self._is_gone(guard, held, bar.open):
-            yield from self._liquidate(held, bar.open)
+        yield from self._sweep(held, bar.open)
         for working in self._book.active(bar):
             yield from self._arrive(working, bar)
+            yield from self._sweep(held, bar.open)
 
     def on_bar(self, bar: Bar) -> Iterator[News]:
         """Match one bar; see the module's docstring."""
@@ -250,7 +250,10 @@ class SimulatedBroker:
 
     def _next_hit(self, at: float, to: float, held: Holding, active: Sequence[Working]) -> _Hit | None:
         """The order or level that trades next between `at` and `to`, None when nothing does."""
-        hits = list(self._level_hits(at, to, held))
+        hits: list[_Hit] = []
+        level_hit = self._level_hit(at, to, held)
+        if level_hit is not None:
+            hits.append(level_hit)
         for working in active:
             order = working.order
             if not order.is_working or not working.arrived:
@@ -259,21 +262,18 @@ class SimulatedBroker:
                 level, side, strict, rank = order.price, -order.side.sign, not self.costs.touch, _LIMIT_ORDER
             else:
                 level, side, strict, rank = order.stop_price, order.side.sign, False, _STOP_ORDER
-            price = None if level is None else _first_touch(level, at, to, side, strict=strict)
-            if price is not None:
+            price = rules.NO_PRICE if level is None else rules.first_touch(level, at, to, side, strict)
+            if price != rules.NO_PRICE:
                 hits.append(_Hit(abs(price - at), rank, int(order.id), price, working))
         return min(hits, default=None, key=lambda hit: hit[:3])
 
-    def _level_hits(self, at: float, to: float, held: Holding) -> Iterator[_Hit]:
+    def _level_hit(self, at: float, to: float, held: Holding) -> _Hit | None:
         guard = self._guards.get(held.market.symbol)
         if guard is None:
-            return
-        levels = ((_STOP, guard.stop_price, -guard.side), (_TARGET, guard.target_price, guard.side))
-        for rank, level, side in (*levels, (_LIQUIDATION, guard.liquidation, -guard.side)):
-            if level is not None:
-                price = _first_touch(level, at, to, side, strict=False)
-                if price is not None:
-                    yield _Hit(abs(price - at), rank, 0, price, None)
+            return None
+        liquidation = guard.unset if guard.liquidation is None else guard.liquidation
+        which, price = rules.first_level(guard.side, at, to, guard.stop, guard.target, liquidation)
+        return None if which == rules.NOTHING else _Hit(abs(price - at), _RANKS[which], 0, price, None)
 
     def _trade(self, hit: _Hit, held: Holding, bar: Bar) -> Iterator[News]:
         working = hit.order
@@ -338,11 +338,16 @@ class SimulatedBroker:
     def _reaches_target(self, guard: Guard, bar: Bar) -> bool:
         return bar.high >= guard.target if guard.side > 0 else bar.low <= guard.target
 
-    def _is_gone(self, guard: Guard, held: Holding, price: float) -> bool:
+    def _sweep(self, held: Holding, price: float) -> Iterator[News]:
+        """Liquidate the position when the market, at `price`, stands beyond its level."""
+        guard = self._guards.get(held.market.symbol)
+        if guard is None:
+            return
         if self.ledger.cross:
             self._relevel(guard, held)
         level = guard.liquidation
-        return level is not None and rules.is_reached(level, price, -guard.side, strict=False)
+        if level is not None and rules.is_reached(level, price, -guard.side, strict=False):
+            yield from self._liquidate(held, price)
 
     def _liquidate(self, held: Holding, price: float) -> Iterator[News]:
         """Close at `price` with the liquidation fee; what is lost stays within the stake (rule 18).
@@ -352,8 +357,8 @@ class SimulatedBroker:
         """
         stake = self.ledger.stake(held.market.symbol, 0.0)
         price = self._margin.bounded(held, price)
-        left = max(0.0, stake + rules.pnl(held.kind, held.qty, held.entry, price))
-        fee = min(left, rules.fee(held.kind, held.qty, price, self.costs.liquidation_fee(held.market)))
+        rate = self.costs.liquidation_fee(held.market)
+        fee = rules.liquidation_fee(held.kind, held.qty, held.entry, price, stake, rate)
         order = self._exit_order(held, ExitReason.LIQUIDATION)
         self._enter(order, held, order.qty, price, fee=fee, slippage=0.0, maker=False)
         yield from self._flush()
@@ -393,6 +398,7 @@ class SimulatedBroker:
         else:
             if held.side == -side:
                 paid = self._margin.bounded(held, paid)
+                price = rules.better_stop(held.side, price, paid)  # what a bound gives is no slippage
             if qty < order.qty and not order.reduce_only:
                 order = replace(order, message=SHRUNK)
             fee = rules.fee(held.kind, qty, paid, rate)
@@ -477,10 +483,3 @@ class SimulatedBroker:
     def _flush(self) -> Iterator[News]:
         while self.news:
             yield self.news.popleft()
-
-
-def _first_touch(level: float, at: float, to: float, side: int, *, strict: bool) -> float | None:
-    """Where a market that goes from `at` straight to `to` first reaches `level`, None when it doesn't."""
-    if rules.is_reached(level, at, side, strict):
-        return at
-    return level if rules.is_reached(level, to, side, strict) else None
