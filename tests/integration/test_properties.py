@@ -354,7 +354,7 @@ class Plain:
 
 
 @st.composite
-def plain_scripts(draw):
+def plain_scripts(draw, reduces=0.2):
     """Orders at exact prices, about as many as bars."""
     dice = Random(draw(seeds))
 
@@ -370,7 +370,7 @@ def plain_scripts(draw):
             stop_price=maybe(0.3, -60, 60),
             stop_loss=maybe(0.3, 1, 60),
             take_profit=maybe(0.3, 1, 60),
-            reduce_only=dice.random() < 0.2,
+            reduce_only=dice.random() < reduces,
         )
         for _ in range(draw(st.integers(1, 14)))
     ]
@@ -424,8 +424,9 @@ def test_a_short_mirrors_a_long(bars, script):
     assert [(fill.qty, 2000.0 - fill.price, fill.side.opposite, fill.reason) for fill in down.record.fills] == [
         (fill.qty, fill.price, fill.side, fill.reason) for fill in up.record.fills
     ]
-    assert [trade.pnl for trade in up.record.trades] == [trade.pnl for trade in down.record.trades]
-    assert up.record.equity.tolist() == down.record.equity.tolist()
+    profits = [trade.pnl for trade in up.record.trades]
+    assert [trade.pnl for trade in down.record.trades] == pytest.approx(profits, abs=1e-9)  # an average of thirds
+    assert down.record.equity.tolist() == pytest.approx(up.record.equity.tolist(), abs=1e-9)
 
 
 @COMMON
@@ -444,8 +445,9 @@ def test_an_inverse_short_mirrors_a_long_to_first_order(bars, script):
 
 
 @COMMON
-@given(grids(), plain_scripts(), st.sampled_from([0.0, 0.001]))
+@given(grids(), plain_scripts(reduces=0.0), st.sampled_from([0.0, 0.001]))
 def test_an_order_in_two_pieces_earns_what_it_earns_whole(bars, script, fee):
+    """Without reduce_only orders, which end where a first piece closes what the whole would reverse."""
     with fresh_home():
         whole = play_plain("linear", bars, script, taker=fee)
         halves = play_plain("linear", bars, script, taker=fee, pieces=2)

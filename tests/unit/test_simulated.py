@@ -666,6 +666,20 @@ def test_slippage_takes_no_more_than_the_margin():
     assert fill.slippage == pytest.approx(0.55)
 
 
+def test_a_position_that_is_liquidated_as_it_opens_is_gone_before_the_next_order():
+    """Sold at 99 for an open of 100 at leverage 100: gone at 99 * 1.01 / 1.005 = 99.49, so the buy opens anew."""
+    desk = Desk(leverage=100.0, capital=50.0, costs={"slippage_rate": 0.01})
+    desk.sell(1.0)
+    desk.buy(0.1)
+    fills = desk.bar(100, 100, 100, 100)
+    assert [(fill.side.value, fill.reason) for fill in fills[:3]] == [
+        ("sell", ExitReason.ORDER),
+        ("buy", ExitReason.LIQUIDATION),
+        ("buy", ExitReason.ORDER),
+    ]
+    assert fills[1].price == pytest.approx(99.99)  # the bankruptcy price
+
+
 def test_spot_is_never_liquidated():
     desk = long_at_100(SPOT)
     assert desk.bar(0.01, 0.01, 0.01, 0.01) == []
