@@ -1,0 +1,64 @@
+"""The benchmarks run, at a tiny size and without peers, and their figures reach the pages. Nothing is timed here."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BENCHMARKS = ROOT / "benchmarks"
+FIGURES = BENCHMARKS / "figures.json"
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="the benchmarks ask POSIX for the memory of a process")
+
+
+def run(script, *options):
+    command = [sys.executable, str(BENCHMARKS / script), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+
+
+@posix
+def test_components_run():
+    done = run("components.py", "--runs", "1")
+    assert done.returncode == 0, done.stderr
+    assert "all statistics" in done.stdout
+
+
+@pytest.mark.skipif(not FIGURES.exists(), reason="benchmarks/run has not been run")
+def test_the_pages_show_the_measured_figures():
+    done = run("report.py", "--check")
+    assert done.returncode == 0, done.stderr
+
+
+def row(who, seconds, **fields):
+    plain = {"version": "1.0", "bars": 1000, "both": False, "stops": False, "peak_mb": 50.0, "before_mb": 40.0}
+    return (
+        {"of": "signals", "who": who, "seconds": seconds, "runs": 1, "trades": 9, "equity": 1.0} | plain | fields
+    )
+
+
+def test_a_report_of_given_figures_shows_their_ratios(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import report
+
+    rows = [row("bare", 0.005), row("metaexpert", 0.01), row("slow", 0.5), row("quick", 0.25)]
+    sweep = {"of": "sweep", "passes": 1000}
+    rows += [row("metaexpert", 0.5, **sweep), row("metaexpert", 0.05, of="sweep, fewer", passes=100)]
+    rows += [row("slow", 1.0, of="sweep, fewer", passes=100, peak_mb=900.0)]
+    file = tmp_path / "figures.json"
+    file.write_text(json.dumps({"about": {"python": "3", "cores": 2, "machine": "any"}, "rows": rows}))
+    figures = report.Figures(file)
+    page = report.page(figures)
+    assert "| 1,000 bars, long only | 0.01 s | 0.005 s | 0.5 s | 0.25 s | 25x | 2x |" in page
+    assert "| slow 1.0 | 10.0 s (measured 100 pairs, times 10) | 20x | 900 MB | 100 |" in page
+    assert (
+        "from signals to equity, orders and trades of 1,000 one-minute bars in 0.01 s, 25x as fast as quick 1.0"
+        in (report.line(figures))
+    )
+    text = "before\n<!-- benchmarks -->\nold\n<!-- /benchmarks -->\nafter\n"
+    assert re.fullmatch(
+        r"before\n<!-- benchmarks -->\nnew\n<!-- /benchmarks -->\nafter\n", report.written(text, "new\n")
+    )
