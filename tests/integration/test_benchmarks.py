@@ -1,7 +1,6 @@
-"""The benchmarks run, at a tiny size and without peers, and their figures reach the pages. Nothing is timed here."""
+"""The benchmarks run, tiny and without peers, and their figures reach the pages. No test looks at times."""
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -34,10 +33,8 @@ def test_the_pages_show_the_measured_figures():
 
 
 def row(who, seconds, **fields):
-    plain = {"version": "1.0", "bars": 1000, "both": False, "stops": False, "peak_mb": 50.0, "before_mb": 40.0}
-    return (
-        {"of": "signals", "who": who, "seconds": seconds, "runs": 1, "trades": 9, "equity": 1.0} | plain | fields
-    )
+    plain = {"of": "signals", "version": "1.0", "bars": 1000, "both": False, "stops": False}
+    return plain | {"who": who, "seconds": seconds, "peak_mb": 50.0, "before_mb": 40.0} | fields
 
 
 def test_a_report_of_given_figures_shows_their_ratios(monkeypatch, tmp_path):
@@ -54,11 +51,6 @@ def test_a_report_of_given_figures_shows_their_ratios(monkeypatch, tmp_path):
     page = report.page(figures)
     assert "| 1,000 bars, long only | 0.01 s | 0.005 s | 0.5 s | 0.25 s | 25x | 2x |" in page
     assert "| slow 1.0 | 10.0 s (measured 100 pairs, times 10) | 20x | 900 MB | 100 |" in page
-    assert (
-        "from signals to equity, orders and trades of 1,000 one-minute bars in 0.01 s, 25x as fast as quick 1.0"
-        in (report.line(figures))
-    )
+    assert "equity, orders and trades of 1,000 one-minute bars in 0.01 s, 25x as fast as quick" in report.line(figures)
     text = "before\n<!-- benchmarks -->\nold\n<!-- /benchmarks -->\nafter\n"
-    assert re.fullmatch(
-        r"before\n<!-- benchmarks -->\nnew\n<!-- /benchmarks -->\nafter\n", report.written(text, "new\n")
-    )
+    assert report.written(text, "new\n") == text.replace("old\n", "new\n")
