@@ -1,6 +1,6 @@
-"""What the parts around the engine cost on a million bars: medians, beside a sort of a million floats.
+"""What the parts around the engine cost on a million bars: medians, beside a sort of as many floats.
 
-Run it as `.venv/bin/python benchmarks/components.py [--runs N]`.
+Run it as `.venv/bin/python benchmarks/components.py [--runs N] [--bars N]`. A trade comes every hundred bars.
 """
 
 import argparse
@@ -17,22 +17,26 @@ from metaexpert.backtest.sample import Sample
 from metaexpert.bars import inspect, resample
 from metaexpert.models import ExitReason, Fill, Market, MarketType, Side, Trade
 
-ROWS, TRADES, MINUTE = 1_000_000, 10_000, 60_000
+MINUTE = 60_000
 MARKET = Market(symbol="BTC/USDT", exchange="demo", type=MarketType.SPOT, base="BTC", quote="USDT", settle="USDT")
 
 
-def candles() -> pd.DataFrame:
+def candles(rows: int) -> pd.DataFrame:
     """A random walk of one-minute bars."""
-    close = 100.0 * np.exp(np.cumsum(np.random.default_rng(1).normal(0.0, 1e-4, ROWS)))
-    index = pd.date_range("2020-01-01", periods=ROWS, freq="min", tz="UTC", unit="ms", name="time")
+    close = 100.0 * np.exp(np.cumsum(np.random.default_rng(1).normal(0.0, 1e-4, rows)))
+    index = pd.date_range("2020-01-01", periods=rows, freq="min", tz="UTC", unit="ms", name="time")
     frame = {"open": close, "high": close * 1.0001, "low": close * 0.9999, "close": close, "volume": 1.0}
     return pd.DataFrame(frame, index=index)
 
 
 def record(bars: pd.DataFrame) -> Record:
-    """A run over `bars` with ten thousand trades."""
+    """A run over `bars` with a trade for every hundred of them."""
     times, close = bars.index.asi8 + MINUTE, bars["close"].to_numpy()
-    turns = np.sort(np.random.default_rng(2).choice(ROWS - 1, 2 * TRADES, replace=False)).reshape(-1, 2).tolist()
+    turns = (
+        np.sort(np.random.default_rng(2).choice(len(bars) - 1, len(bars) // 50, replace=False))
+        .reshape(-1, 2)
+        .tolist()
+    )
     fills: list[Fill] = []
     trades: list[Trade] = []
     for number, (first, last) in enumerate(turns, 1):
@@ -85,7 +89,7 @@ def record(bars: pd.DataFrame) -> Record:
 
 def curves(close: np.ndarray, turns: list[list[int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Equity, balance and exposure of trades of one coin from 10,000 of money."""
-    realised, held, open_profit = np.zeros(ROWS), np.zeros(ROWS), np.zeros(ROWS)
+    realised, held, open_profit = (np.zeros(close.size) for _ in range(3))
     for first, last in turns:
         realised[last] = close[last] - close[first]
         held[first:last] = 1.0
@@ -109,16 +113,18 @@ def main() -> None:
     """Measure each part and print the medians and their ratios to the yardstick."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=7, help="measurements of each part (default: 7)")
-    runs = parser.parse_args().runs
-    bars = candles()
+    parser.add_argument("--bars", type=int, default=1_000_000, help="how many (default: a million)")
+    options = parser.parse_args()
+    rows, runs = options.bars, options.runs
+    bars = candles(rows)
     run = record(bars)
-    values = np.random.default_rng(3).random(ROWS)
+    values = np.random.default_rng(3).random(rows)
     yardstick = timed(lambda: np.sort(values), runs)
     parts = {
-        "sort a million floats (yardstick)": yardstick,
-        "inspect a million bars": timed(lambda: inspect(bars, "1m"), runs),
+        f"sort {rows:,} floats (yardstick)": yardstick,
+        f"inspect {rows:,} bars": timed(lambda: inspect(bars, "1m"), runs),
         "resample them to 1h": timed(lambda: resample(bars, "1h", source="1m"), runs),
-        "all statistics, 10,000 trades": timed(lambda: dict(Statistics(Sample(run))), runs),
+        f"all statistics, {len(run.trades):,} trades": timed(lambda: dict(Statistics(Sample(run))), runs),
     }
     for name, seconds in parts.items():
         print(f"{name:36}{seconds * 1000:9.1f} ms{seconds / yardstick:8.2f} x")
