@@ -113,18 +113,25 @@ def _loss_ms(s: Sample) -> Ints:
     return s.held_ms[s.closed.net < 0.0]
 
 
-def _spell_time(s: Sample, points: Ints) -> float | None:
-    """Time of the one of `points` (peaks or troughs) that belongs to the deepest drawdown."""
-    return None if s.deepest is None else float(s.time_of(points[s.deepest : s.deepest + 1])[0])
+def _peak(s: Sample) -> int | None:
+    """The point from which the deepest drawdown fell."""
+    return None if s.deepest is None else int(s.spells.peak[s.deepest])
 
 
-def _recovery_time(s: Sample) -> float | None:
-    recovered = s.deepest is not None and bool(s.spells.recovered[s.deepest])
-    return _spell_time(s, s.spells.end) if recovered else None
+def _trough(s: Sample) -> int | None:
+    return None if s.deepest is None else s.trough
 
 
-def _spell_equity(s: Sample, points: Ints) -> float | None:
-    return None if s.deepest is None else float(s.path[points[s.deepest]])
+def _recovery(s: Sample) -> int | None:
+    return int(s.spells.end[s.deepest]) if s.deepest is not None and s.spells.recovered[s.deepest] else None
+
+
+def _time(s: Sample, point: int | None) -> float | None:
+    return None if point is None else float(s.time_of(np.array([point]))[0])
+
+
+def _equity(s: Sample, point: int | None) -> float | None:
+    return None if point is None else float(s.path[point])
 
 
 def _calmar(s: Sample) -> float | None:
@@ -247,13 +254,11 @@ _RISK = (
     Stat("drawdowns", "Drawdowns", "count", lambda s: s.spells.peak.size),
     Stat("drawdowns_recovered", "Drawdowns recovered", "count", lambda s: stats.count(s.spells.recovered)),
     Stat("current_drawdown_pct", "Drawdown at the end", "%", lambda s: float(s.below[-1])),
-    Stat("drawdown_start", "Max. drawdown: peak", "time", lambda s: _spell_time(s, s.spells.peak)),
-    Stat("drawdown_trough", "Max. drawdown: trough", "time", lambda s: _spell_time(s, s.spells.trough)),
-    Stat("drawdown_end", "Max. drawdown: recovered", "time", _recovery_time),
-    Stat("drawdown_start_equity", "Equity at its peak", "currency", lambda s: _spell_equity(s, s.spells.peak)),
-    Stat(
-        "drawdown_trough_equity", "Equity at its trough", "currency", lambda s: _spell_equity(s, s.spells.trough)
-    ),
+    Stat("drawdown_start", "Max. drawdown: peak", "time", lambda s: _time(s, _peak(s))),
+    Stat("drawdown_trough", "Max. drawdown: trough", "time", lambda s: _time(s, _trough(s))),
+    Stat("drawdown_end", "Max. drawdown: recovered", "time", lambda s: _time(s, _recovery(s))),
+    Stat("drawdown_start_equity", "Equity at its peak", "currency", lambda s: _equity(s, _peak(s))),
+    Stat("drawdown_trough_equity", "Equity at its trough", "currency", lambda s: _equity(s, _trough(s))),
     Stat("time_underwater_pct", "Bars below the peak", "%", lambda s: stats.share(s.below[1:] < 0.0)),
     Stat("ulcer_index_pct", "Ulcer index (daily equity)", "%", lambda s: stats.ulcer(s.daily_path), "days"),
     Stat(

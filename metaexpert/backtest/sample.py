@@ -171,6 +171,11 @@ class Sample:
         return self.time_of(self.spells.end) - self.time_of(self.spells.peak)
 
     @cached_property
+    def trough(self) -> int:
+        """The point at which equity was furthest below its peak; 0 when it never fell."""
+        return int(self.below.argmin())
+
+    @cached_property
     def deepest(self) -> int | None:
         """Which of the `spells` is the deepest; None when equity never fell."""
         depth = self.spells.depth
@@ -271,8 +276,9 @@ class Sample:
         """All fills, set against their candles."""
         rows = self.record.fills
         price, qty, time = _array(rows, "price"), _array(rows, "qty"), _array(rows, "time", np.int64)
-        buys = np.array([row.side is Side.BUY for row in rows], dtype=np.bool_)
-        liquidated = [row.reason is ExitReason.LIQUIDATION for row in rows]
+        buy, liquidation = Side.BUY, ExitReason.LIQUIDATION  # looked up once, not once a row
+        buys = np.array([row.side is buy for row in rows], dtype=np.bool_)
+        liquidated = [row.reason is liquidation for row in rows]
         notional, volume_share = np.zeros_like(price), np.zeros_like(price)
         at_extreme = np.zeros(price.size, dtype=np.bool_)
         for symbol, of in self._by_symbol(rows):

@@ -239,13 +239,12 @@ def drawdown(path: Floats, peak: Floats | None = None) -> Floats:
 
 
 class Drawdowns(NamedTuple):
-    """The spells under a peak, as indices into the path: `peak`, `trough`, `end`; `depth` is a fraction < 0.
+    """The spells under a peak, as indices into the path: `peak`, `end`; `depth` is a fraction < 0.
 
     `end` is the first point at or above the old peak, or the last point of a spell that goes on.
     """
 
     peak: Ints
-    trough: Ints
     end: Ints
     depth: Floats
     recovered: Bools
@@ -261,11 +260,10 @@ def drawdowns(below: Floats) -> Drawdowns:
         recovered[-1] = False
         last = np.append(last, below.size - 2)
     end = last + 1
-    trough = np.array(
-        [s + 1 + int(below[s + 1 : e + 1].argmin()) for s, e in zip(peak.tolist(), end.tolist(), strict=True)],
-        dtype=np.int64,
-    )
-    return Drawdowns(peak, trough, end, below[trough], recovered)
+    bounds = np.column_stack((peak, end)).ravel()
+    goes_on = peak.size > 0 and not recovered[-1]  # then its last point is in it: the span is left open
+    depth = np.minimum.reduceat(below, bounds[:-1] if goes_on else bounds)[0::2]
+    return Drawdowns(peak, end, depth, recovered)
 
 
 def ulcer(path: Floats) -> float | None:

@@ -160,7 +160,6 @@ def test_drawdowns_by_hand():
     path = array(100, 120, 90, 110, 120, 130, 104)
     found = stats.drawdowns(stats.drawdown(path))
     assert found.peak.tolist() == [1, 5]
-    assert found.trough.tolist() == [2, 6]
     assert found.end.tolist() == [4, 6]
     assert found.depth == pytest.approx([-0.25, -0.2])
     assert found.recovered.tolist() == [True, False]
@@ -177,6 +176,9 @@ def test_drawdowns_cover_exactly_the_points_under_the_peak(values):
         covered[peak + 1 : end + (not recovered)] = True
     assert (covered == (below < 0.0)).all()
     assert (below <= 0.0).all()
+    assert found.depth.tolist() == [
+        below[peak : end + 1].min() for peak, end in zip(found.peak, found.end, strict=True)
+    ]
     assert min(found.depth, default=0.0) == below.min()
 
 
