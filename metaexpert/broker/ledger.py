@@ -186,7 +186,10 @@ class Ledger:
 
     def unrealized(self) -> float:
         """Profit of all open positions at their marks, in the settlement currency."""
-        return sum(held.unrealized() for held in self.holdings.values())
+        total = 0.0  # added up one by one: `sum` rounds otherwise, from Python 3.12 on
+        for held in self.holdings.values():
+            total += held.unrealized()
+        return total
 
     def equity(self) -> float:
         """Balance + unrealised profit."""
@@ -194,11 +197,11 @@ class Ledger:
 
     def exposure(self) -> float:
         """Signed notional of all open positions at their marks, longs positive."""
-        return sum(
-            held.side * rules.notional(held.kind, held.qty, held.mark)
-            for held in self.holdings.values()
-            if held.qty != 0.0
-        )
+        total = 0.0
+        for held in self.holdings.values():
+            if held.qty != 0.0:
+                total += held.side * rules.notional(held.kind, held.qty, held.mark)
+        return total
 
     def margin_used(self) -> float:
         """Initial margin of all open positions."""

@@ -113,6 +113,11 @@ class Guard:
         self.refresh()
         return self.stop != before
 
+    @property
+    def nearest_stop(self) -> float:
+        """The stop or the liquidation price, whichever the price reaches first."""
+        return self.stop if self.liquidation is None else rules.better_stop(self.side, self.stop, self.liquidation)
+
     def is_safe(self, low: float, high: float) -> bool:
         """True when a bar between `low` and `high` reaches no level."""
         liquidation = self.unset if self.liquidation is None else self.liquidation

@@ -24,6 +24,7 @@ from .book import Book, Working
 from .costs import Costs
 from .margin import Margin
 from .protection import Guard, Protection
+from .quiet import NEVER, Quiet, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -73,6 +74,8 @@ class SimulatedBroker:
         self.news: deque[News] = deque()
         self.orders: dict[str, Order] = {}
         self.fills: list[Fill] = []
+        self.stirred = False
+        """Set by whatever may have made news or changed what `quiet` says; whoever asked for that resets it."""
         self._book = Book(ledger.holdings)
         self._margin = Margin(ledger, self._book, self.costs)
         self._guards: dict[str, Guard] = {}
@@ -123,7 +126,7 @@ class SimulatedBroker:
         changed = self._checked(new)
         if isinstance(changed, risk.Refusal):
             result = Rejection(self.clock.now(), old.symbol, old.id, changed.reason, changed.message)
-            self.news.append(News(old, result))
+            self._tell(old, result)
         else:
             working.arrived, working.active_from = False, active_from
             self._announce(changed)
@@ -148,6 +151,7 @@ class SimulatedBroker:
             guard.best = self.ledger.holdings[symbol].mark  # it follows from here on, as a trailing order does
         guard.protection = protection
         guard.refresh()
+        self.stirred = True
         return True
 
     def protection(self, symbol: str) -> Protection | None:
@@ -212,6 +216,20 @@ class SimulatedBroker:
         elif guard is not None:
             guard.saw(bar.high if guard.side > 0 else bar.low)
         held.mark, self._moment = bar.close, None
+
+    def quiet(self, symbol: str) -> Quiet:
+        """Which bars of `symbol` do nothing but move its mark, as things stand now.
+
+        True until `stirred` is set, and until a bar of any symbol that isn't quiet is matched.
+        """
+        guard = self._guards.get(symbol)
+        if guard is not None and self.ledger.cross:
+            moves = len(self._guards) > 1 or guard.liquidation != self._liquidation_of(
+                self.ledger.holdings[symbol]
+            )
+            if moves:  # what happened elsewhere in the account moves the level at the next bar
+                return NEVER
+        return quiet(self._book.of[symbol], guard)
 
     def _match(self, bar: Bar, held: Holding) -> Iterator[News]:
         active = self._book.active(bar)
@@ -449,8 +467,11 @@ class SimulatedBroker:
         self._relevel(guard, held)
 
     def _relevel(self, guard: Guard, held: Holding) -> None:
+        guard.liquidation = self._liquidation_of(held)
+
+    def _liquidation_of(self, held: Holding) -> float | None:
         rate = self.costs.maintenance(held.market)
-        guard.liquidation = self.ledger.liquidation_price(held.market.symbol, rate)
+        return self.ledger.liquidation_price(held.market.symbol, rate)
 
     def _cancel_reducing(self, held: Holding) -> None:
         """Cancel what can reduce the position no more; an order still on its way may belong to the next one."""
@@ -478,6 +499,10 @@ class SimulatedBroker:
         order = replace(order, updated=self.clock.now())
         self.orders[order.id] = order
         self._book.update(order)
+        self._tell(order, result)
+
+    def _tell(self, order: Order, result: Fill | Rejection | None) -> None:
+        self.stirred = True
         self.news.append(News(order, result))
 
     def _flush(self) -> Iterator[News]:

@@ -1,0 +1,51 @@
+"""Which bars a broker can let pass: the ones in which no order and no protective level can be reached."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..models import OrderType, Side
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .book import Working
+    from .protection import Guard
+
+__all__ = ["NEVER", "Quiet", "quiet"]
+
+
+class Quiet(NamedTuple):
+    """A bar does nothing but move the mark when its low is above `low` and its high below `high`.
+
+    It must have closed by `until`, ms UTC, as well: what is due later may happen within it.
+    """
+
+    low: float
+    high: float
+    until: float = inf
+
+
+NEVER = Quiet(inf, -inf, -inf)
+"""No bar is quiet."""
+
+
+def quiet(orders: Iterable[Working], guard: Guard | None) -> Quiet:
+    """Between which prices none of `orders` trades and no level of `guard` is reached or moved."""
+    low, high = -inf, inf
+    for working in orders:
+        order = working.order
+        level = order.price if working.triggered else order.stop_price
+        if not working.arrived or order.type is OrderType.MARKET or level is None:
+            return NEVER
+        if (order.side is Side.BUY) == working.triggered:
+            low = max(low, level)  # a limit to buy, a stop to sell
+        else:
+            high = min(high, level)
+    if guard is None:
+        return Quiet(low, high)
+    best = guard.best if guard.protection.follows else guard.target
+    if guard.side > 0:
+        return Quiet(max(low, guard.nearest_stop), min(high, guard.target, best))
+    return Quiet(max(low, guard.target, best), min(high, guard.nearest_stop))
