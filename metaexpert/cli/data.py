@@ -1,4 +1,4 @@
-"""`metaexpert data`: import, list and verify candles."""
+"""`metaexpert data`: import, list and verify candles, and what goes with them."""
 
 from __future__ import annotations
 
@@ -11,25 +11,28 @@ import typer
 if TYPE_CHECKING:
     from ..bars import Quality
     from ..importer import ImportReport
+    from ..series import Kind
     from ..store import SeriesInfo, Verdict
 
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Candles on this computer: import, list and verify them.",
+    help="Candles, mark prices, funding rates and trades on this computer: import, list and verify them.",
     no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 _GAPS_SHOWN = 10
+_KINDS = "candles, mark, index, funding or trades"
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 
 
 @app.command("import")
 def import_(
     file: Annotated[str, typer.Argument(help="CSV or Parquet, packed with gzip or zip or not.")],
-    exchange: Annotated[str | None, typer.Option(help="Whose candles they are; default local.")] = None,
+    kind: Annotated[str | None, typer.Option(help=f"{_KINDS}; default: as its columns or name say.")] = None,
+    exchange: Annotated[str | None, typer.Option(help="Whose market it is; default local.")] = None,
     symbol: Annotated[str | None, typer.Option(help="Such as BTCUSDT or BTC/USDT:USDT.")] = None,
     timeframe: Annotated[str | None, typer.Option(help="Such as 1h; default: as the times say.")] = None,
     market_type: Annotated[str | None, typer.Option(help="spot, futures or options.")] = None,
@@ -45,7 +48,7 @@ def import_(
     max_leverage: Annotated[float | None, typer.Option(help="Highest leverage.")] = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Import a file of candles.
+    """Import a file of candles, mark or index prices, funding rates or trades.
 
     Shows what was recognised (columns, order, units), mended and left out, and what is missing.
     """
@@ -65,6 +68,7 @@ def import_(
     report = import_file(
         file,
         CandleStore(),
+        kind=kind,
         exchange=exchange,
         symbol=symbol,
         timeframe=timeframe,
@@ -84,7 +88,7 @@ def list_(
     exchange: Annotated[str | None, typer.Option(help="Only those of this exchange.")] = None,
     as_json: _AsJson = False,
 ) -> None:
-    """List the candles that were imported."""
+    """List what was imported."""
     from ..store import CandleStore
 
     store = CandleStore()
@@ -103,15 +107,16 @@ def verify(
     symbol: Annotated[str | None, typer.Argument(help="Only this symbol, such as BTCUSDT.")] = None,
     exchange: Annotated[str | None, typer.Option(help="Only candles of this exchange.")] = None,
     timeframe: Annotated[str | None, typer.Option(help="Only this timeframe.")] = None,
+    kind: Annotated[str | None, typer.Option(help=f"Only this kind: {_KINDS}.")] = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Count what is missing or unsound in the stored candles.
+    """Count what is missing or unsound in the stored files.
 
-    The exit code is 1 when a file is damaged or holds unsound candles; missing ones alone are no fault of a file.
+    The exit code is 1 when a file is damaged or holds unsound rows; missing ones alone are no fault of a file.
     """
     from ..store import CandleStore
 
-    verdicts = CandleStore().verify_all(exchange, symbol, timeframe)
+    verdicts = CandleStore().verify_all(exchange, symbol, timeframe, kind)
     if as_json:
         _print_json([_verdict_dict(verdict) for verdict in verdicts])
     else:
@@ -144,12 +149,14 @@ def _print_report(report: ImportReport) -> None:
     from ..importer import when
 
     quality = report.quality
-    typer.echo(f"{report.file}: {report.market.exchange} {report.market.symbol} {report.timeframe}")
+    what = _what(report.kind, report.timeframe)
+    typer.echo(f"{report.file}: {report.market.exchange} {report.market.symbol} {what}")
     _print_pairs("Recognised", [*report.facts])
-    _print_pairs("Market rules", [(name, f"{value:.10g} ({why})") for name, value, why in report.rules])
+    if report.rules:
+        _print_pairs("Market rules", [(name, f"{value:.10g} ({why})") for name, value, why in report.rules])
     _print_lines("Mended", report.mended)
     _print_lines("Left out", report.left_out)
-    _print_gaps(quality)
+    _print_gaps(report.kind, quality)
     span = f"{when(quality.start or 0)} to {when(quality.end or 0)} UTC"
     typer.echo(
         f"Stored: {quality.rows} of {report.rows_read} rows, {span}; {report.added} new, {report.total} in all"
@@ -172,14 +179,22 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _print_gaps(quality: Quality) -> None:
+def _what(kind: Kind, timeframe: str | None) -> str:
+    """Name a series for people: ``1h``, ``mark 1h``, ``funding``."""
+    return timeframe if kind == "candles" and timeframe else f"{kind} {timeframe or ''}".strip()
+
+
+def _print_gaps(kind: Kind, quality: Quality) -> None:
     from ..importer import when
 
+    if kind == "trades":  # nobody knows how many there should be
+        return
     if not quality.gaps:
         typer.echo("Missing: nothing")
         return
-    missing, gaps = _count(quality.missing, "candle"), _count(len(quality.gaps), "gap")
-    typer.echo(f"Missing: {missing} of {quality.timeframe} in {gaps} ({quality.coverage:.3%} are there)")
+    missing, gaps = _count(quality.missing, kind.noun), _count(len(quality.gaps), "gap")
+    every = f"of {quality.timeframe} " if kind.has_timeframe else ""
+    typer.echo(f"Missing: {missing} {every}in {gaps} ({quality.coverage:.3%} are there)")
     longest = sorted(quality.gaps, key=lambda gap: -gap[2])[:_GAPS_SHOWN]
     for first, last, count in sorted(longest):
         typer.echo(f"  {when(first)} to {when(last)}: {count}")
@@ -190,11 +205,12 @@ def _print_gaps(quality: Quality) -> None:
 def _print_series(series: list[SeriesInfo]) -> None:
     from ..importer import when
 
-    rows = [("exchange", "symbol", "timeframe", "candles", "first", "last (UTC)", "source")]
+    rows = [("exchange", "symbol", "series", "rows", "first", "last (UTC)", "source")]
     for info in series:
         sources = ", ".join(source.name for source in reversed(info.sources))
         first, last = when(info.start)[:10], when(info.end - 1)[:10]
-        rows.append((info.exchange, info.symbol, info.timeframe, f"{info.rows:,}", first, last, sources))
+        what = _what(info.kind, info.timeframe)
+        rows.append((info.exchange, info.symbol, what, f"{info.rows:,}", first, last, sources))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:  # plain text, so that it can be searched and cut in a pipe
         cells = [
@@ -212,18 +228,21 @@ def _print_verdict(verdict: Verdict) -> None:
     if info is None or quality is None:
         typer.echo(f"DAMAGED {verdict.error}")
         return
-    length = parse(info.timeframe)
+    length = 1 if info.timeframe is None else parse(info.timeframe)
     span = f"{when(info.start)} to {when(info.end - length)} UTC"  # open times, as the import says it
-    typer.echo(f"{info.exchange} {info.symbol} {info.timeframe}: {_count(quality.rows, 'candle')}, {span}")
-    found = (
+    what = _what(info.kind, info.timeframe)
+    typer.echo(f"{info.exchange} {info.symbol} {what}: {_count(quality.rows, info.kind.noun)}, {span}")
+    found = [
         ("duplicates", quality.duplicates),
         ("out of order", quality.disordered),
         ("not a number", quality.not_a_number),
         ("impossible", quality.impossible),
-        ("off the grid", quality.misaligned),
-        ("without volume", quality.zero_volume),
-    )
+    ]
+    if info.kind.has_timeframe:
+        found.append(("off the grid", quality.misaligned))
+    if info.kind == "candles":
+        found.append(("without volume", quality.zero_volume))
     typer.echo("  " + ", ".join(f"{name} {count}" for name, count in found))
     for kind, time in quality.examples:
         typer.echo(f"  {kind} at {when(time)}")
-    _print_gaps(quality)
+    _print_gaps(info.kind, quality)

@@ -4,7 +4,8 @@ Synthetic prices are a function of (symbol, minute) alone. Each currency has a d
 volatility (Bollerslev 1986) with Student's t shocks, partly shared by all currencies, drifting in regimes of weeks
 and pulled back to a slow trend. Each day is a Brownian bridge of 1,440 minutes between two of its daily points,
 drawn from a counter-based generator keyed by (currency, day). So any span can be asked for, in any order, and
-every timeframe is a resample of the same minutes.
+every timeframe is a resample of the same minutes. Perpetual contracts have mark and index prices from the same
+paths, and funding every eight hours.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from ..bars import empty, frame, resample, times
 from ..errors import ConfigError, DataError
 from ..models import ContractType, Market, MarketType
+from ..series import Kind, build, parse_name
 from ..timeframe import DAY_MS, TIMEFRAMES, floor, parse
 from .symbols import STABLE, Parsed, expiry_ms, parse_symbol
 
@@ -47,6 +49,11 @@ _MINUTE_MS = 60_000
 _CHUNK_DAYS = 61
 _ANNUAL_TREND = 0.25  # of the log price
 _LISTED_DAYS = 180  # how long before its expiry a dated contract begins to trade
+
+_FUNDING_MS = 8 * 3_600_000
+_INTEREST = 1e-4  # what a contract that stands at its index costs each interval
+_PREMIUM_SHARE = {Kind.CANDLES: 1.0, Kind.MARK: 0.5, Kind.INDEX: 0.0}  # of a contract's premium over spot
+_WICK_SHARE = {Kind.CANDLES: 1.0, Kind.MARK: 0.5, Kind.INDEX: 0.5}  # lone trades far off don't move a mark price
 
 _SPOT_FEE = (0.001, 0.001)
 _FUTURES_FEE = (0.0002, 0.0005)
@@ -110,6 +117,7 @@ class Demo:
 
     def __init__(self) -> None:
         self._paths: dict[str, _Path] = {}
+        self._rates: dict[str, Floats] = {}
         self._sample: pd.DataFrame | None = None
 
     def markets(self) -> list[Market]:
@@ -134,70 +142,91 @@ class Demo:
         """
         return _market(parse_symbol(symbol, market_type, contract_type))
 
-    def timeframes(self, market: Market) -> tuple[str, ...]:
+    def kinds(self, market: Market) -> tuple[Kind, ...]:
+        """Return which series are made of a market: a perpetual has mark and index prices and funding, too."""
+        perpetual = market.type is MarketType.FUTURES and market.expiry is None
+        return (Kind.CANDLES, *((Kind.MARK, Kind.INDEX, Kind.FUNDING) if perpetual else ()))
+
+    def timeframes(self, market: Market, kind: Kind) -> tuple[str, ...]:
         """Return the timeframes that are made directly; coarser ones are resampled from them."""
+        if kind not in self.kinds(market):
+            return ()
         return tuple(TIMEFRAMES) if market.synthetic else ("1h",)
 
-    def span(self, market: Market, timeframe: str) -> tuple[int, int]:
+    def span(self, market: Market, name: str) -> tuple[int, int]:
         """Return what is served when no span is asked for: the recorded series, or the calendar year 2024."""
-        first, last = self.extent(market, timeframe)
+        first, last = self.extent(market, name)
         return (max(first, _DEFAULT_SPAN[0]), min(last, _DEFAULT_SPAN[1])) if market.synthetic else (first, last)
 
-    def extent(self, market: Market, timeframe: str) -> tuple[int, int]:
+    def extent(self, market: Market, name: str) -> tuple[int, int]:
         """Return the first open and the last close that there are, ms UTC."""
         if not market.synthetic:
             time = times(self._recorded())
             return int(time[0]), int(time[-1]) + parse("1h")
         first, last = _FIRST_DAY * DAY_MS, _LAST_DAY * DAY_MS
-        length = parse(timeframe)
+        length = parse(parse_name(name)[1] or "1m")
         if market.expiry is not None:
             first, last = max(first, market.expiry - _LISTED_DAYS * DAY_MS), min(last, market.expiry)
         return floor(first - 1, length) + length, floor(last, length)
 
-    def source(self, market: Market, timeframe: str) -> str:  # noqa: ARG002 - other sources need it
+    def source(self, market: Market, name: str) -> str:  # noqa: ARG002 - other sources need it
         """Say plainly whether the prices are synthetic, or where they were recorded."""
         return SYNTHETIC if market.synthetic else RECORDED
 
-    def read(self, market: Market, timeframe: str, start: int, end: int) -> pd.DataFrame:
-        """Return the candles with start <= open time < end; the same ones whatever the span is."""
-        first, last = self.extent(market, timeframe)
+    def read(self, market: Market, name: str, start: int, end: int) -> pd.DataFrame:
+        """Return the rows with start <= time < end; the same ones whatever the span is."""
+        first, last = self.extent(market, name)
+        kind, timeframe = parse_name(name)
+        if timeframe is None:
+            return self._funding(market, max(first, start), min(last, end))
         length = parse(timeframe)
         low = max(first, floor(start - 1, length) + length)
         high = min(last, floor(end - 1, length) + length)
         if not market.synthetic:
             candles = self._recorded()
         elif low < high:
-            candles = self._synthetic(market, timeframe, low, high)
+            candles = self._synthetic(market, kind, timeframe, low, high)
         else:
             candles = empty()
         low_row, high_row = times(candles).searchsorted([low, high])
         return candles.iloc[int(low_row) : int(high_row)].copy()
 
-    def _synthetic(self, market: Market, timeframe: str, low: int, high: int) -> pd.DataFrame:
+    def _funding(self, market: Market, low: int, high: int) -> pd.DataFrame:
+        """Return the rates of the instants (00:00, 08:00, 16:00 UTC) in [low, high)."""
+        first, last = (-(-time // _FUNDING_MS) for time in (low, max(low, high)))
+        start = _FIRST_DAY * DAY_MS // _FUNDING_MS
+        if market.symbol not in self._rates:
+            self._rates[market.symbol] = _make_rates(market.symbol, self._path(market.base).premium)
+        rates = self._rates[market.symbol][first - start : last - start]
+        return build(Kind.FUNDING, np.arange(first, last, dtype=np.int64) * _FUNDING_MS, [rates])
+
+    def _synthetic(self, market: Market, kind: Kind, timeframe: str, low: int, high: int) -> pd.DataFrame:
         import pandas as pd
 
         inner = timeframe if parse(timeframe) <= DAY_MS else "1d"
         pieces = [
-            resample(self._days(market, day, until), inner, source="1m", until=until * DAY_MS)
+            resample(self._days(market, kind, day, until), inner, source="1m", until=until * DAY_MS)
             for day, until in _chunks(low // DAY_MS, -(-high // DAY_MS))
         ]
         return resample(pd.concat(pieces), timeframe, source=inner, until=high)
 
-    def _days(self, market: Market, day: int, until: int) -> pd.DataFrame:
+    def _days(self, market: Market, kind: Kind, day: int, until: int) -> pd.DataFrame:
         """Make the minutes of the days [day, until), counted from the epoch."""
-        price, traded = self._prices(market, day, until)
+        price, traded = self._prices(market, kind, day, until)
         time = np.arange(day * _MINUTES, until * _MINUTES, dtype=np.int64) * _MINUTE_MS
         face_value = market.is_inverse  # inverse contracts count in quote, all others in base
         volume = np.round(traded if face_value else traded / price[3], _decimals(market.qty_step))
         if market.option_type is not None:
             price = _premiums(market, price, time)
         decimals = _decimals(market.price_tick)
+        if kind is not Kind.CANDLES:
+            volume, decimals = np.zeros(time.size), decimals + 2  # such prices are computed, finer than any tick
         o, h, low, c = (np.maximum(np.round(p, decimals), market.price_tick) for p in price)
         there = self._running(day, until)
         return frame(time[there], [column[there] for column in (o, h, low, c, volume)])
 
     def _prices(
-        self, market: Market, day: int, until: int
+        self, market: Market, kind: Kind, day: int, until: int
     ) -> tuple[tuple[Floats, Floats, Floats, Floats], Floats]:
         """Return open, high, low and close of each minute, and the value traded in it, in quote."""
         base, minutes = self._path(market.base), self._minutes(market.base, day, until)
@@ -208,10 +237,10 @@ class Demo:
             value_of_quote = _level(market.quote)[0]
         if not market.is_spot:
             days = np.linspace(day - _FIRST_DAY, until - _FIRST_DAY, (until - day) * _MINUTES + 1)
-            premium = np.interp(days, np.arange(base.premium.size), base.premium)
+            premium = np.interp(days, np.arange(base.premium.size), base.premium) * _PREMIUM_SHARE[kind]
             log_open, log_close = log_open + premium[:-1], log_close + premium[1:]
-        high = np.maximum(log_open, log_close) + minutes.up
-        low = np.minimum(log_open, log_close) - minutes.down
+        high = np.maximum(log_open, log_close) + minutes.up * _WICK_SHARE[kind]
+        low = np.minimum(log_open, log_close) - minutes.down * _WICK_SHARE[kind]
         share = 1.0 if market.is_spot else 0.001 if market.option_type is not None else 4.0
         traded = (
             _NOTIONAL.get(market.base, _NOTIONAL_OTHERS) * share / _MINUTES / value_of_quote * minutes.activity
@@ -328,6 +357,21 @@ def _make_path(name: str) -> _Path:
         jump=gaps,
         premium=rng.uniform(-5e-4, 5e-4, count + 1),
     )
+
+
+def _make_rates(symbol: str, premium: Floats) -> Floats:
+    """Return the funding rates of a perpetual from _FIRST_DAY on, three a day.
+
+    As exchanges charge it: F = P + clamp(I - P, -0.05 %, 0.05 %), at most 0.3 %, where P is how far the contract
+    stood above its index: its daily premium, and moods that last for days. They average to the interest I.
+    """
+    count = (_LAST_DAY - _FIRST_DAY) * 3
+    shocks = _generator(_seed(f"{symbol} funding"), 0).standard_t(4, count) * 1.2e-4
+    mood, moods = 0.0, np.empty(count)
+    for at in range(count):
+        mood = moods[at] = 0.9 * mood + shocks[at]
+    stood = np.interp(np.arange(count) / 3.0, np.arange(premium.size), premium) + moods + _INTEREST
+    return np.round(np.clip(stood + np.clip(_INTEREST - stood, -5e-4, 5e-4), -3e-3, 3e-3), 8)
 
 
 def _premiums(

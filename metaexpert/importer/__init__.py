@@ -1,58 +1,47 @@
-"""Import a file of candles into the store: recognise it, say what it is, and keep what is sound."""
+"""Import a file of candles, funding rates or trades: recognise it, say what it is, and keep what is sound."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import KNOWN_EXCHANGES
-from ..errors import ConfigError, did_you_mean
-from ..exchanges.symbols import STABLE, expiry_ms, parse_symbol
-from ..models import ContractType, Market, MarketType
+from ..errors import ConfigError, DataError, did_you_mean
+from ..series import Kind, as_kind, name_of
 from ..store import Source
 from ..timeframe import parse
+from .columns import Recognised
+from .market import MarketRules, check_rules, market_of, told, with_rules
 from .moments import when
-from .names import kind_of_symbol, read_names
-from .recognise import Recognised, read_candles
+from .names import read_names
+from .recognise import read_candles
+from .records import kind_by_columns, read_funding, read_trades
+from .table import read_table
 
 if TYPE_CHECKING:
     from ..bars import Quality
+    from ..models import Market
     from ..store import CandleStore
     from .names import Named
+    from .table import Table
 
 __all__ = ["ImportReport", "MarketRules", "Recognised", "import_file", "read_candles", "when"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarketRules:
-    """The rules of an imported market that the user gives; None keeps the stored one, else takes the default.
-
-    The units are those of `metaexpert.models.Market`.
-    """
-
-    price_tick: float | None = None
-    qty_step: float | None = None
-    min_qty: float | None = None
-    min_notional: float | None = None
-    maker: float | None = None
-    taker: float | None = None
-    contract_size: float | None = None
-    max_leverage: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportReport:
     """What an import recognised, mended, left out and stored.
 
-    `facts` holds (what, value) pairs of the file; `rules` (name, value, why) of the market. `added` counts candles
-    that were not in the store before, `total` those that are there now.
+    `facts` holds (what, value) pairs of the file; `rules` (name, value, why) of the market. `added` counts the
+    rows that were not in the store before, `total` those that are there now. `timeframe` is that of candles.
     """
 
     file: str
     digest: str
     market: Market
-    timeframe: str
+    kind: Kind
+    timeframe: str | None
     rows_read: int
     quality: Quality
     facts: tuple[tuple[str, str], ...]
@@ -74,6 +63,7 @@ def import_file(
     path: Path | str,
     store: CandleStore,
     *,
+    kind: str | None = None,
     exchange: str | None = None,
     symbol: str | None = None,
     timeframe: str | None = None,
@@ -82,185 +72,127 @@ def import_file(
     date_format: str | None = None,
     rules: MarketRules | None = None,
 ) -> ImportReport:
-    """Import one file of candles.
+    """Import one file of candles, mark or index prices, funding rates or trades.
 
-    What is not given is taken from the file: the timeframe from its times, the symbol from a column or its name,
-    exchange and kind of market from its name and folders; without any the exchange is ``local`` and the kind spot.
+    What is not given is taken from the file: its kind from its columns or name, the timeframe from its times, the
+    symbol from a column or its name, exchange and kind of market from its name and folders. Without any it holds
+    candles of a spot market (mark and index prices and funding: of a linear one), and the exchange is ``local``.
+
+    Args:
+        path: A CSV or Parquet file, packed with gzip or zip or not.
+        store: Where to keep what is sound.
+        kind: A word of `metaexpert.series.Kind`.
+        exchange: Whose market it is.
+        symbol: As the exchange or CCXT writes it.
+        timeframe: That of candles.
+        market_type: ``spot``, ``futures`` or ``options``.
+        contract_type: ``linear`` or ``inverse``, of futures.
+        date_format: A strptime format for its dates, needed only where they can be read in two ways.
+        rules: Rules of the market, which an import of candles or trades sets.
 
     Raises:
-        ConfigError: an argument is wrong, or the symbol can't be told.
-        DataError: no candles can be recognised in the file, or the store can't be written.
+        ConfigError: an argument is wrong, or the symbol or what the file holds can't be told.
+        DataError: nothing can be recognised in the file, or the store can't be written.
     """
     path = Path(path)
     given = rules or MarketRules()
-    _check_rules(given)
+    check_rules(given)
     if timeframe is not None:
         parse(timeframe)
     if exchange is not None and (exchange not in KNOWN_EXCHANGES or exchange == "demo"):
         importable = [name for name in KNOWN_EXCHANGES if name != "demo"]
         raise ConfigError(f"can't import for exchange {exchange!r}{did_you_mean(exchange, importable)}")
     named = read_names(path)
-    if named.not_trades and (exchange is None or symbol is None):
-        raise ConfigError(
-            f"{path.name} seems to hold {named.not_trades} prices, not traded candles; "
-            "to import it all the same, give --exchange and --symbol"
-        )
-    candles = read_candles(path, timeframe=timeframe, date_format=date_format)
-    facts = [*candles.facts]
-    exchange = _told(
+    read, who = _read(path, named, kind, timeframe, date_format)
+    facts = [("kind", f"{read.kind.plural} ({who})"), *read.facts]
+    exchange = told(
         facts, "exchange", (exchange, "given"), (named.exchange, "its name or folder"), ("local", "default")
     )
-    market = _market(candles, named, exchange, symbol, market_type, contract_type, facts)
-    market, shown = _with_rules(market, given, candles, store)
-    said = "given" if timeframe is not None else "its times"
-    differs = (
-        f"; its name says {named.timeframe}" if named.timeframe not in (None, candles.quality.timeframe) else ""
-    )
-    facts.append(("timeframe", f"{candles.quality.timeframe} ({said}{differs})"))
-    facts += _replaced(store, market, candles)
-    source = Source(candles.name, candles.digest)
-    added = store.append(market, candles.quality.timeframe, candles.candles, source=source)
-    total = store.info(exchange, market.symbol, candles.quality.timeframe).rows
+    market = market_of(read, named, exchange, symbol, market_type, contract_type, facts)
+    market, shown = with_rules(market, given, read, store)
+    name = _series_name(read, named, timeframe, facts)
+    facts += _replaced(store, market, name, read)
+    added = store.append(market, name, read.rows, source=Source(read.name, read.digest))
     return ImportReport(
-        file=candles.name,
-        digest=candles.digest,
+        file=read.name,
+        digest=read.digest,
         market=market,
-        timeframe=candles.quality.timeframe,
-        rows_read=candles.rows_read,
-        quality=candles.quality,
+        kind=read.kind,
+        timeframe=read.quality.timeframe if read.kind.has_timeframe else None,
+        rows_read=read.rows_read,
+        quality=read.quality,
         facts=tuple(facts),
-        mended=candles.mended,
-        left_out=candles.left_out,
+        mended=read.mended,
+        left_out=read.left_out,
         rules=shown,
         added=added,
-        total=total,
+        total=store.info(exchange, market.symbol, name).rows,
     )
 
 
-def _replaced(store: CandleStore, market: Market, candles: Recognised) -> list[tuple[str, str]]:
-    """Say how many stored candles this import overwrites with other values, and where those came from."""
-    frame = candles.quality.timeframe
-    stored = [info for info in store.series(market.exchange, market.symbol) if info.timeframe == frame]
-    if not stored:
+def _read(
+    path: Path, named: Named, kind: str | None, timeframe: str | None, date_format: str | None
+) -> tuple[Recognised, str]:
+    """Read a file as what it is, and say who told that."""
+    given = None if kind is None else as_kind(kind)
+    table, by_columns = _table(path, given or named.series)
+    offers = ((given, "given"), (by_columns, "its columns"), (named.series, "its name or folder"))
+    found, who = next((offer for offer in offers if offer[0] is not None), (Kind.CANDLES, "default"))
+    if who == "default" and named.doubt is not None:
+        raise ConfigError(
+            f"{path}: the word {named.doubt!r} in its name or folder leaves open whether it holds traded candles; "
+            f"say it: --kind {' or --kind '.join(kind for kind in Kind if kind.has_timeframe)}"
+        )
+    found = found or Kind.CANDLES
+    if timeframe is not None and not found.has_timeframe:
+        raise ConfigError(f"{path.name} holds {found.plural}, which have no timeframe: leave --timeframe out")
+    if found is Kind.FUNDING:
+        return read_funding(path, table, date_format=date_format), who
+    if found is Kind.TRADES:
+        return read_trades(path, table, date_format=date_format), who
+    return read_candles(path, timeframe=timeframe, date_format=date_format, kind=found, table=table), who
+
+
+def _table(path: Path, expected: Kind | None) -> tuple[Table, Kind | None]:
+    """Read the table and say what its columns prove. What is narrower than candles counts only with such proof."""
+    try:
+        table = read_table(path, expected or Kind.CANDLES)
+    except DataError:
+        if expected is not None:
+            raise
+        narrow = _narrow_table(path)
+        if narrow is None:
+            raise
+        return narrow
+    return table, kind_by_columns(table, path)
+
+
+def _narrow_table(path: Path) -> tuple[Table, Kind] | None:
+    try:
+        table = read_table(path, Kind.FUNDING)
+    except DataError:
+        return None
+    kind = kind_by_columns(table, path)
+    return None if kind is None else (table, kind)
+
+
+def _series_name(read: Recognised, named: Named, timeframe: str | None, facts: list[tuple[str, str]]) -> str:
+    found = read.quality.timeframe
+    if read.kind.has_timeframe:
+        said = "given" if timeframe is not None else "its times"
+        differs = f"; its name says {named.timeframe}" if named.timeframe not in (None, found) else ""
+        facts.append(("timeframe", f"{found} ({said}{differs})"))
+    elif read.kind is Kind.FUNDING and found:
+        facts.append(("interval", f"{found} (its times)"))
+    return name_of(read.kind, found)
+
+
+def _replaced(store: CandleStore, market: Market, name: str, read: Recognised) -> list[tuple[str, str]]:
+    """Say how many stored rows this import overwrites with other values, and where those came from."""
+    stored = [info for info in store.series(market.exchange, market.symbol, read.kind) if info.name == name]
+    if not stored or read.kind is Kind.TRADES:
         return []
-    old, new = store.read(market.exchange, market.symbol, frame).align(candles.candles, join="inner")
+    old, new = store.read(market.exchange, market.symbol, name).align(read.rows, join="inner")
     differ = int((old != new).any(axis=1).sum())
     names = ", ".join(source.name for source in stored[0].sources)
-    return [("replaced", f"{differ} candles with other values, from {names}")] if differ else []
-
-
-def _told(facts: list[tuple[str, str]], what: str, *offers: tuple[str | None, str]) -> str:
-    """Take the first offer that says something, and note it with who said it."""
-    value, who = next((value, who) for value, who in offers if value is not None)
-    facts.append((what, f"{value} ({who})"))
-    return value
-
-
-def _market(
-    candles: Recognised,
-    named: Named,
-    exchange: str,
-    symbol: str | None,
-    market_type: str | None,
-    contract_type: str | None,
-    facts: list[tuple[str, str]],
-) -> Market:
-    pair = "/".join(named.pair) if named.pair else None
-    if symbol is None and candles.symbol is None and pair is None:
-        raise ConfigError(f"{candles.name} does not tell its symbol; add --symbol, e.g. --symbol BTC/USDT")
-    text = symbol or candles.symbol or pair or ""
-    by_form = kind_of_symbol(text) or (None, None)
-    kinds = (
-        (market_type, "given"),
-        (by_form[0], "its symbol"),
-        (named.market_type, "its name or folder"),
-        ("spot", "default"),
-    )
-    kind = _told(facts, "market type", *kinds)
-    contract: str | None = None
-    if kind == MarketType.FUTURES:
-        contracts = (
-            (contract_type, "given"),
-            (by_form[1], "its symbol"),
-            (named.contract_type, "its name or folder"),
-        )
-        contract = _told(facts, "contract type", *contracts, ("linear", "default"))
-    elif contract_type is not None:
-        raise ConfigError(f"--contract-type is for futures; this is {kind}: leave it out")
-    parsed = parse_symbol(
-        text, _word(MarketType, kind, "market type"), contract and _word(ContractType, contract, "contract type")
-    )
-    who = "given" if symbol is not None else "its symbol column" if candles.symbol is not None else "its name"
-    facts.append(("symbol", f"{parsed.symbol} ({who})"))
-    return Market(
-        symbol=parsed.symbol,
-        exchange=exchange,
-        type=MarketType(kind),
-        base=parsed.base,
-        quote=parsed.quote,
-        settle=parsed.settle,
-        contract_type=None if contract is None else ContractType(contract),
-        expiry=None if parsed.expiry is None else expiry_ms(parsed.expiry),
-        strike=parsed.strike,
-        option_type=parsed.option_type,
-        source=candles.name,
-    )
-
-
-def _word(words: type[MarketType] | type[ContractType], word: str, what: str) -> str:
-    known = [member.value for member in words]
-    if word not in known:
-        raise ConfigError(f"unknown {what} {word!r}{did_you_mean(word, known)}")
-    return word
-
-
-def _defaults(market: Market, price_decimals: int) -> dict[str, tuple[float, str]]:
-    """Return each rule's default with its reason. Fees are the common lowest tier of the large exchanges."""
-    kind = market.contract_type or market.type
-    why = f"default for {kind}"
-    spot, inverse = market.is_spot, market.is_inverse
-    step = 1e-8 if spot else 1.0 if inverse else 0.001
-    return {
-        "price_tick": (float(f"1e-{price_decimals}"), "from the decimals of the prices"),
-        "qty_step": (step, why),
-        "min_qty": (step, why),
-        "min_notional": (5.0 if market.quote in STABLE and not inverse else 0.0, why),
-        "maker": (0.001 if spot else 0.0002, why),
-        "taker": (0.001 if spot else 0.0005, why),
-        "contract_size": (1.0, why),
-        "max_leverage": (100.0 if market.type is MarketType.FUTURES else 1.0, why),
-    }
-
-
-def _with_rules(
-    market: Market, given: MarketRules, candles: Recognised, store: CandleStore
-) -> tuple[Market, tuple[tuple[str, float, str], ...]]:
-    """Complete the market's rules: given ones first, then those in the store, then the defaults."""
-    known = [old for old in store.markets(market.exchange) if old.symbol == market.symbol]
-    rules: list[tuple[str, float, str]] = []
-    for name, (default, why) in _defaults(market, candles.price_decimals).items():
-        value = getattr(given, name)
-        if value is not None:
-            rules.append((name, float(value), "given"))
-        elif known:
-            rules.append((name, getattr(known[0], name), "as in the store"))
-        else:
-            rules.append((name, default, why))
-    values: dict[str, Any] = {name: value for name, value, _ in rules}
-    return replace(market, **values), tuple(rules)
-
-
-def _check_rules(rules: MarketRules) -> None:
-    for field in fields(rules):
-        value = getattr(rules, field.name)
-        option = "--" + field.name.replace("_", "-")
-        if value is None:
-            continue
-        if field.name in ("price_tick", "qty_step", "contract_size", "max_leverage") and not 0 < value < float(
-            "inf"
-        ):
-            raise ConfigError(f"{option} must be above 0, not {value}")
-        if field.name in ("min_qty", "min_notional") and not 0 <= value < float("inf"):
-            raise ConfigError(f"{option} must be 0 or more, not {value}")
-        if field.name in ("maker", "taker") and not -0.01 <= value <= 0.05:
-            raise ConfigError(f"{option} is a rate (0.001 = 0.1 %) from -0.01 to 0.05, not {value}")
+    return [("replaced", f"{differ} {read.kind.plural} with other values, from {names}")] if differ else []

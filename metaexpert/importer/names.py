@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..config import KNOWN_EXCHANGES
 from ..exchanges.symbols import BASES, QUOTES, split_pair
 from ..models import ContractType, MarketType
+from ..series import Kind
 from ..timeframe import TIMEFRAMES
 
 if TYPE_CHECKING:
@@ -35,19 +36,29 @@ _FRAME_WORDS = {
     "d": "1d",
 }
 _UNIT_MS = {"m": 60_000, "min": 60_000, "h": 3_600_000, "hour": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_NOT_TRADES = ("mark", "index", "premium", "premiumindex", "markprice", "indexprice", "funding", "fundingrate")
+_SERIES = {
+    **dict.fromkeys(("mark", "markprice", "markpriceklines"), Kind.MARK),
+    **dict.fromkeys(("index", "indexprice", "indexpriceklines"), Kind.INDEX),
+    **dict.fromkeys(("funding", "fundingrate", "fundingrates"), Kind.FUNDING),
+}
+_PREMIUM = ("premium", "premiumindex", "premiumindexklines")  # no price, no rate: nothing here can use it
+_LONE = ("mark", "index")  # as the whole name of a folder they may mean something else
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What names say; None where they say nothing. `pair` is (base, quote); `not_trades` the word that says so."""
+    """What names say; None where they say nothing.
+
+    `pair` is (base, quote), `series` what the rows are, `doubt` a word that may say what they are.
+    """
 
     exchange: str | None = None
     market_type: MarketType | None = None
     contract_type: ContractType | None = None
     pair: tuple[str, str] | None = None
     timeframe: str | None = None
-    not_trades: str | None = None
+    series: Kind | None = None
+    doubt: str | None = None
 
 
 def read_names(path: Path) -> Named:
@@ -58,7 +69,7 @@ def read_names(path: Path) -> Named:
     everything = [word.lower() for word in words] + [word for folder in folders for word in folder]
     exchange = next((word for word in everything if word in _EXCHANGES), None)
     kind = next((_KINDS[word] for word in everything if word in _KINDS), None)
-    not_trades = next((word for word in everything if word in _NOT_TRADES), None)
+    series, doubt = _series([word.lower() for word in words], folders)
     frames = (_timeframe(word) for word in words)
     pair, kind_by_pair = _pair(words)
     if kind_by_pair is not None:
@@ -66,7 +77,16 @@ def read_names(path: Path) -> Named:
     elif kind == _LINEAR and pair is not None and pair[1] == "USD" and "linear" not in everything:
         kind = _INVERSE  # futures quoted in plain USD settle in the coin
     market_type, contract_type = kind if kind is not None else (None, None)
-    return Named(exchange, market_type, contract_type, pair, next(filter(None, frames), None), not_trades)
+    return Named(exchange, market_type, contract_type, pair, next(filter(None, frames), None), series, doubt)
+
+
+def _series(words: list[str], folders: list[list[str]]) -> tuple[Kind | None, str | None]:
+    """Return the kind of series that the words of a name and its folders say, and a word that is no proof."""
+    lone = [folder[0] for folder in folders if len(folder) == 1 and folder[0] in _LONE]
+    said = [*words, *(word for folder in folders if folder not in ([name] for name in _LONE) for word in folder)]
+    premium = [word for word in said if word in _PREMIUM]
+    kind = next((_SERIES[word] for word in said if word in _SERIES), None)
+    return (None, premium[0]) if premium else (kind, None) if kind or not lone else (None, lone[0])
 
 
 def _timeframe(word: str) -> str | None:

@@ -1,4 +1,4 @@
-"""A file of candles -> columns of text or values, whatever its packing and separators."""
+"""A file of candles, rates or trades -> columns of text or values, whatever its packing and separators."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, DataError
+from ..series import Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,11 @@ __all__ = ["Table", "is_number", "read_table"]
 
 _SEPARATORS = (";", "\t", "|", ",", " ")  # a comma may be the decimal sign of the others, so it comes after them
 _NAMES = {";": "semicolon", "\t": "tab", "|": "|", ",": "comma", " ": "space"}
-_LEAST_COLUMNS = 5  # time, open, high, low, close
+_NEEDED = {
+    Kind.FUNDING: ("time", "rate"),
+    Kind.TRADES: ("time", "price", "quantity"),
+}
+_CANDLE = ("time", "open", "high", "low", "close")  # and volume, where there is one
 _SAMPLE = 200
 _SHOWN = 5
 
@@ -42,15 +47,19 @@ class Table:
     left_out: tuple[str, ...] = ()
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, kind: Kind = Kind.CANDLES) -> Table:
     """Read a CSV or Parquet file, packed with gzip or zip or not.
+
+    Args:
+        path: The file.
+        kind: What it is to hold: it tells how many columns a row has at least.
 
     Raises:
         ConfigError: there is no such file, or it is a folder.
-        DataError: it is empty, binary, damaged, or holds no table of candles.
+        DataError: it is empty, binary, damaged, or holds no table.
     """
     if path.is_dir():
-        raise ConfigError(f"{path} is a folder; name one file of candles")
+        raise ConfigError(f"{path} is a folder; name one file of {kind.plural}")
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -63,7 +72,7 @@ def read_table(path: Path) -> Table:
     digest = hashlib.sha256(raw).hexdigest()
     if data.startswith(b"PAR1"):
         return _parquet(data, path, digest, packing)
-    return _text(_decode(data, path), path, digest, packing, cut)
+    return _text(_decode(data, path), path, kind, digest, packing, cut)
 
 
 def _unpack(raw: bytes, path: Path) -> tuple[bytes, str, str | None]:
@@ -79,7 +88,7 @@ def _unpack(raw: bytes, path: Path) -> tuple[bytes, str, str | None]:
                 return archive.read(members[0]), ", zip", None
     except EOFError:
         head = zlib.decompressobj(wbits=31).decompress(raw)
-        return head, ", gzip", "the gzip file ends too early: the candles at its end are lost"
+        return head, ", gzip", "the gzip file ends too early: the rows at its end are lost"
     except (OSError, zlib.error, zipfile.BadZipFile, RuntimeError) as error:
         raise DataError(f"{path} is a damaged archive ({error}); fetch it again") from error
     return raw, "", None
@@ -112,9 +121,9 @@ def _parquet(data: bytes, path: Path, digest: str, packing: str) -> Table:
     return Table(digest, names, columns, facts=(("format", f"Parquet{packing}"),))
 
 
-def _text(text: str, path: Path, digest: str, packing: str, cut: str | None) -> Table:
-    lines = text.splitlines()
-    separator, width = _layout(lines, path)
+def _text(text: str, path: Path, kind: Kind, digest: str, packing: str, cut: str | None) -> Table:
+    lines, least = text.splitlines(), len(_NEEDED.get(kind, _CANDLE))
+    separator, width = _layout(lines, path, kind)
     try:
         rows = [_cells(line, separator) for line in lines]
     except csv.Error as error:
@@ -123,9 +132,9 @@ def _text(text: str, path: Path, digest: str, packing: str, cut: str | None) -> 
         rows[-1] = []  # the line at which the file was cut may hold half a number
     full = [at for at, row in enumerate(rows) if len(row) == width]
     if not full:
-        raise DataError(f"{path} ends within its first line of candles; fetch it again")
+        raise DataError(f"{path} ends within its first line; fetch it again")
     header = rows[full[0]] if _is_header(rows[full[0]]) else None
-    before = [row for row in rows[: full[0]] if sum(cell.strip().isalpha() for cell in row) >= _LEAST_COLUMNS - 1]
+    before = [row for row in rows[: full[0]] if sum(cell.strip().isalpha() for cell in row) >= max(2, least - 1)]
     if before:
         raise DataError(
             f"{path}: the header has {len(before[0])} columns but the rows have {width}; mend the header"
@@ -159,8 +168,9 @@ def _cells(line: str, separator: str) -> list[str]:
     return next(csv.reader([line], delimiter=separator, skipinitialspace=True), list[str]())
 
 
-def _layout(lines: list[str], path: Path) -> tuple[str, int]:
+def _layout(lines: list[str], path: Path, kind: Kind) -> tuple[str, int]:
     """Return the separator and the number of columns that most lines of the sample agree on."""
+    needed = _NEEDED.get(kind, _CANDLE)
     sample = [line for line in lines[: 2 * _SAMPLE] if line.strip()][:_SAMPLE]
     for separator in _SEPARATORS:
         widths = Counter(len(_cells(line, separator)) for line in sample)
@@ -168,10 +178,11 @@ def _layout(lines: list[str], path: Path) -> tuple[str, int]:
         glued = (
             separator == "," and len(re.findall(r"\d \d", "".join(sample[-1:]))) > 2
         )  # commas are the decimal sign here
-        if width >= _LEAST_COLUMNS and count >= 0.5 * len(sample) and not glued:
+        if width >= len(needed) and count >= 0.5 * len(sample) and not glued:
             return separator, width
+    volume = ", volume" if kind is Kind.CANDLES else ""
     raise DataError(
-        f"{path} holds no candles that can be recognised; it needs rows of time, open, high, low, close, volume"
+        f"{path} holds no {kind.plural} that can be recognised; it needs rows of {', '.join(needed)}{volume}"
     )
 
 

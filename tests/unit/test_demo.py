@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from metaexpert.bars import inspect, resample, times
 from metaexpert.exchanges.demo import Demo
 from metaexpert.models import ContractType, MarketType
+from metaexpert.series import Kind
 from metaexpert.timeframe import DAY_MS, TIMEFRAMES
 
 START = 1_704_067_200_000  # 2024-01-01
@@ -173,7 +174,7 @@ def test_the_recorded_series_is_not_synthetic_and_unchanged(demo):
     assert (quality.rows, quality.missing, quality.unsound) == (20_111, 0, 0)
     assert candles.iloc[0].tolist() == [2505.56, 2513.38, 2495.12, 2509.17, 114.6]
     assert candles.iloc[-1].tolist() == [8051.0, 8056.83, 8021.23, 8035.88, 61.25]
-    assert demo.timeframes(market) == ("1h",)
+    assert demo.timeframes(market, Kind.CANDLES) == ("1h",)
 
 
 @pytest.mark.shared

@@ -55,7 +55,7 @@ def lines(data: pd.DataFrame, separator: str = ",", when: str = "ms", decimal: s
 
 
 def same(path: Path, expected: pd.DataFrame, **options: str) -> None:
-    pd.testing.assert_frame_equal(read_candles(path, **options).candles, expected, check_exact=True)
+    pd.testing.assert_frame_equal(read_candles(path, **options).rows, expected, check_exact=True)
 
 
 HEADER = "timestamp,open,high,low,close,volume"
@@ -163,14 +163,14 @@ def test_a_quote_volume_alone_is_divided_by_the_close_and_said(tmp_path):
         for row, v, c in zip(lines(data), data["volume"], data["close"], strict=True)
     ]
     found = read_candles(write(tmp_path / "a.csv", "\n".join(["time,open,high,low,close,turnover", *rows])))
-    np.testing.assert_allclose(found.candles["volume"], data["volume"])
+    np.testing.assert_allclose(found.rows["volume"], data["volume"])
     assert "divided by the close" in found.mended[0]
 
 
 def test_a_file_without_volume_has_none(tmp_path):
     rows = [row.rpartition(",")[0] for row in lines(candles())]
     found = read_candles(write(tmp_path / "a.csv", "\n".join(["time,open,high,low,close", *rows])))
-    assert (found.candles["volume"] == 0.0).all()
+    assert (found.rows["volume"] == 0.0).all()
     assert ("volume", "none in the file: 0 for every candle") in found.facts
 
 
@@ -188,7 +188,7 @@ def test_swapped_volume_columns_are_proved_mended_and_located(tmp_path):
     )
     expected = data.copy()
     expected.iloc[45, 4] = 0.0
-    pd.testing.assert_frame_equal(found.candles, expected, check_exact=True)
+    pd.testing.assert_frame_equal(found.rows, expected, check_exact=True)
     assert len(found.mended) == 1
     assert "'volume' and 'Volume USD' hold each other's values in 29 rows" in found.mended[0]
     assert "2024-01-02 06:00 to 2024-01-03 11:00 (lines 32 to 61)" in found.mended[0]
@@ -314,7 +314,7 @@ def test_unsound_rows_are_left_out_counted_and_located(tmp_path):
     rows[8] = rows[8][:20]
     rows.append(rows[20])
     found = read_candles(write(tmp_path / "a.csv", "\n".join([HEADER, *rows])))
-    assert len(found.candles) == 26
+    assert len(found.rows) == 26
     assert found.left_out == (
         "2 line(s) with another number of columns than 6: line 9, 10",
         "1 row(s) with a value that is no number: 2024-01-01 03:00",
@@ -332,7 +332,7 @@ def test_a_header_that_is_repeated_is_left_out(tmp_path):
     data = candles(10)
     rows = lines(data)
     found = read_candles(write(tmp_path / "a.csv", "\n".join([HEADER, *rows[:5], HEADER, *rows[5:]])))
-    pd.testing.assert_frame_equal(found.candles, data)
+    pd.testing.assert_frame_equal(found.rows, data)
     assert found.left_out == ("1 line(s) that repeat the header: line 7",)
 
 
@@ -342,8 +342,8 @@ def test_a_cut_gzip_file_is_imported_as_far_as_it_goes(tmp_path):
     path = tmp_path / "a.csv.gz"
     path.write_bytes(packed[: len(packed) // 2])
     found = read_candles(path)
-    assert 500 < len(found.candles) < 2500
-    pd.testing.assert_frame_equal(found.candles, data.iloc[: len(found.candles)])
+    assert 500 < len(found.rows) < 2500
+    pd.testing.assert_frame_equal(found.rows, data.iloc[: len(found.rows)])
     assert "ends too early" in found.left_out[0]
 
 
@@ -551,11 +551,53 @@ def test_a_symbol_column_counts_more_than_the_name(tmp_path, store):
     assert import_file(path, store).market.symbol == "ETH/USD"
 
 
-def test_mark_prices_are_not_taken_for_candles(tmp_path, store):
-    path = file(tmp_path, "BTCUSDT-1h-mark.csv")
-    with pytest.raises(ConfigError, match="seems to hold mark prices"):
+def test_mark_and_index_prices_are_known_by_their_name(tmp_path, store):
+    for word in ("mark", "index"):
+        report = import_file(file(tmp_path, f"BTCUSDT-1h-{word}.csv"), store)
+        assert (report.kind, report.market.symbol, report.rules) == (word, "BTC/USDT:USDT", ())
+        assert dict(report.facts)["kind"] == f"{word}-price candles (its name or folder)"
+        stored = store.read("local", "BTC/USDT:USDT", f"{word}-1h")
+        pd.testing.assert_frame_equal(stored, candles().assign(volume=0.0), check_exact=True)
+    assert store.series(kind="candles") == []
+
+
+def test_the_kind_that_is_given_counts_more_than_the_name(tmp_path, store):
+    report = import_file(file(tmp_path, "BTCUSDT-1h-mark.csv"), store, kind="candles")
+    assert (report.kind, report.market.symbol, report.rules[0][0]) == ("candles", "BTC/USDT", "price_tick")
+
+
+@pytest.mark.parametrize("name", ["BTCUSDT-1h-premium.csv", "mark/BTCUSDT-1h.csv", "index/BTCUSDT-1h.csv"])
+def test_a_word_that_proves_nothing_is_asked_about(tmp_path, store, name):
+    path = file(tmp_path, name)
+    with pytest.raises(
+        ConfigError, match=r"leaves open whether .*: --kind candles or --kind mark or --kind index"
+    ):
         import_file(path, store)
-    assert import_file(path, store, exchange="local", symbol="BTCUSDT").added == 30
+    assert import_file(path, store, kind="mark").kind == "mark"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("BTCUSDT-1h.csv", {"kind": "marks"}, "unknown kind 'marks'; did you mean 'mark'"),
+        ("binance_spot_mark/BTCUSDT-1h.csv", {}, "a spot market has no mark-price candles"),
+        ("BTCUSDT-1h-mark.csv", {"rules": MarketRules(taker=0.001)}, "rules of the market belong to its candles"),
+    ],
+)
+def test_what_a_kind_can_t_have_is_refused(tmp_path, store, name, options, said):
+    with pytest.raises(ConfigError, match=said):
+        import_file(file(tmp_path, name), store, **options)
+    assert not store.root.exists()
+
+
+def test_the_first_candles_replace_the_default_rules_that_came_with_mark_prices(tmp_path, store):
+    import_file(file(tmp_path, "BTCUSDT-1h-mark.csv"), store)
+    assert store.market("local", "BTC/USDT:USDT").price_tick == 0.01
+    whole = candles().round(0).assign(high=50_000.0, low=30_000.0)
+    options = {"market_type": "futures", "rules": MarketRules(taker=0.0007)}
+    assert import_file(file(tmp_path, "BTCUSDT-1h.csv", whole), store, **options).market.price_tick == 1.0
+    again = import_file(file(tmp_path, "BTCUSDT-1h-mark.csv"), store)
+    assert (again.market.price_tick, again.market.taker) == (1.0, 0.0007)
 
 
 def test_the_report_is_plain_json(tmp_path, store):

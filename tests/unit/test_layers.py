@@ -13,6 +13,7 @@ LAYERS = (
     ("__version__", "errors"),
     ("timeframe", "models"),
     ("bars",),
+    ("series",),
     ("rules", "indicators", "_catalogue", "_compute"),
     ("clock", "config", "inputs", "values", "logger", "risk", "store"),
     ("exchanges",),

@@ -234,6 +234,23 @@ def test_damaged_rules_are_named_in_one_line(store, text):
         store.market("binance", "BTC/USDT")
 
 
+@pytest.mark.parametrize(("name", "value"), [("price_tick", "0.01"), ("qty_step", 0), ("maker", float("nan"))])
+def test_rules_that_are_no_rules_are_damage(store, name, value):
+    store.append(SPOT, "1h", candles([0, 1]), source=SOURCE)
+    path = store.info("binance", "BTC/USDT", "1h").path.parent / "market.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    with pytest.raises(DataError, match=rf"market.json is damaged \({name} is {value!r}\)"):
+        store.market("binance", "BTC/USDT")
+
+
+def test_rules_that_were_deleted_come_back_with_the_next_import(store):
+    store.append(SPOT, "1h", candles([0, 1]), source=SOURCE)
+    (store.info("binance", "BTC/USDT", "1h").path.parent / "market.json").unlink()
+    assert store.markets("binance") == []
+    store.append(SPOT, "1h", candles([1, 2]), source=SOURCE)
+    assert [market.symbol for market in store.markets("binance")] == ["BTC/USDT"]
+
+
 def test_verifying_counts_and_locates_what_is_unsound(store):
     store.append(SPOT, "1h", candles([0, 1, 2, 7]), source=SOURCE)
     quality = store.verify("binance", "BTC/USDT", "1h")
