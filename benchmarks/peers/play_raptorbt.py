@@ -102,7 +102,10 @@ class Cross(raptorbt.Strategy):
             self.open()
 
     def open(self):
-        (self.enter_long if self.next > 0 else self.enter_short)(size_frac=ALLOTTED / CASH)
+        if not self.both:
+            self.enter(size_frac=ALLOTTED / CASH)  # its quick way, where there is one side only
+        else:
+            (self.enter_long if self.next > 0 else self.enter_short)(size_frac=ALLOTTED / CASH)
         self.side, self.next = self.next, 0
 
 
