@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
+
+from .errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +37,7 @@ __all__ = [
     "Side",
     "SizeType",
     "Tick",
+    "Tier",
     "TimeInForce",
     "Trade",
     "TradeMode",
@@ -132,7 +136,7 @@ class SizeType(StrEnum):
 
 
 class ExitReason(StrEnum):
-    """Why a position was left: by an order of the expert's, or by one of its protective levels."""
+    """Why a position was left: by an order, by a protective level or limit, or because the contract ended."""
 
     ORDER = "order"
     STOP_LOSS = "stop_loss"
@@ -140,6 +144,7 @@ class ExitReason(StrEnum):
     TRAILING_STOP = "trailing_stop"
     BREAKEVEN = "breakeven"
     LIQUIDATION = "liquidation"
+    EXPIRY = "expiry"
     DAILY_LOSS_LIMIT = "daily_loss_limit"
     MAX_DRAWDOWN = "max_drawdown"
     END = "end"
@@ -227,7 +232,7 @@ class Rejection(NamedTuple):
 
 
 class Trade(NamedTuple):
-    """A round trip in one symbol, from flat to flat; a reversal ends one and begins the next.
+    """A round trip in one symbol (hedge mode: in one leg of it), from flat to flat; a reversal ends one.
 
     `qty` is the largest quantity held; `entry_price` and `exit_price` are averages over the fills (inverse:
     harmonic). `pnl` is before costs, with `fees`, `slippage` and `funding` beside it, all in the settlement
@@ -270,7 +275,8 @@ class Order:
 
     `qty`, `filled` in base units (inverse: face value in quote); `price`, `stop_price`, `stop_loss`,
     `take_profit` in quote per base; `fee` in the settlement currency; `strategy_id` marks whose order it is
-    (MetaTrader's magic number).
+    (MetaTrader's magic number). `position_side` is the leg that it works on in hedge mode, ``"long"`` or
+    ``"short"``, None in one-way mode.
     """
 
     id: str
@@ -291,6 +297,7 @@ class Order:
     take_profit: float | None = None
     tag: str | None = None
     strategy_id: int = 0
+    position_side: str | None = None
     reason: ExitReason = ExitReason.ORDER
     message: str | None = None
     created: int = 0
@@ -309,10 +316,10 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """The net position in one symbol; `qty` is signed (long > 0, short < 0). A flat one is falsy.
+    """The net position in one symbol, or one leg of it in hedge mode; `qty` is signed (long > 0, short < 0).
 
-    `margin` (initial margin held), `unrealized_pnl` and `realized_pnl` (of this position so far, before fees)
-    are in the settlement currency.
+    A flat one is falsy. `margin` (initial margin held), `unrealized_pnl`, `realized_pnl` (of this position so far,
+    before fees) and `funding` (received so far, negative when paid) are in the settlement currency.
     """
 
     symbol: str
@@ -321,6 +328,7 @@ class Position:
     mark_price: float | None = None
     unrealized_pnl: float = 0.0
     realized_pnl: float = 0.0
+    funding: float = 0.0
     margin: float = 0.0
     leverage: float = 1.0
     liquidation_price: float | None = None
@@ -361,13 +369,30 @@ class Account:
     time: int = 0
 
 
+class Tier(NamedTuple):
+    """The margin rules of positions whose notional is at most `max_notional` (settlement currency).
+
+    Maintenance margin = notional * `rate` - `deduction` (Binance's maintenance amount, "cum"). Positions opened in
+    this tier may use at most `max_leverage`.
+    """
+
+    max_notional: float
+    rate: float
+    deduction: float = 0.0
+    max_leverage: float = 1000.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Market:
     """One tradable instrument and its rules.
 
     `qty_step`, `min_qty`, `max_qty` are in the unit of `Order.qty` (base; inverse: face value in quote).
     `min_notional` is in quote. `maker` and `taker` are fee rates (0.001 = 0.1 %). `contract_size` is how many
-    `qty` units one contract of the exchange holds. None means: no such limit.
+    `qty` units one contract of the exchange holds. None means: no such limit. `tiers` ascend by notional and by
+    rate; where there are none, `maintenance_margin_rate` holds for every position.
+
+    Raises:
+        ConfigError: `tiers` do not ascend.
     """
 
     symbol: str
@@ -394,11 +419,26 @@ class Market:
     option_type: str | None = None
     synthetic: bool = False
     source: str = field(default="", compare=False)
+    tiers: tuple[Tier, ...] = ()
+
+    def __post_init__(self) -> None:
+        tiers = tuple(Tier(*values) for values in self.tiers)  # read back from JSON they are bare lists
+        for lower, upper in pairwise(tiers):
+            if not (lower.max_notional < upper.max_notional and lower.rate <= upper.rate):
+                raise ConfigError(
+                    f"{self.symbol}: margin tiers must ascend by notional and rate: {lower}, {upper}"
+                )
+        object.__setattr__(self, "tiers", tiers)
 
     @property
     def is_inverse(self) -> bool:
-        """True when the contract settles in base."""
-        return self.contract_type is ContractType.INVERSE
+        """True for a future that settles in base. Options are booked in their premium's currency, as linear."""
+        return self.contract_type is ContractType.INVERSE and not self.is_option
+
+    @property
+    def is_option(self) -> bool:
+        """True for an option."""
+        return self.option_type is not None
 
     @property
     def is_spot(self) -> bool:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaexpert import models
+from metaexpert.errors import ConfigError
 from metaexpert.models import (
     Account,
     Bar,
@@ -23,6 +24,7 @@ from metaexpert.models import (
     Position,
     Side,
     Tick,
+    Tier,
     Trade,
 )
 
@@ -106,7 +108,7 @@ def test_state_records_are_frozen_slotted_and_named_by_keyword(record):
     assert (parameters.frozen, parameters.slots, parameters.kw_only) == (True, True, True)
 
 
-@pytest.mark.parametrize("record", [e for e in EXPORTED if issubclass(e, tuple)])
+@pytest.mark.parametrize("record", [e for e in EXPORTED if issubclass(e, tuple) and e is not models.Tier])
 def test_stream_records_are_tuples_that_open_with_their_time_or_id(record):
     assert record._fields[0] in ("time", "id")
 
@@ -190,3 +192,21 @@ def test_a_market_knows_its_kind(kind, contract, is_spot, is_inverse):
 def test_where_a_markets_rules_come_from_makes_no_other_market():
     assert market(source="import") == market(source="built in")
     assert market(taker=0.0) != market()
+
+
+# -- margin tiers -------------------------------------------------------------------------------------------------
+
+
+def test_margin_tiers_may_be_bare_lists_as_json_gives_them():
+    made = market(tiers=[[50_000.0, 0.004, 0.0, 125.0], [250_000.0, 0.005, 50.0, 100.0]])
+    assert made.tiers == (Tier(50_000.0, 0.004, 0.0, 125.0), Tier(250_000.0, 0.005, 50.0, 100.0))
+
+
+def test_margin_tiers_must_ascend():
+    with pytest.raises(ConfigError, match="must ascend"):
+        market(tiers=[Tier(250_000.0, 0.005), Tier(50_000.0, 0.004)])
+
+
+def test_an_option_is_booked_in_the_currency_of_its_premium():
+    option = market(type=MarketType.OPTIONS, contract_type=ContractType.INVERSE, option_type="call")
+    assert (option.is_option, option.is_inverse, option.is_spot) == (True, False, False)

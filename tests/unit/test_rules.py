@@ -519,3 +519,180 @@ def test_without_a_position_a_bar_goes_against_its_direction_first():
 def test_after_an_entry_within_the_bar(side, towards, plan):
     """The adverse extreme always comes, the favourable one only where it certainly lies behind the entry."""
     assert rules.plan_entered(side, towards, 110.0, 90.0, 105.0) == plan
+
+
+# --- rule 18: margin tiers ----------------------------------------------------------------------------------
+
+STEEP = ((1_000.0, 0.01, 0.0), (math.inf, 0.05, 40.0))  # 1000 * (0.05 - 0.01) = 40
+
+
+def level(kind, qty, entry, margin, tiers):
+    """The liquidation price over all tiers."""
+    found, low = rules.unset_stop(1 if qty > 0.0 else -1), 0.0
+    for high, rate, deduction in tiers:
+        one = rules.liquidation_in_tier(kind, qty, entry, margin, rate, deduction, low, high)
+        found, low = rules.better_stop(1 if qty > 0.0 else -1, found, one), high
+    return found
+
+
+def test_the_worked_example_of_binance():
+    """Cross, BTC and ETH: wallet 1,535,443.01; the liquidation prices are 26,316.89 and 1,153.26.
+
+    Source: Binance, "How to Calculate Liquidation Price of USD-M Futures Contracts", FAQ
+    b3c689c1f50a44cabb3a84e663b81d93, with the tiers of its time.
+    """
+    wallet, btc, eth = 1_535_443.01, (109.488, 32_481.98, 31_967.27), (3_683.979, 1_456.84, 1_335.18)
+    kept = {
+        "btc": rules.maintenance_margin(btc[0] * btc[2], 0.025, 16_300.0),
+        "eth": rules.maintenance_margin(eth[0] * eth[2], 0.1, 135_365.0),
+    }
+    assert kept == {"btc": near(71_200.81144, 1e-6), "eth": near(356_512.508, 1e-6)}
+    rest_of_btc = wallet - kept["eth"] + rules.pnl(LINEAR, eth[0], eth[1], eth[2])
+    rest_of_eth = wallet - kept["btc"] + rules.pnl(LINEAR, btc[0], btc[1], btc[2])
+    found = (
+        rules.liquidation_in_tier(LINEAR, btc[0], btc[1], rest_of_btc, 0.025, 16_300.0, 1e6, 5e6),
+        rules.liquidation_in_tier(LINEAR, eth[0], eth[1], rest_of_eth, 0.1, 135_365.0, 2e6, 5e6),
+    )
+    assert found[0] == pytest.approx(26_316.89, abs=0.01)
+    assert found[1] == pytest.approx(1_153.26, abs=0.01)
+
+
+def test_the_maintenance_margin_of_coin_margined_contracts():
+    """100 contracts of 100 USD at 25,000 are 0.4 BTC: 0.4 * 0.4 % = 0.0016 BTC.
+
+    Source: Binance, "How to Calculate Liquidation Price of COIN-M Futures Contracts", FAQ
+    ceccfcfb4e3a45e3b48b0b1bb1a8ae46.
+    """
+    assert rules.maintenance_margin(rules.notional(INVERSE, 10_000.0, 25_000.0), 0.004, 0.0) == near(0.0016)
+
+
+def test_a_short_that_grows_into_the_next_tier_is_liquidated_by_its_rules():
+    """Short 10 at 95, margin 95: tier 1 would say 103.47, where 1034.65 is above 1000; tier 2: 1085 / 10.5."""
+    assert level(LINEAR, -10.0, 95.0, 95.0, STEEP) == near(1085 / 10.5)
+    left, kept = 95.0 - 10 * (1085 / 10.5 - 95), 10 * 1085 / 10.5 * 0.05 - 40
+    assert left == near(kept)
+
+
+def test_an_inverse_long_grows_into_the_next_tier_as_the_price_falls():
+    """Long 100 USD at 100, margin 0.1 BTC, tier 2 above 1 BTC: P = 100 * 1.05 / (0.1 + 0.04 + 1) = 92.105."""
+    tiers = ((1.0, 0.01, 0.0), (math.inf, 0.05, 0.04))
+    assert level(INVERSE, 100.0, 100.0, 0.1, tiers) == near(105 / 1.14)
+
+
+def test_where_the_requirement_jumps_the_edge_of_the_tier_liquidates():
+    """Without a deduction tier 2 asks for 50 at 1000; of the margin of 95 there are 45 left at 100."""
+    jump = ((1_000.0, 0.01, 0.0), (math.inf, 0.05, 0.0))
+    assert level(LINEAR, -10.0, 95.0, 95.0, jump) == 100.0
+    assert level(LINEAR, 10.0, 95.0, 95.0, jump) == near(855 / 9.9)  # falling, it stays in tier 1
+
+
+@given(kind=KINDS, side=SIDES, entry=PRICES, leverage=st.floats(1.0, 90.0), size=st.floats(1e-3, 1e3))
+def test_at_its_level_a_position_has_just_its_maintenance_margin(kind, side, entry, leverage, size):
+    """With tiers that join without a jump, whatever the tier is."""
+    notional = size * 1_000.0
+    qty = side * (notional * entry if kind == INVERSE else notional / entry)
+    margin = notional / leverage
+    found = level(kind, qty, entry, margin, ((1_000.0, 0.01, 0.0), (50_000.0, 0.02, 10.0), (math.inf, 0.05, 1510)))
+    if NONE_LOW < found < NONE_HIGH and side * (entry - found) > 0.0:
+        worth = rules.notional(kind, qty, found)
+        rate, deduction = (0.01, 0) if worth <= 1e3 else (0.02, 10) if worth <= 5e4 else (0.05, 1510)
+        left = margin + rules.pnl(kind, qty, entry, found)
+        assert left == near(rules.maintenance_margin(worth, rate, deduction), abs_=1e-6 * max(notional, worth))
+
+
+# --- rule 20: a long and a short on one margin --------------------------------------------------------------
+
+
+def test_two_legs_are_liquidated_together():
+    """Long 2 at 100, short 1 at 110, margin 50, 0.5 %: P - 40 = 0.015 * P."""
+    assert rules.hedged_liquidation(LINEAR, 1.0, 90.0, 50.0, 0.015) == (near(40 / 0.985), 1)
+
+
+def test_two_legs_that_are_net_short_are_liquidated_above():
+    """Long 1 at 100, short 2 at 110, margin 50: 50 + 120 - P = 0.015 * P."""
+    assert rules.hedged_liquidation(LINEAR, -1.0, -120.0, 50.0, 0.015) == (near(170 / 1.015), -1)
+
+
+def test_two_equal_legs_are_liquidated_by_their_growing_requirement():
+    """Long 1 at 100, short 1 at 110, margin 5: 15 = 0.01 * P at 1500."""
+    assert rules.hedged_liquidation(LINEAR, 0.0, -10.0, 5.0, 0.01) == (near(1500.0), -1)
+
+
+def test_two_inverse_legs():
+    """Long 200 USD at 100, short 100 at 125, margin 0.5: 0.5 + 1.2 - 100 / P = 1.5 / P."""
+    assert rules.hedged_liquidation(INVERSE, 100.0, 1.2, 0.5, 1.5) == (near(101.5 / 1.7), 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "net", "basis", "margin", "weight", "found"),
+    [
+        (LINEAR, 1.0, 90.0, 100.0, 0.015, (rules.NO_PRICE, 0)),  # more margin than it can lose
+        (LINEAR, -1.0, -100.0, -200.0, 0.01, (NONE_LOW, -1)),  # lost at any price
+        (LINEAR, 0.01, 10.0, 50.0, 0.01, (rules.NO_PRICE, 0)),  # what it loses and what it needs stay apart
+        (LINEAR, 0.01, 90.0, 50.0, 0.01, (NONE_HIGH, 1)),
+        (INVERSE, -100.0, 0.0, 5.0, 1.0, (rules.NO_PRICE, 0)),  # a short on more coins than it is worth
+        (INVERSE, -100.0, -10.0, 5.0, 1.0, (near(19.8), -1)),  # 99 / 5
+        (INVERSE, 100.0, 0.0, -1.0, 1.0, (NONE_HIGH, 1)),
+    ],
+)
+def test_two_legs_that_no_price_or_any_price_liquidates(kind, net, basis, margin, weight, found):
+    assert rules.hedged_liquidation(kind, net, basis, margin, weight) == found
+
+
+# --- rule 15: options ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "spot", "in_base", "value"),
+    [
+        (True, 2200.0, False, 200.0),
+        (True, 1900.0, False, 0.0),
+        (False, 1900.0, False, 100.0),
+        (False, 2200.0, False, 0.0),
+        (True, 2500.0, True, 0.2),  # 500 / 2500
+        (False, 1600.0, True, 0.25),  # 400 / 1600
+    ],
+)
+def test_the_intrinsic_value(call, spot, in_base, value):
+    assert rules.intrinsic_value(call, spot, 2000.0, in_base) == near(value)
+
+
+@pytest.mark.parametrize(
+    ("call", "strike", "in_base", "margin"),
+    [
+        (True, 60_000.0, False, 9_000.0),  # 0.15 * 60000
+        (True, 62_000.0, False, 7_000.0),  # 2000 out of the money
+        (True, 70_000.0, False, 6_000.0),  # at least 0.1 * 60000
+        (True, 50_000.0, False, 9_000.0),
+        (False, 58_000.0, False, 7_000.0),
+        (False, 62_000.0, False, 9_000.0),
+        (True, 63_000.0, True, 0.1),
+        (False, 57_000.0, True, 0.1),
+        (False, 59_400.0, True, 0.14),  # 0.15 - 0.01
+    ],
+)
+def test_the_margin_of_a_short_option(call, strike, in_base, margin):
+    assert rules.option_margin(call, 60_000.0, strike, in_base) == near(margin)
+
+
+def test_a_short_option_is_liquidated_when_its_margin_falls_to_the_maintenance():
+    """Sold at 1000 on a margin of 9000, 7.5 % of 60000 kept: 9000 - (P - 1000) = 4500 at 5500."""
+    kept = rules.option_maintenance(60_000.0, 0.075, in_base=False)
+    assert rules.option_liquidation_price(1_000.0, 9_000.0, kept) == near(5_500.0)
+    assert rules.option_maintenance(60_000.0, 0.075, in_base=True) == 0.075
+
+
+def test_the_fee_of_an_option_is_of_its_underlying_but_capped_by_its_price():
+    """min(0.03 % * 2000, 10 % * 1000) * 3 = 1.8 (Binance's example); at a price of 1 the cap: 0.1 * 3."""
+    assert rules.option_fee(3.0, 1_000.0, 2_000.0, 0.0003, in_base=False) == near(1.8)
+    assert rules.option_fee(3.0, 1.0, 2_000.0, 0.0003, in_base=False) == near(0.3)
+    assert rules.option_fee(3.0, 0.05, 2_000.0, 0.0003, in_base=True) == near(0.0009)
+
+
+# --- rule 10: volume ----------------------------------------------------------------------------------------
+
+
+def test_a_bar_fills_at_most_its_share_of_volume():
+    """10 % of 123.45 coins; face value at 100 for an inverse contract."""
+    assert rules.volume_cap(LINEAR, 123.45, 10.0, 100.0, 0.01) == 12.34
+    assert rules.volume_cap(INVERSE, 1.2345, 10.0, 100.0, 1.0) == 12.0
