@@ -98,17 +98,17 @@ class Bench:
         show(rows)
         return rows
 
-    def save(self) -> None:
-        """Put the rows into the file of `--json`, where they replace those of the same headings."""
-        if self.options.json is None:
-            return
-        path = Path(self.options.json)
-        figures = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": []}
-        fresh = {row["of"] for row in self.rows}
-        rows = [row for row in figures["rows"] if row["of"] not in fresh] + self.rows
-        about = {"python": platform.python_version(), "cores": os.cpu_count(), "machine": platform.machine()}
-        text = json.dumps({"about": about, "rows": rows}, indent=1, sort_keys=True)
-        path.write_text(text + "\n", encoding="utf-8")
+
+def save(rows: list[Row], path: Path | None) -> None:
+    """Put `rows` into the file of figures, where they replace those of the same headings; None: nowhere."""
+    if path is None:
+        return
+    figures = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": []}
+    fresh = {row["of"] for row in rows}
+    rows = [row for row in figures["rows"] if row["of"] not in fresh] + rows
+    about = {"python": platform.python_version(), "cores": os.cpu_count(), "machine": platform.machine()}
+    text = json.dumps({"about": about, "rows": rows}, indent=1, sort_keys=True)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 @contextmanager
@@ -119,7 +119,7 @@ def bench(description: str, **extra: dict[str, Any]) -> Generator[Bench]:
     parser.add_argument("--rounds", type=int, default=7, help="timed runs of each contestant (default: 7)")
     parser.add_argument("--budget", type=float, default=15.0, help="seconds a contestant may run (default: 15)")
     parser.add_argument("--no-peers", action="store_true", help="only ours and the bare loops")
-    parser.add_argument("--json", help="write the figures to this file")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
     for name, keywords in extra.items():
         parser.add_argument(f"--{name.replace('_', '-')}", **keywords)
     options = parser.parse_args()
@@ -128,7 +128,7 @@ def bench(description: str, **extra: dict[str, Any]) -> Generator[Bench]:
     with tempfile.TemporaryDirectory() as folder:
         one = Bench(options, Path(folder))
         yield one
-        one.save()
+        save(one.rows, options.json)
 
 
 # --- contestants ----------------------------------------------------------------------------------------------

@@ -1,15 +1,17 @@
 """What the parts around the engine cost on a million bars: medians, beside a sort of as many floats.
 
-Run it as `.venv/bin/python benchmarks/components.py [--runs N] [--bars N]`. A trade comes every hundred bars.
+Run it as `.venv/bin/python benchmarks/components.py [--runs N] [--bars N] [--json FILE]`. A trade comes every hundred bars.
 """
 
 import argparse
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 
 import numpy as np
 import pandas as pd
+from common import save
 
 from metaexpert.backtest.catalogue import Statistics
 from metaexpert.backtest.record import Record
@@ -114,6 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=7, help="measurements of each part (default: 7)")
     parser.add_argument("--bars", type=int, default=1_000_000, help="how many (default: a million)")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
     rows, runs = options.bars, options.runs
     bars = candles(rows)
@@ -128,6 +131,7 @@ def main() -> None:
     }
     for name, seconds in parts.items():
         print(f"{name:36}{seconds * 1000:9.1f} ms{seconds / yardstick:8.2f} x")
+    save([{"of": "parts", "who": name, "seconds": seconds} for name, seconds in parts.items()], options.json)
 
 
 if __name__ == "__main__":

@@ -147,11 +147,10 @@ def growth(figures: Figures) -> str:
     return table(head, lines) if lines else ""
 
 
-def first(figures: Figures) -> str:
-    """The first result of a fresh process."""
-    rows = [row for row in figures.rows if row["of"] == "first result"]
-    lines = [[row["who"], seconds(row["seconds"])] for row in rows]
-    return table(["whole process, to the first result", "time"], lines) if lines else ""
+def plain(figures: Figures, heading: str, what: str) -> str:
+    """Times that stand beside nothing."""
+    lines = [[row["who"], seconds(row["seconds"])] for row in figures.rows if row["of"] == heading]
+    return table([what, "time"], lines) if lines else ""
 
 
 def page(figures: Figures) -> str:
@@ -163,9 +162,12 @@ def page(figures: Figures) -> str:
         "A callback in Python a bar": comparison(figures.of("callback")),
         "A sweep, indicators included": sweeps(figures),
         "Growth and memory": growth(figures),
-        "Cold start": first(figures),
+        "Cold start": plain(figures, "first result", "whole process, to the first result"),
+        "Other parts": plain(figures, "parts", "part"),
     }
-    return "\n\n".join(f"## {title}\n\n{body}" if title else body for title, body in parts.items() if body) + "\n"
+    return (
+        "\n\n".join(f"## {title}\n\n{body}" if title else body for title, body in parts.items() if body) + "\n\n"
+    )
 
 
 def line(figures: Figures) -> str:
