@@ -162,7 +162,7 @@ def ascending(columns: list[Any], facts: list[tuple[str, str]]) -> list[Any]:
     """Turn a file that is newest first round; what is still out of order is for `sanitize` to sort and count."""
     time = columns[0]
     steps = np.diff(time[time != NAT])
-    if steps.size and (steps < 0).mean() > 0.5:
+    if (steps < 0).sum() > (steps > 0).sum():
         facts.append(("order", "newest first: turned round"))
         return [column[::-1] for column in columns]
     facts.append(("order", "oldest first" if not (steps < 0).any() else "mixed: sorted"))

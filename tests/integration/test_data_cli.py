@@ -205,3 +205,45 @@ def test_gzip_is_unpacked(cli):
     packed = Path("BTCUSDT-1h.csv.gz")
     packed.write_bytes(gzip.compress(path.read_bytes()))
     assert "5 new, 5 in all" in cli("data", "import", str(packed)).out
+
+
+def record(name: str, *rows: str) -> str:
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(rows))
+    return name
+
+
+def test_what_goes_with_candles_is_imported_listed_and_verified(cli):
+    cli("data", "import", write("binance_usdm/BTCUSDT-1h.csv", range(30)))
+    done = cli("data", "import", write("binance_usdm_mark/BTCUSDT-1h-mark.csv", range(30)))
+    assert "BTCUSDT-1h-mark.csv: binance BTC/USDT:USDT mark 1h" in done.out
+    assert "kind            mark-price candles (its name or folder)" in done.out
+    assert "Market rules" not in done.out
+    rates = [f"{START + n * 8 * HOUR},0.0001" for n in (0, 1, 3)]
+    done = cli("data", "import", record("binance_usdm/BTCUSDT-funding.csv", "time,funding_rate", *rates))
+    assert "Missing: 1 rate in 1 gap (75.000% are there)" in done.out
+    assert "2024-01-01 16:00 to 2024-01-01 16:00: 1" in done.out
+    done = cli(
+        "data", "import", record("binance_usdm/BTCUSDT-tape.csv", "time,price,qty,side", f"{START},100,1,buy")
+    )
+    assert "kind            trades (its columns)" in done.out
+    assert "Missing" not in done.out
+    listed = [line.split()[2:4] for line in cli("data", "list").out.splitlines()]
+    assert listed == [["series", "rows"], ["1h", "30"], ["mark", "1h"], ["funding", "3"], ["trades", "1"]]
+    kinds = [(one["kind"], one["timeframe"]) for one in json.loads(cli("data", "list", "--json").out)]
+    assert kinds == [("candles", "1h"), ("mark", "1h"), ("funding", None), ("trades", None)]
+    done = cli("data", "verify", "--kind", "funding")
+    assert done.code == 0
+    assert "binance BTC/USDT:USDT funding: 3 rates, 2024-01-01 00:00 to 2024-01-02 00:00 UTC" in done.out
+    assert "  duplicates 0, out of order 0, not a number 0, impossible 0\n" in done.out
+    assert cli("data", "verify", "--kind", "rates").code == 2
+    assert len(json.loads(cli("data", "verify", "--json").out)) == 4
+
+
+def test_the_kind_can_be_given(cli):
+    path = write("BTCUSDT-1h.csv", range(4))
+    done = cli("data", "import", path, "--kind", "index", "--json")
+    assert json.loads(done.out)["kind"] == "index"
+    done = cli("data", "import", path, "--kind", "indx")
+    assert (done.code, done.err) == (2, "error: unknown kind 'indx'; did you mean 'index'?\n")

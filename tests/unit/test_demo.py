@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from metaexpert.bars import inspect, resample, times
 from metaexpert.exchanges.demo import Demo
 from metaexpert.models import ContractType, MarketType
-from metaexpert.series import Kind
+from metaexpert.series import Kind, inspect_series
 from metaexpert.timeframe import DAY_MS, TIMEFRAMES
 
 START = 1_704_067_200_000  # 2024-01-01
@@ -191,3 +191,45 @@ def test_the_synthetic_path_does_not_change_between_versions(demo):
     candles = demo.read(demo.market("BTCUSDT", "spot", None), "1d", START, START + 366 * DAY_MS)
     text = ",".join(f"{price:.0f}" for price in candles["close"])
     assert hashlib.sha256(text.encode()).hexdigest()[:12] == "c8a502c5db87"
+
+
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "ETHUSDT", "DOGEUSDT"])
+def test_funding_is_charged_every_eight_hours_at_about_a_hundredth_of_a_percent(demo, symbol):
+    market = demo.market(symbol, "futures", "linear")
+    first, last = demo.extent(market, "funding")
+    rates = demo.read(market, "funding", first, last)
+    assert (np.diff(times(rates)) == 8 * 3_600_000).all()
+    assert times(rates)[0] % DAY_MS == 0
+    assert inspect_series("funding", rates).unsound == 0
+    assert 0.00008 < rates["rate"].mean() < 0.00012
+    assert rates["rate"].abs().max() <= 0.003
+    assert 0.02 < (rates["rate"] < 0).mean() < 0.2
+    assert rates["rate"].autocorr() > 0.5
+
+
+def test_funding_is_the_same_whatever_span_is_asked_for(demo):
+    market = demo.market("BTCUSDT", "futures", "linear")
+    start = 19_723 * DAY_MS
+    whole = demo.read(market, "funding", start, start + 10 * DAY_MS)
+    assert len(whole) == 30
+    part = Demo().read(market, "funding", start + DAY_MS + 1, start + 2 * DAY_MS)
+    assert part.equals(whole.iloc[4:6])
+    inverse = demo.market("BTCUSD", "futures", "inverse")
+    assert not demo.read(inverse, "funding", start, start + 10 * DAY_MS).equals(whole)
+
+
+def test_mark_and_index_prices_follow_the_contract_closely_and_calmly(demo):
+    market = demo.market("BTCUSDT", "futures", "linear")
+    start = 19_723 * DAY_MS
+    traded, mark, index = (
+        demo.read(market, name, start, start + 30 * DAY_MS) for name in ("1h", "mark-1h", "index-1h")
+    )
+    assert times(traded).tolist() == times(mark).tolist() == times(index).tolist()
+    for prices, most in ((mark, 0.0003), (index, 0.0006)):
+        assert inspect_series("mark-1h", prices).unsound == 0
+        assert (prices["volume"] == 0.0).all()
+        apart = (prices["close"] / traded["close"] - 1.0).abs()
+        assert 0.0 < apart.max() < most
+        assert (np.log(prices["high"] / prices["low"])).sum() < (np.log(traded["high"] / traded["low"])).sum()
+    spot = demo.read(demo.market("BTCUSDT", "spot", None), "1h", start, start + 30 * DAY_MS)
+    assert (index["close"] / spot["close"] - 1.0).abs().max() < 1e-5

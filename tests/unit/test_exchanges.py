@@ -11,6 +11,7 @@ from metaexpert.bars import frame, resample, times
 from metaexpert.errors import ConfigError, DataError
 from metaexpert.exchanges import MetaExchange
 from metaexpert.models import Market, MarketType
+from metaexpert.series import Kind, build
 from metaexpert.store import CandleStore, Source
 from metaexpert.timeframe import DAY_MS
 
@@ -166,3 +167,90 @@ def test_the_default_store_is_the_user_s_own(home):
     CandleStore().append(replace(SPOT, exchange="local"), "1h", candles(0, 2), source=Source("a.csv"))
     assert len(MetaExchange("local").bars("BTCUSDT", "1h")) == 2
     assert repr(MetaExchange("local")) == "MetaExchange('local', market_type='spot')"
+
+
+SWAP = replace(SPOT, symbol="BTC/USDT:USDT", type=MarketType.FUTURES, contract_type="linear")
+
+
+@pytest.fixture
+def perpetual(store) -> MetaExchange:
+    """A perpetual with candles of 1h from 05:00 on, mark prices a tenth higher, three rates and three trades."""
+    store.append(SWAP, "1h", candles(5, 100), source=Source("candles.csv"))
+    mark = candles(5, 100).add(0.1).assign(volume=0.0)
+    store.append(SWAP, "mark-1h", mark, source=Source("mark.csv"))
+    store.append(SWAP, "index-4h", resample(mark.iloc[3:], "4h", source="1h"), source=Source("index.csv"))
+    time = START + 8 * HOUR * np.arange(1, 4)
+    store.append(
+        SWAP, "funding", build(Kind.FUNDING, time, [np.array([1e-4, 2e-4, -3e-4])]), source=Source("f.csv")
+    )
+    moments = START + np.array([7, 7, 8])
+    tape = build(Kind.TRADES, moments, [np.array([1.0, 2.0, 3.0]), np.ones(3), np.array([1, -1, 0])])
+    store.append(SWAP, "trades", tape, source=Source("t.csv"))
+    return MetaExchange("binance", market_type="futures", store=store)
+
+
+def test_what_goes_with_candles_is_read_from_the_store(perpetual):
+    assert perpetual.kinds("BTCUSDT") == tuple(Kind)
+    assert perpetual.mark_bars("BTCUSDT", "1h")["close"].iloc[0] == 100.1
+    assert len(perpetual.bars("BTCUSDT", "1h")) == len(perpetual.mark_bars("BTCUSDT", "1h")) == 100
+    assert perpetual.funding_rates("BTCUSDT")["rate"].tolist() == [1e-4, 2e-4, -3e-4]
+    assert perpetual.trades("BTCUSDT")["price"].tolist() == [1.0, 2.0, 3.0]
+
+
+def test_coarser_mark_and_index_prices_are_resampled(perpetual):
+    four = perpetual.mark_bars("BTCUSDT", "4h")
+    assert times(four)[0] == START + 8 * HOUR
+    assert four.equals(perpetual.index_bars("BTCUSDT", "4h"))
+    assert len(perpetual.index_bars("BTCUSDT", "8h")) == 12
+    with pytest.raises(DataError, match=r"no 1h index-price candles of BTC/USDT:USDT from binance, and .*\(4h\)"):
+        perpetual.index_bars("BTCUSDT", "1h")
+
+
+def test_spans_of_rates_and_trades_are_half_open_and_dates_include_their_day(perpetual):
+    assert len(perpetual.funding_rates("BTCUSDT", START + 8 * HOUR, START + 16 * HOUR)) == 1
+    assert len(perpetual.funding_rates("BTCUSDT", "2024-01-01", "2024-01-01")) == 2
+    assert len(perpetual.trades("BTCUSDT", end=START + 8)) == 2
+    with pytest.raises(
+        DataError, match=r"no trades of .* in 2023-01-01 00:00 to .*; there are trades from 2024-01-01"
+    ):
+        perpetual.trades("BTCUSDT", "2023", "2023")
+    with pytest.raises(ConfigError, match="swap the two"):
+        perpetual.funding_rates("BTCUSDT", "2024-02-01", "2024-01-01")
+
+
+def test_what_was_never_imported_says_how_to(store):
+    spot = MetaExchange("binance", store=store)
+    assert spot.kinds("BTCUSDT") == (Kind.CANDLES,)
+    for call, kind in ((spot.funding_rates, "funding"), (spot.trades, "trades")):
+        with pytest.raises(DataError, match=f"import them: metaexpert data import FILE --kind {kind} --exchange"):
+            call("BTCUSDT")
+    with pytest.raises(
+        DataError, match=r"no mark-price candles of BTC/USDT from binance; import them: .*--kind mark"
+    ):
+        spot.mark_bars("BTCUSDT", "1h")
+
+
+def test_a_market_with_funding_alone_is_known_but_has_no_candles(store):
+    rates = build(Kind.FUNDING, np.array([START]), [np.array([1e-4])])
+    store.append(SWAP, "funding", rates, source=Source("f.csv"))
+    exchange = MetaExchange("binance", market_type="futures", store=store)
+    assert len(exchange.funding_rates("BTCUSDT")) == 1
+    with pytest.raises(DataError, match="no candles of BTC/USDT:USDT from binance; import them"):
+        exchange.bars("BTCUSDT", "1h")
+
+
+@pytest.mark.parametrize("contract", ["linear", "inverse"])
+def test_the_demo_exchange_has_mark_prices_and_funding_of_perpetuals_only(contract):
+    demo = MetaExchange("demo", market_type="futures", contract_type=contract)
+    symbol = demo.markets()[0].symbol
+    assert demo.kinds(symbol) == (Kind.CANDLES, Kind.MARK, Kind.INDEX, Kind.FUNDING)
+    assert len(demo.funding_rates(symbol)) == 366 * 3
+    with pytest.raises(DataError, match=r"no trades of .* from demo: it has none"):
+        demo.trades(symbol)
+    with pytest.raises(
+        DataError, match="no funding rates of BTC/USDT from demo: it has them of perpetual contracts"
+    ):
+        MetaExchange("demo").funding_rates("BTCUSDT")
+    dated = "BTCUSDT_241227" if contract == "linear" else "BTCUSD_241227"
+    with pytest.raises(DataError, match="perpetual contracts only"):
+        demo.mark_bars(dated, "1h")

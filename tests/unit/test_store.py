@@ -21,6 +21,7 @@ from metaexpert import store as store_module
 from metaexpert.bars import empty, frame, times
 from metaexpert.errors import ConfigError, DataError
 from metaexpert.models import ContractType, Market, MarketType
+from metaexpert.series import Kind, build
 from metaexpert.store import CandleStore, Source, home
 
 HOUR = 3_600_000
@@ -310,3 +311,75 @@ def test_nothing_is_stored_of_no_candles(store):
     assert store.append(SPOT, "1h", candles([0]), source=SOURCE) == 1
     assert store.append(SPOT, "1h", empty(), source=SOURCE) == 0
     assert store.series()[0].rows == 1
+
+
+def others() -> dict[str, pd.DataFrame]:
+    """One series of every kind beside candles, by name."""
+    time = START + HOUR * 8 * np.arange(4)
+    ones = np.ones(4)
+    return {
+        "mark-8h": build(Kind.MARK, time, [ones, ones, ones, ones, ones * 0]),
+        "index-8h": build(Kind.INDEX, time, [ones, ones, ones, ones, ones * 0]),
+        "funding": build(Kind.FUNDING, time, [ones * 1e-4]),
+        "trades": build(Kind.TRADES, np.sort(np.append(time[:3], time[0])), [ones * 9, ones * 2, ones]),
+    }
+
+
+@pytest.mark.parametrize("name", list(others()))
+def test_every_kind_of_series_comes_back_bit_for_bit_and_again_adds_nothing(store, name):
+    rows = others()[name]
+    assert store.append(SWAP, name, rows, source=SOURCE) == 4
+    assert store.append(SWAP, name, rows, source=SOURCE) == 0
+    pd.testing.assert_frame_equal(store.read("binance", SWAP.symbol, name), rows, check_exact=True)
+    assert store.verify("binance", SWAP.symbol, name).unsound == 0
+    span = store.read("binance", SWAP.symbol, name, START + 1, START + 16 * HOUR)
+    assert times(span).tolist() == [START + 8 * HOUR]
+
+
+def test_the_kinds_of_one_market_stand_side_by_side(store):
+    store.append(SWAP, "1h", candles([0, 1]), source=SOURCE)
+    for name, rows in others().items():
+        store.append(SWAP, name, rows, source=SOURCE)
+    infos = store.series()
+    assert [(i.name, i.kind, i.timeframe) for i in infos] == [
+        ("1h", "candles", "1h"),
+        ("mark-8h", "mark", "8h"),
+        ("index-8h", "index", "8h"),
+        ("funding", "funding", None),
+        ("trades", "trades", None),
+    ]
+    assert (infos[3].start, infos[3].end) == (START, START + 24 * HOUR + 1)
+    assert [i.name for i in store.series(kind="mark")] == ["mark-8h"]
+    assert len(store.verify_all(kind="funding")) == 1
+    assert len(store.verify_all(timeframe="8h")) == 2
+    with pytest.raises(ConfigError, match="unknown kind 'marks'; did you mean 'mark'"):
+        store.verify_all(kind="marks")
+    with pytest.raises(DataError, match=r"no index-price candles from okx in .*; import some"):
+        store.verify_all("okx", kind="index")
+    with pytest.raises(DataError, match="no 1h mark-price candles of"):
+        store.read("binance", SWAP.symbol, "mark-1h")
+
+
+def test_unsound_rates_and_trades_are_not_stored(store):
+    rates = build(Kind.FUNDING, np.array([START]), [np.array([1.5])])
+    with pytest.raises(DataError, match="1 unsound funding rates; sanitize them first"):
+        store.append(SWAP, "funding", rates, source=SOURCE)
+    trades = build(Kind.TRADES, np.array([START]), [np.array([-1.0]), np.ones(1), np.ones(1)])
+    with pytest.raises(DataError, match="1 unsound trades"):
+        store.append(SWAP, "trades", trades, source=SOURCE)
+    assert not store.root.exists()
+
+
+def test_a_span_of_a_long_file_reads_only_the_groups_it_needs(store, monkeypatch):
+    monkeypatch.setattr(store_module, "_GROUP_ROWS", 10)
+    long = candles(list(range(95)))
+    store.append(SPOT, "1h", long, source=SOURCE)
+    path = store.info("binance", SPOT.symbol, "1h").path
+    raw = bytearray(path.read_bytes())
+    raw[60] ^= 0x10  # within the first group, which the span below does not touch
+    path.write_bytes(bytes(raw))
+    part = store.read("binance", SPOT.symbol, "1h", START + 49 * HOUR, START + 61 * HOUR)
+    pd.testing.assert_frame_equal(part, long.iloc[49:61])
+    assert store.read("binance", SPOT.symbol, "1h", START + 900 * HOUR).empty
+    with pytest.raises(DataError, match="is damaged"):
+        store.read("binance", SPOT.symbol, "1h", START, START + 5 * HOUR)
