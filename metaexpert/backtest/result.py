@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Result"]
 
 _ATTEMPTS = 20  # to put a run in place while other processes do the same
+_NAME_BYTES = 150  # of the 255 that file systems allow; temporary names add to it
 _GROUPINGS = ("symbol", "side", "exit_reason", "tag")
 
 
@@ -227,8 +228,12 @@ def _quality_row(quality: Quality) -> dict[str, Any]:
 
 
 def _file_name(text: str) -> str:
-    """`text` with everything but letters, digits, dot, dash and underscore replaced, fit for any file system."""
-    return re.sub(r"[^\w.-]+", "-", text).strip(".-")
+    """`text` with everything but letters, digits, dot, dash and underscore replaced, fit for any file system.
+
+    A name too long for one is cut before its last dash, so that the digest of a run's id stays.
+    """
+    name, dash, digest = re.sub(r"[^\w.-]+", "-", text).rpartition("-")
+    return (name.encode()[:_NAME_BYTES].decode(errors="ignore") + dash + digest).strip(".-")
 
 
 def _holds_something_else(folder: Path) -> bool:

@@ -398,3 +398,11 @@ def test_ctrl_c_while_a_run_is_put_in_place_keeps_the_earlier_one(tmp_path, monk
     with pytest.raises(KeyboardInterrupt):
         Result(sound()).save(folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_long_name_of_any_script_is_cut_for_the_file_system():
+    long = replace(record(), name="漢" * 100)
+    folder = Result(long).save()
+    assert folder.name.startswith("漢" * 50 + "-")
+    assert folder.name.endswith(Result(long).manifest["id"][-12:])
+    assert len(list(folder.iterdir())) == 5
