@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from . import config
 from .errors import ConfigError, MetaExpertError, StrategyError, did_you_mean
+from .handlers import Handlers, is_interactive
 from .inputs import Inputs
 from .models import Side, TradeMode
-from .process import Handlers, is_interactive
 from .trader import UNSET, OrderTerms
 
 if TYPE_CHECKING:

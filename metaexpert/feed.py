@@ -7,10 +7,9 @@ behind the cursor exists; what lies ahead of it can't be reached through it.
 from __future__ import annotations
 
 from bisect import bisect_right
-from heapq import merge
-from itertools import groupby
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from . import bars as candles_
 from . import indicators
@@ -20,11 +19,16 @@ from .models import Bar
 from .timeframe import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
-__all__ = ["HistoryFeed", "Series", "Step"]
+__all__ = ["HistoryFeed", "Merged", "Series", "Step"]
+
+_new: Any = tuple.__new__  # pyright: ignore[reportUnknownMemberType]
+_bar: Callable[[Iterable[Any]], Bar] = partial(_new, Bar)  # the quickest way to make one
 
 
 class Series:
@@ -38,6 +42,8 @@ class Series:
     """
 
     def __init__(self, symbol: str, timeframe: str, candles: pd.DataFrame, first: int) -> None:
+        import numpy as np
+
         self.symbol = symbol
         self.timeframe = timeframe
         self.length_ms = parse(timeframe)
@@ -45,9 +51,11 @@ class Series:
         self.first = first
         self.cursor = Cursor()
         self.cursor.i = first - 1
-        self.times: list[int] = candles_.times(candles).tolist()
-        self.columns: tuple[list[float], ...] = tuple(
-            candles[name].to_numpy().tolist() for name in candles_.COLUMNS
+        # Memoryviews give plain numbers, which is what handlers get, and are made when they are read.
+        self.times = memoryview(np.ascontiguousarray(candles_.times(candles)))
+        self.columns = tuple(
+            cast("memoryview[float]", memoryview(np.ascontiguousarray(candles[name].to_numpy(dtype=np.float64))))
+            for name in candles_.COLUMNS
         )
         self._indicators: dict[Any, Indicator] = {}
 
@@ -66,6 +74,11 @@ class Series:
             self.times[index], self.symbol, self.timeframe,
             opens[index], highs[index], lows[index], closes[index], volumes[index],
         )  # fmt: skip
+
+    def play(self, index: int) -> Iterator[Bar]:
+        """The bars from `index` on, each made when its turn comes."""
+        columns = (column[index:] for column in self.columns)
+        return map(_bar, zip(self.times[index:], repeat(self.symbol), repeat(self.timeframe), *columns))
 
     def last(self) -> Bar | None:
         """The last closed bar, None before the first."""
@@ -112,6 +125,20 @@ class Step(NamedTuple):
     delivered: tuple[tuple[Series, int], ...]
 
 
+class Merged(NamedTuple):
+    """The bars of all series in the order of rule 3.
+
+    Step number k is at `time[k]` (ms UTC) and is made of the bars ``begin[k]`` to ``begin[k + 1] - 1``, each the
+    next one of the series ``series[which[n]]``, whose first one is the bar `first` of that series.
+    """
+
+    series: tuple[Series, ...]
+    first: tuple[int, ...]
+    time: memoryview[int]
+    begin: memoryview[int]
+    which: memoryview[int]
+
+
 class HistoryFeed:
     """Stored candles as steps in time order.
 
@@ -124,38 +151,98 @@ class HistoryFeed:
     """
 
     def __init__(self, series: Sequence[Series], start: int) -> None:
-        self.series = {(one.symbol, one.timeframe): one for one in series}
+        self.series: dict[tuple[str, str], Series] = {}
         self.start = start
         self._matching: dict[str, Series] = {}
+        self._merged: Merged | None = None
         for one in series:
-            shortest = self._matching.get(one.symbol)
-            if shortest is None or one.length_ms < shortest.length_ms:
-                self._matching[one.symbol] = one
-            one.cursor.i = min(one.first, bisect_right(one.times, start - one.length_ms)) - 1
+            self.add(one)
+
+    def add(self, one: Series) -> None:
+        """Take one more series in, before the first step."""
+        self.series[one.symbol, one.timeframe] = one
+        shortest = self._matching.get(one.symbol)
+        if shortest is None or one.length_ms < shortest.length_ms:
+            self._matching[one.symbol] = one
+        one.cursor.i = min(one.first, self._started(one)) - 1
+        self._merged = None
+
+    def _started(self, one: Series) -> int:
+        """The index of the first bar of `one` that closes after the start."""
+        return bisect_right(one.times, self.start - one.length_ms)
 
     def matching(self, symbol: str) -> Series:
         """The series in which orders of `symbol` trade: its shortest."""
         return self._matching[symbol]
 
+    def is_matching(self, one: Series) -> bool:
+        """Do orders of its symbol trade in `one`?"""
+        return self._matching[one.symbol] is one
+
     @property
     def steps(self) -> int:
-        """How many moments there are at which a bar of a symbol's shortest timeframe closes, for progress."""
-        closes: set[int] = set()
-        for one in self._matching.values():
-            closes.update(time + one.length_ms for time in one.times[one.first :])
-        return len(closes)
+        """How many moments there are at which a bar closes."""
+        return len(self.merged().time)
 
     def __iter__(self) -> Iterator[Step]:
-        order = list(self._matching)
-        events = merge(*(self._closes(one, order.index(one.symbol)) for one in self.series.values()))
-        for time, group in groupby(events, key=itemgetter(0)):
-            closing = [(self.series[symbol, timeframe], index) for _, _, _, symbol, timeframe, index in group]
-            matched = tuple(one.bar(index) for one, index in closing if self._matching[one.symbol] is one)
-            yield Step(time, matched, tuple(closing))
+        merged = self.merged()
+        at = [*merged.first]
+        for number, time in enumerate(merged.time):
+            closing: list[tuple[Series, int]] = []
+            for which in merged.which[merged.begin[number] : merged.begin[number + 1]]:
+                closing.append((merged.series[which], at[which]))
+                at[which] += 1
+            yield self.step(time, closing)
 
-    def _closes(self, one: Series, order: int) -> Iterator[tuple[int, int, int, str, str, int]]:
-        length, symbol, timeframe = one.length_ms, one.symbol, one.timeframe
-        for index in range(one.first, len(one)):
-            time = one.times[index] + length
-            if time > self.start:
-                yield time, length, order, symbol, timeframe, index
+    def step(self, time: int, closing: Sequence[tuple[Series, int]]) -> Step:
+        """The step at which the bars `closing`, each by series and index, close."""
+        matched = tuple(one.bar(index) for one, index in closing if self._matching[one.symbol] is one)
+        return Step(time, matched, tuple(closing))
+
+    def merged(self) -> Merged:
+        """All bars in order; sorted once."""
+        if self._merged is None:
+            self._merged = self._merge()
+        return self._merged
+
+    def _merge(self) -> Merged:
+        import numpy as np
+
+        symbols = list(self._matching)
+        series = sorted(self.series.values(), key=lambda one: (one.length_ms, symbols.index(one.symbol)))
+        first = [max(one.first, self._started(one)) for one in series]
+        closes = [np.asarray(one.times)[at:] + one.length_ms for one, at in zip(series, first, strict=True)]
+        sizes = [len(close) for close in closes]
+        time = np.concatenate([np.empty(0, dtype=np.int64), *closes])
+        which = np.repeat(np.arange(len(series), dtype=np.int16), sizes)
+        if len(series) > 1:
+            order = np.argsort(time, kind="stable")  # at one moment in the order of `series`
+            time, which = time[order], which[order]
+        is_new = np.ones(len(time) + 1, dtype=np.bool_)
+        np.not_equal(time[1:], time[:-1], out=is_new[1:-1])
+        begin = np.flatnonzero(is_new)
+        return Merged(
+            tuple(series), tuple(first), memoryview(time[begin[:-1]]), memoryview(begin), memoryview(which)
+        )
+
+    # -- after the run --------------------------------------------------------------------------------------
+
+    def times(self, steps: int) -> NDArray[np.int64]:
+        """The times (ms UTC) of the first `steps` steps."""
+        import numpy as np
+
+        return np.array(self.merged().time[:steps], dtype=np.int64)
+
+    def closes(self, symbol: str, steps: int) -> NDArray[np.float64]:
+        """The last close of `symbol` at each of the first `steps` steps; 1 before there is one."""
+        import numpy as np
+
+        merged, one = self.merged(), self._matching[symbol]
+        place = merged.series.index(one)
+        first, values = merged.first[place], np.asarray(one.columns[candles_.COLUMNS.index("close")])
+        if len(merged.series) == 1:
+            return values[first : first + steps]
+        events = np.flatnonzero(np.asarray(merged.which) == place)
+        of_step = np.searchsorted(np.asarray(merged.begin), events, "right") - 1
+        known = np.searchsorted(of_step, np.arange(steps), "right")
+        return np.where(known > 0, values[np.maximum(first + known - 1, 0)], 1.0)

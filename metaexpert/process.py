@@ -4,103 +4,53 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import sys
 import traceback
-from collections import defaultdict
-from itertools import count
+from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .broker.simulated import SHRUNK
 from .errors import MetaExpertError, StrategyError
-from .models import ExitReason, Fill
+from .feed import Step
+from .marks import Journal, Tally
+from .models import Bar, ExitReason, Fill
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from .broker import News
+    from .broker.ledger import Holding
     from .broker.simulated import SimulatedBroker
     from .clock import Clock
-    from .feed import HistoryFeed, Series, Step
+    from .feed import HistoryFeed, Series
+    from .handlers import Handler, Handlers
     from .logger import MetaLogger
+    from .marks import Marks
     from .models import Order
     from .signals import SignalPlan
     from .trader import Trader
 
-__all__ = ["Handlers", "Marks", "MetaProcess", "is_interactive"]
-
-type Handler = Callable[..., Any]
+__all__ = ["MetaProcess"]
 
 _NEWS_PER_STEP = 100_000  # more than any strategy means: a handler that answers each refusal with a new order
+_STEPS_BETWEEN = 1000  # two reports of progress
 
 
-class Handlers:
-    """The handlers of one expert, by event. Two experts share nothing."""
+class _Lane:
+    """One series as the loop plays it: its bars to come, who hears them, and whose mark they move.
 
-    def __init__(self) -> None:
-        self.by_event: dict[str, list[Handler]] = defaultdict(list)
-        self.bars: list[tuple[str | None, Handler]] = []
-        self.timers: list[tuple[float, Handler]] = []
-
-    def __contains__(self, event: str) -> bool:
-        return bool(self.by_event.get(event))
-
-    def add(self, event: str, handler: Handler) -> None:
-        """Register a handler of `event`."""
-        _put(self.by_event[event], handler, lambda one: one)
-
-    def add_bar(self, timeframe: str | None, handler: Handler) -> None:
-        """Register a handler of the closed bars of `timeframe`."""
-        _put(self.bars, (timeframe, handler), lambda one: one[1] if one[0] == timeframe else None)
-
-    def add_timer(self, interval: float, handler: Handler) -> None:
-        """Register a handler that runs every `interval` seconds."""
-        _put(self.timers, (interval, handler), lambda one: one[1] if one[0] == interval else None)
-
-    def all(self) -> Iterable[Handler]:
-        """Every registered handler."""
-        for handlers in self.by_event.values():
-            yield from handlers
-        yield from (handler for _, handler in self.bars)
-        yield from (handler for _, handler in self.timers)
-
-    @property
-    def is_async(self) -> bool:
-        """True when a handler is an ``async def``."""
-        return any(inspect.iscoroutinefunction(handler) for handler in self.all())
-
-
-def _put[T](places: list[T], new: T, handler_of: Callable[[T], Handler | None]) -> None:
-    """Append `new`; in a notebook or prompt it takes the place of the handler of the same name.
-
-    There a cell that is run again would otherwise register its handlers twice, and every order would be doubled.
+    While no bar reaches `low` or `high`, nothing trades in it.
     """
-    handler = handler_of(new)
-    if handler is not None and is_interactive():
-        for at, one in enumerate(places):
-            old = handler_of(one)
-            if old is not None and _full_name(old) == _full_name(handler):
-                places[at] = new
-                return
-    places.append(new)
 
+    __slots__ = ("bars", "handlers", "held", "high", "index", "low", "series")
 
-def is_interactive() -> bool:
-    """Is this a notebook or a prompt, where code is typed in and run again?"""
-    return not hasattr(sys.modules["__main__"], "__file__")
-
-
-def _full_name(handler: Handler) -> tuple[str, str]:
-    return getattr(handler, "__module__", ""), getattr(handler, "__qualname__", repr(handler))
-
-
-class Marks(NamedTuple):
-    """Equity over time, one entry a step (rule 21); see `Record`."""
-
-    time: list[int]
-    equity: list[float]
-    balance: list[float]
-    exposure: list[float]
+    def __init__(self, series: Series, index: int, handlers: list[Handler], held: Holding | None) -> None:
+        self.series = series
+        self.index = index
+        self.bars = series.play(index)
+        self.handlers = handlers
+        self.held = held
+        self.low, self.high = -inf, inf
 
 
 class _Timer:
@@ -117,7 +67,8 @@ class _Timer:
 class MetaProcess:
     """Runs one expert over one feed and one broker.
 
-    `handle` is the only loop body. Handlers run one at a time, in event order. A handler that fails is reported to
+    `handle` is the only loop body; steps on which the broker has nothing to do (`Quiet`) are let pass by a shorter
+    one that comes to the same. Handlers run one at a time, in event order. A handler that fails is reported to
     `on_error`; without one the run stops (``on_deinit("error")``) and raises.
 
     Args:
@@ -130,6 +81,9 @@ class MetaProcess:
         signals: the vectorised strategy, if there is one.
     """
 
+    lets_pass = True
+    """False takes every step through `handle`: what tests compare the short way with."""
+
     def __init__(
         self, *, handlers: Handlers, feed: HistoryFeed, broker: SimulatedBroker, trader: Trader, clock: Clock,
         log: MetaLogger, signals: Iterable[SignalPlan] = (),
@@ -141,14 +95,19 @@ class MetaProcess:
         self.clock = clock
         self.log = log
         self.signals = tuple(signals)
-        self.marks = Marks([], [], [], [])
+        self.steps = 0
+        """How many steps are done."""
+        self.marks: Marks = (Journal if self.lets_pass else Tally)(broker.ledger)
         self.stop_reason: str | None = None
         self.failure: MetaExpertError | None = None
-        self._bars: dict[tuple[str, str], list[Handler]] = {}
+        self._lanes: dict[Series, _Lane] = {}
         self._timers: list[_Timer] = []
         self._runner: asyncio.Runner | None = None
         self._told = 0
+        self._all = iter(feed)
         self._hears_account = "account" in handlers
+        self._watches = self._hears_account or trader.limits.are_set
+        self._equity: float | None = None  # at the last mark, where it is watched
 
     # -- the run ------------------------------------------------------------------------------------------------
 
@@ -167,7 +126,7 @@ class MetaProcess:
             self.dispatch("init")
             self._open()
             self._play(progress)
-            if close_at_end and self.marks.time:
+            if close_at_end and self.steps:
                 self._close_at_mark()
             reason = self.stop_reason or self.trader.stopped or "backtest_end"
         except KeyboardInterrupt:
@@ -185,29 +144,28 @@ class MetaProcess:
             self._runner = None
 
     def _play(self, progress: Callable[[float], None] | None) -> None:
-        total = max(self.feed.steps, 1)
-        for number, step in zip(count(1), self.feed, strict=False):
-            if self.stop_reason is not None:
-                return
-            self.handle(step)
-            if progress is not None and number % 1000 == 0:
-                progress(min(number / total, 1.0))
-        if progress is not None:
-            progress(1.0)
+        total = self.feed.steps
+        while self.steps < total and self.stop_reason is None:
+            end = total if progress is None else min(total, self.steps + _STEPS_BETWEEN)
+            while self.steps < end and self.stop_reason is None:
+                step = self._pass(end) if self.lets_pass else next(self._all)
+                if step is not None:
+                    self.handle(step)
+            if progress is not None:
+                progress(self.steps / total)
 
     def _close_at_mark(self) -> None:
         """Close everything, and mark the account again as it stands then."""
         self.tell(self.broker.close_at_mark())
-        ledger, marks = self.broker.ledger, self.marks
-        marks.equity[-1], marks.balance[-1], marks.exposure[-1] = ledger.equity(), ledger.balance, 0.0
+        self.marks.mark(self.steps - 1)
 
     def _open(self) -> None:
         """Sort the handlers by the series that they hear, and start the timers."""
-        own = self.trader.settings.timeframe
-        for symbol, timeframe in self.feed.series:
-            heard = [handler for wanted, handler in self.handlers.bars if (wanted or own) == timeframe]
-            if heard:
-                self._bars[symbol, timeframe] = heard
+        own, merged = self.trader.settings.timeframe, self.feed.merged()
+        for one, first in zip(merged.series, merged.first, strict=True):
+            heard = [handler for wanted, handler in self.handlers.bars if (wanted or own) == one.timeframe]
+            held = self.broker.ledger.holdings[one.symbol] if self.feed.is_matching(one) else None
+            self._lanes[one] = _Lane(one, first, heard, held)
         start = self.clock.now()
         self._timers = [
             _Timer(round(interval * 1000), handler, start) for interval, handler in self.handlers.timers
@@ -236,43 +194,42 @@ class MetaProcess:
             self.tell(self.broker.on_bar(bar))
         self.clock.advance(step.time)
         trader.active_from = None
-        for series, index in step.delivered:
-            series.cursor.i = index
-        self._mark(step.time)
-        if trader.stopped is None:
-            self._deliver(step)
-        self._run_timers(step.time, before=False)
-        if trader.stopped is not None and not any(held.qty for held in self.broker.ledger.holdings.values()):
-            self.stop(trader.stopped)
+        self.marks.mark(self.steps)
+        self._close(step.time, [(self._lanes[series], index, None) for series, index in step.delivered])
 
-    def _deliver(self, step: Step) -> None:
-        for series, index in step.delivered:
-            handlers = self._bars.get((series.symbol, series.timeframe))
-            if handlers:
-                bar = series.bar(index)
-                for handler in handlers:
-                    if self.stop_reason is not None:
-                        return
-                    self._call("on_bar", handler, (bar,))
-                    self._drain()
-            self._act(series, index)
+    def _close(self, time: int, closing: Iterable[tuple[_Lane, int, Bar | None]]) -> None:
+        """Bars are closed and marked: they are known from now on, and the strategy looks; timers come last."""
+        self.steps += 1
+        for lane, index, _ in closing:
+            lane.series.cursor.i = index
+        if self._watches:
+            self._watch(time)
+        if self.trader.stopped is None:
+            for lane, index, bar in closing:
+                self._hear(lane, index, bar)
+        self._run_timers(time, before=False)
+        stopped = self.trader.stopped
+        if stopped is not None and not any(held.qty for held in self.broker.ledger.holdings.values()):
+            self.stop(stopped)
 
-    def _act(self, series: Series, index: int) -> None:
+    def _hear(self, lane: _Lane, index: int, bar: Bar | None) -> None:
+        """Tell everybody who hears it of a bar, made here where it is not yet; signals come last."""
+        for handler in lane.handlers:
+            if self.stop_reason is not None:
+                return
+            bar = lane.series.bar(index) if bar is None else bar
+            self._call("on_bar", handler, (bar,))
+            self._drain()
         for plan in self.signals:
-            if plan.series is series and self.stop_reason is None:
+            if plan.series is lane.series and self.stop_reason is None:
                 plan.act(index, self.trader)
                 self._drain()
 
-    def _mark(self, time: int) -> None:
-        """Mark the account at a close and look at the loss limits (rules 21, 25)."""
-        ledger = self.broker.ledger
-        equity = ledger.equity()
-        marks = self.marks
-        marks.time.append(time)
-        marks.equity.append(equity)
-        marks.balance.append(ledger.balance)
-        marks.exposure.append(ledger.exposure() / equity if equity > 0.0 else 0.0)
-        if self._hears_account and len(marks.equity) > 1 and equity != marks.equity[-2]:
+    def _watch(self, time: int) -> None:
+        """Look at equity where somebody cares: handlers of the account, loss limits (rules 21, 25)."""
+        equity, before = self.broker.ledger.equity(), self._equity
+        self._equity = equity
+        if self._hears_account and before is not None and equity != before:
             self.dispatch("account", self.broker.account())
         breach = self.trader.limits.update(time, equity)
         if breach is not None and self.trader.stopped is None:
@@ -311,6 +268,74 @@ class MetaProcess:
         """
         if self.failure is not None:
             raise self.failure
+
+    # -- steps on which nothing trades ------------------------------------------------------------------------
+
+    def _pass(self, end: int) -> Step | None:
+        """Let quiet steps pass, up to number `end`, with all that handlers do on them.
+
+        Returns:
+            The next step if it is not quiet, for `handle`; None where the broker is to be asked again.
+        """
+        self._told, self.broker.stirred, until = 0, False, inf
+        lanes = tuple(self._lanes.values())
+        for lane in lanes:
+            if lane.held is not None:
+                lane.low, lane.high, latest = self.broker.quiet(lane.series.symbol)
+                until = min(until, latest)
+        for timer in self._timers:
+            until = min(until, timer.due - 1)
+        lane = lanes[0]
+        if lane.held is not None and len(lanes) == len(lane.handlers) == 1 and not (self.signals or self._watches):
+            return self._pass_plainly(lane, lane.held, end, until)
+        return self._pass_together(lanes, end, until)
+
+    def _pass_plainly(self, lane: _Lane, held: Holding, end: int, until: float) -> Step | None:
+        """`_pass` for one series that one handler hears: the shortest way there is."""
+        broker, cursor, advance = self.broker, lane.series.cursor, self.clock.advance
+        low, high, length = lane.low, lane.high, lane.series.length_ms
+        handler, latest, step = lane.handlers[0], until - length, None
+        start = index = lane.index
+        for index, bar in zip(range(start, start + end - self.steps), lane.bars):  # noqa: B905 - the range ends it
+            if bar.low <= low or bar.high >= high or bar.time > latest:
+                step = Step(bar.time + length, (bar,), ((lane.series, index),))
+                break
+            advance(bar.time + length)
+            cursor.i = index
+            held.mark = bar.close
+            try:
+                result = handler(bar)
+                if result is not None and inspect.iscoroutine(result):
+                    self._await(result)
+            except Exception as error:  # noqa: BLE001 - as in `_call`
+                self._failed("on_bar", handler, error)
+            if broker.stirred or self.stop_reason is not None:
+                break
+        lane.index = index + 1
+        self.steps += lane.index - start - (step is not None)
+        self._drain()
+        return step
+
+    def _pass_together(self, lanes: Sequence[_Lane], end: int, until: float) -> Step | None:
+        """`_pass` for any number of series."""
+        broker, merged = self.broker, self.feed.merged()
+        while self.steps < end and not broker.stirred and self.stop_reason is None:
+            closing: list[tuple[_Lane, int, Bar]] = []
+            time, is_quiet = merged.time[self.steps], True
+            for which in merged.which[merged.begin[self.steps] : merged.begin[self.steps + 1]]:
+                lane = lanes[which]
+                bar = next(lane.bars)
+                closing.append((lane, lane.index, bar))
+                lane.index += 1
+                is_quiet = is_quiet and lane.low < bar.low and bar.high < lane.high
+            if not is_quiet or time > until:
+                return self.feed.step(time, [(lane.series, index) for lane, index, _ in closing])
+            self.clock.advance(time)
+            for lane, _, bar in closing:
+                if lane.held is not None:
+                    lane.held.mark = bar.close
+            self._close(time, closing)
+        return None
 
     # -- handlers -----------------------------------------------------------------------------------------------
 

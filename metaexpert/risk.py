@@ -296,6 +296,11 @@ class LossLimits:
         self._day = time // DAY_MS
         self.blocked_until = self._day * DAY_MS
 
+    @property
+    def are_set(self) -> bool:
+        """Is there any limit to look at?"""
+        return self.daily_loss is not None or self.drawdown is not None
+
     def update(self, time: int, equity: float) -> str | None:
         """Mark `equity` at `time`; returns ``"max_drawdown"`` or ``"daily_loss_limit"`` when one is reached.
 

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..config import ExchangeSettings, RunSettings, StrategySettings
+    from ..handlers import Handlers
     from ..logger import MetaLogger
     from ..models import Market
-    from ..process import Handlers
 
 __all__ = ["Job", "run"]
 
@@ -130,7 +130,7 @@ def _play(job: Job, history: _History, clock: SimClock, log: MetaLogger) -> Reco
         process.dispatch("backtest_init")
         process.raise_failure()
         reason = process.run(job.progress, close_at_end=job.run.close_at_end)
-        if not process.marks.time:
+        if not process.steps:
             raise StrategyError(f"the expert stopped before its first bar ({reason}): there is no result")
         criterion = _criterion(process.dispatch("backtest"))
         process.dispatch("backtest_deinit")
@@ -307,9 +307,7 @@ def _coarser(candles: pd.DataFrame, timeframe: str, source: str) -> pd.DataFrame
 
 
 def _record(job: Job, history: _History, process: MetaProcess, reason: str, criterion: float | None) -> Record:
-    import numpy as np
-
-    broker, marks = process.broker, process.marks
+    broker, curves = process.broker, process.marks.curves(process.feed, process.steps)
     settings = {
         **job.exchange.as_dict(),
         **job.strategy.as_dict(),
@@ -334,10 +332,10 @@ def _record(job: Job, history: _History, process: MetaProcess, reason: str, crit
         markets=history.markets,
         settings=settings,
         inputs=dict(job.inputs),
-        time=np.array(marks.time, dtype=np.int64),
-        equity=np.array(marks.equity),
-        balance=np.array(marks.balance),
-        exposure=np.array(marks.exposure),
+        time=process.feed.times(process.steps),
+        equity=curves.equity,
+        balance=curves.balance,
+        exposure=curves.exposure,
         fills=broker.fills,
         orders=list(broker.orders.values()),
         trades=broker.ledger.all_trades(),

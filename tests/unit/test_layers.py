@@ -19,7 +19,7 @@ LAYERS = (
     ("exchanges",),
     ("broker", "importer"),
     ("feed",),
-    ("process", "signals", "trader"),
+    ("handlers", "marks", "process", "signals", "trader"),
     ("backtest",),
     ("expert",),
     ("loading",),
