@@ -1,6 +1,7 @@
 """What the parts around the engine cost on a million bars: medians, beside a sort of as many floats.
 
-Run it as `.venv/bin/python benchmarks/components.py [--runs N] [--bars N] [--json FILE]`. A trade comes every hundred bars.
+Run it as `.venv/bin/python benchmarks/components.py [--runs N] [--bars N] [--json FILE]`. A trade comes every
+hundred bars.
 """
 
 import argparse

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     type Times = npt.NDArray[np.int64]
     type Floats = npt.NDArray[np.float64]
     type Mask = npt.NDArray[np.bool_]
+    type Rows = npt.NDArray[np.int64]
 
 __all__ = ["COLUMNS", "Quality", "empty", "frame", "inspect", "resample", "sanitize", "times", "to_ms"]
 
@@ -177,7 +178,7 @@ def resample(candles: pd.DataFrame, timeframe: str, *, source: str, until: int |
 
 def inspect(candles: pd.DataFrame, timeframe: str, *, synthetic: bool = False, source: str = "") -> Quality:
     """Count and locate what is unsound in `candles` (a frame as `sanitize` takes it), without mending it."""
-    return sanitize(candles, timeframe, synthetic=synthetic, source=source)[1]
+    return _sift(candles, timeframe, synthetic=synthetic, source=source)[1]
 
 
 def sanitize(
@@ -199,44 +200,61 @@ def sanitize(
     Raises:
         DataError: the timeframe can't be told, or the candles lie closer together than `timeframe`.
     """
+    kept, quality = _sift(raw, timeframe, synthetic=synthetic, source=source)
+    return frame(times(raw)[kept], [_column(raw, name)[kept] for name in COLUMNS]), quality
+
+
+def _sift(raw: pd.DataFrame, timeframe: str | None, *, synthetic: bool, source: str) -> tuple[Rows, Quality]:
+    """Which rows of `raw` are sound, in order, and what was found; see `sanitize`."""
     time = times(raw)
     values = [_column(raw, name) for name in COLUMNS]
-    no_number = (time == _NAT) | ~np.logical_and.reduce([np.isfinite(column) for column in values])
+    dated = time != _NAT
+    no_number = ~dated
+    for column in values:
+        no_number |= ~np.isfinite(column)
     impossible = ~no_number & _impossible(values)
-    backwards = np.zeros(time.size, dtype=np.bool_)
-    dated = np.flatnonzero(time != _NAT)
-    backwards[dated[1:]] = np.diff(time[dated]) < 0
-    found = [("not_a_number", no_number), ("impossible", impossible), ("disordered", backwards)]
-    examples = [(kind, int(t)) for kind, mask in found for t in time[mask & (time != _NAT)][:_EXAMPLES]]
+    known = _without(time, ~dated)
+    backwards = known[1:][known[1:] < known[:-1]]
+    found = [
+        ("not_a_number", time[no_number & dated]),
+        ("impossible", time[impossible]),
+        ("disordered", backwards),
+    ]
+    examples = [(kind, int(t)) for kind, where in found for t in where[:_EXAMPLES]]
 
-    kept = np.flatnonzero(~(no_number | impossible))
-    kept = kept[np.argsort(time[kept], kind="stable")]
-    repeated = np.append(time[kept][1:] == time[kept][:-1], False) if kept.size else np.zeros(0, dtype=np.bool_)
-    examples += [("duplicate", int(t)) for t in time[kept][repeated][:_EXAMPLES]]
-    kept = kept[~repeated]
-    length = _length(time[kept], timeframe)
-    off_grid = _floor(time[kept], length) != time[kept]
-    examples += [("misaligned", int(t)) for t in time[kept][off_grid][:_EXAMPLES]]
-    kept = kept[~off_grid]
-
-    clean = frame(time[kept], [column[kept] for column in values])
+    kept = _without(np.arange(time.size), no_number | impossible)
+    if backwards.size:
+        kept = kept[np.argsort(time[kept], kind="stable")]
+    sound = time[kept]
+    repeated = np.append(sound[1:] == sound[:-1], False) if kept.size else np.zeros(0, dtype=np.bool_)
+    examples += [("duplicate", int(t)) for t in sound[repeated][:_EXAMPLES]]
+    kept, sound = _without(kept, repeated), _without(sound, repeated)
+    length = _length(sound, timeframe)
+    off_grid = _floor(sound, length) != sound
+    examples += [("misaligned", int(t)) for t in sound[off_grid][:_EXAMPLES]]
+    kept, sound = _without(kept, off_grid), _without(sound, off_grid)
     quality = Quality(
         rows=kept.size,
         timeframe=timeframe_of(length),
-        start=int(time[kept][0]) if kept.size else None,
-        end=int(time[kept][-1]) if kept.size else None,
-        gaps=_gaps(time[kept], length),
-        duplicates=int(repeated.sum()),
-        disordered=int(backwards.sum()),
-        not_a_number=int(no_number.sum()),
-        impossible=int(impossible.sum()),
-        misaligned=int(off_grid.sum()),
-        zero_volume=int((values[-1][kept] == 0.0).sum()),
+        start=int(sound[0]) if kept.size else None,
+        end=int(sound[-1]) if kept.size else None,
+        gaps=_gaps(sound, length),
+        duplicates=int(np.count_nonzero(repeated)),
+        disordered=backwards.size,
+        not_a_number=int(np.count_nonzero(no_number)),
+        impossible=int(np.count_nonzero(impossible)),
+        misaligned=int(np.count_nonzero(off_grid)),
+        zero_volume=int(np.count_nonzero((values[-1] == 0.0)[kept])),
         examples=tuple(examples),
         synthetic=synthetic,
         source=source,
     )
-    return clean, quality
+    return kept, quality
+
+
+def _without(rows: Rows, unwanted: Mask) -> Rows:
+    """`rows` but the unwanted ones; the same array, not a copy, where there are none."""
+    return rows[~unwanted] if unwanted.any() else rows
 
 
 def _column(candles: pd.DataFrame, name: str) -> Floats:
@@ -261,8 +279,11 @@ def _length(time: Times, timeframe: str | None) -> int:
         if wanted is None:
             raise DataError(f"{time.size} sound candle(s) don't tell the timeframe; say which one it is")
         return wanted
-    distances, counts = np.unique(np.diff(time), return_counts=True)
-    common = int(distances[counts.argmax()])
+    distances = np.diff(time)
+    common = int(distances[0])
+    if (distances != common).any():
+        found, counts = np.unique(distances, return_counts=True)
+        common = int(found[counts.argmax()])
     if wanted is None and common not in TIMEFRAMES.values():
         raise DataError(f"most candles lie {timedelta(milliseconds=common)} apart, which is no timeframe we know")
     if wanted is not None and common < wanted:
