@@ -80,7 +80,8 @@ def market_of(
             (by_form[1], "its symbol"),
             (named.contract_type, "its name or folder"),
         )
-        contract = told(facts, "contract type", *contracts, ("linear", "default"))
+        usual = ("inverse", "default for a pair in USD") if _is_in_usd(text) else ("linear", "default")
+        contract = told(facts, "contract type", *contracts, usual)
     elif contract_type is not None:
         raise ConfigError(f"--contract-type is for futures; this is {kind}: leave it out")
     parsed = parse_symbol(
@@ -103,6 +104,14 @@ def market_of(
         option_type=parsed.option_type,
         source=read.name,
     )
+
+
+def _is_in_usd(symbol: str) -> bool:
+    """Tell whether a pair is quoted in plain USD: such futures settle in the coin."""
+    try:
+        return parse_symbol(symbol).quote == "USD"
+    except ConfigError:  # a form that tells more than the pair
+        return False
 
 
 def _word(words: type[MarketType] | type[ContractType], word: str, what: str) -> str:

@@ -71,9 +71,10 @@ def test_funding_rates_of_every_usual_form_come_back(tmp_path, store, lines):
 
 def test_funding_is_known_by_its_columns_whatever_the_name(tmp_path, store):
     path = funding(tmp_path, "time,funding_rate", f"{START},0.0001", name="x/BTCUSD.csv")
-    report = import_file(path, store, contract_type="inverse")
+    report = import_file(path, store)
     assert (report.kind, report.market.symbol) == ("funding", "BTC/USD:BTC")
     facts = dict(report.facts)
+    assert facts["contract type"] == "inverse (default for a pair in USD)"
     assert facts["kind"] == "funding rates (its columns)"
     assert facts["market type"] == "futures (default for funding rates)"
 
