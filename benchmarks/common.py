@@ -186,21 +186,21 @@ class Player:
 @contextmanager
 def contestant(name: str, job: Row, folder: Path) -> Generator[Player]:
     """Start a contestant, ready for its turns, and end it."""
-    python = sys.executable if name in NO_LIBRARY else str(PEERS_PYTHON)
+    ours = name in NO_LIBRARY
+    python, env = (sys.executable, environment(folder)) if ours else (str(PEERS_PYTHON), os.environ)
     command = [python, str(HERE / "peers" / f"play_{name}.py"), json.dumps(job)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(folder)
-    ) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as process:
         yield Player(name, process)
         assert process.stdin is not None
         process.stdin.close()
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """The environment of a child: its data in `folder`, our package importable from the checkout."""
-    env = os.environ | {"METAEXPERT_HOME": str(folder / "home"), "PYTHONPATH": str(CHECKOUT)}
+    """The environment of our processes: data and compiled code in `folder`, the package from the checkout."""
+    places = {"METAEXPERT_HOME": "home", "NUMBA_CACHE_DIR": "numba"}
+    env = os.environ | {name: str(folder / place) for name, place in places.items()}
     env.pop("PYTHONDONTWRITEBYTECODE", None)  # or nothing would ever be warm
-    return env
+    return env | {"PYTHONPATH": str(CHECKOUT)}
 
 
 # --- what is printed and checked ------------------------------------------------------------------------------

@@ -112,9 +112,9 @@ def cold(run: Bench) -> None:
 
 def process(script: str, folder: Path) -> float:
     """Wall time of a Python process that runs `script` with its data and caches in `folder`."""
-    env = environment(folder) | {"NUMBA_CACHE_DIR": str(folder / "numba")}
+    env, command = environment(folder), (sys.executable, "-c", script)
     began = time.perf_counter()
-    done = subprocess.run((sys.executable, "-c", script), env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     spent = time.perf_counter() - began
     if done.returncode:
         raise SystemExit(f"the first result failed:\n{done.stderr}")

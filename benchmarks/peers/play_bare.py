@@ -9,7 +9,7 @@ from numba import njit, prange
 from serve import CASH, FAST, FEE, SIZE, SLOW, STOP, TARGET, crosses, ema, pairs, serve
 
 
-@njit
+@njit(cache=True)
 def loop(opens, close, up, down, both, equity, bars, prices, sides):
     """Signals to fills and equity; returns the number of fills."""
     cash, held, fills = CASH, 0.0, 0
@@ -26,7 +26,7 @@ def loop(opens, close, up, down, both, equity, bars, prices, sides):
     return fills
 
 
-@njit
+@njit(cache=True)
 def guarded(opens, high, low, close, up, down, both, equity, bars, prices, sides):
     """The same with a stop and a target, shares of the entry's price; the stop counts where a bar holds both."""
     cash, held, entry, fills = CASH, 0.0, 0.0, 0
@@ -83,7 +83,7 @@ def trades(moved):
     return int(np.count_nonzero(np.cumsum(moved) != 0.0))
 
 
-@njit
+@njit(cache=True)
 def one_pass(opens, close, fast, slow):
     """Both means, crosses, fills and equity without a curve: (trades, final equity)."""
     step_fast, step_slow = 2.0 / (fast + 1.0), 2.0 / (slow + 1.0)
@@ -108,7 +108,7 @@ def one_pass(opens, close, fast, slow):
     return count, cash + held * close[-1]
 
 
-@njit(parallel=True)
+@njit(cache=True, parallel=True)
 def all_passes(opens, close, fasts, slows, counts, finals):
     for k in prange(fasts.size):
         counts[k], finals[k] = one_pass(opens, close, fasts[k], slows[k])
