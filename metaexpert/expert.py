@@ -58,7 +58,10 @@ class MetaExpert:
         own, logging = config.split(keywords, config.ExchangeSettings, config.LogSettings)
         self._exchange_keywords = own
         self._log_settings = config.build(config.LogSettings, logging)
-        config.exchange_settings(own)  # what is wrong is said where it was written
+        checked = config.exchange_settings(own)  # what is wrong is said where it was written
+        for name in ("api_key", "api_secret", "api_passphrase", "proxy"):
+            if own.get(name) is not None:
+                own[name] = getattr(checked, name)  # from here on it is hidden
         self._strategy_keywords: dict[str, Any] = {}
         self._handlers = Handlers()
         self._signals: Callable[[Any], Any] | None = None
@@ -539,22 +542,25 @@ class MetaExpert:
 
 
 def _say_errors_plainly() -> None:
-    """In a script an error that is the user's to mend is one line, not a traceback (but with ``--debug``)."""
+    """In a script an error that is the user's to mend is one line; a traceback, when there is one, hides keys."""
     is_script = hasattr(sys.modules.get("__main__"), "__file__") and not sys.flags.interactive
-    if is_script and sys.excepthook is sys.__excepthook__ and "--debug" not in sys.argv:
+    if is_script and sys.excepthook is sys.__excepthook__:
         sys.excepthook = _say
 
 
 def _say(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if isinstance(error, KeyboardInterrupt):
         print("error: interrupted", file=sys.stderr)  # noqa: T201
-    elif isinstance(error, MetaExpertError):
+    elif isinstance(error, MetaExpertError) and "--debug" not in sys.argv:
         main = getattr(sys.modules["__main__"], "__file__", None)
         lines = [frame.lineno for frame in traceback.extract_tb(trace) if frame.filename == main]
         where = f"{Path(str(main)).name}:{lines[-1]}: " if lines else ""
         print(f"error: {where}{error}", file=sys.stderr)  # noqa: T201
     else:
-        sys.__excepthook__(kind, error, trace)
+        from .logger import Redactor
+
+        text = "".join(traceback.format_exception(kind, error, trace))
+        print(Redactor().text(text), end="", file=sys.stderr)  # noqa: T201
 
 
 def _given(**values: Any) -> dict[str, Any]:

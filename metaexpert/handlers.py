@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -56,8 +58,15 @@ def _put[T](places: list[T], new: T, handler_of: Callable[[T], Handler | None]) 
     """Append `new`; in a notebook or prompt it takes the place of the handler of the same name.
 
     There a cell that is run again would otherwise register its handlers twice, and every order would be doubled.
+
+    Raises:
+        ConfigError: the handler is a generator, whose body a call does not run.
     """
     handler = handler_of(new)
+    if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
+        raise ConfigError(
+            f"{getattr(handler, '__name__', handler)}: a handler with yield in it never runs: return"
+        )
     if handler is not None and is_interactive():
         for at, one in enumerate(places):
             old = handler_of(one)

@@ -307,7 +307,9 @@ class MetaProcess:
                 result = handler(bar)
                 if result is not None and inspect.iscoroutine(result):
                     self._await(result)
-            except Exception as error:  # noqa: BLE001 - as in `_call`
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - as in `_call`
                 self._failed("on_bar", handler, error)
             if broker.stirred or self.stop_reason is not None:
                 break
@@ -393,7 +395,9 @@ class MetaProcess:
         try:
             result = handler(*args)
             return self._await(result) if inspect.iscoroutine(result) else result
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises is the expert's, not ours
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a handler raises is the expert's, not ours
             self._failed(event, handler, error)
         return None
 
@@ -402,9 +406,13 @@ class MetaProcess:
             self._runner = asyncio.Runner()
         return self._runner.run(coroutine)
 
-    def _failed(self, event: str, handler: Handler, error: Exception) -> None:
-        failure = StrategyError(f"{event} failed at {_iso(self.clock.now())}: {_describe(error, handler)}")
-        failure.__cause__ = error
+    def _failed(self, event: str, handler: Handler, error: BaseException) -> None:
+        """Report what a handler raised; an error that tells a secret is not passed on as the cause."""
+        what = _describe(error, handler)
+        told = self.log.redact(what)
+        failure = StrategyError(f"{event} failed at {_iso(self.clock.now())}: {told}")
+        if told == what:
+            failure.__cause__ = error
         if event == "on_error" or "error" not in self.handlers or event == "on_init":
             self.failure = self.failure or failure  # raised at the end, to be told by whoever runs this
             self.stop("error")
@@ -413,7 +421,7 @@ class MetaProcess:
             self.dispatch_quietly("error", failure)
 
 
-def _describe(error: Exception, handler: Handler) -> str:
+def _describe(error: BaseException, handler: Handler) -> str:
     """The error and the line of the expert's own file that raised it."""
     text = str(error) if isinstance(error, MetaExpertError) else f"{type(error).__name__}: {error}"
     text = " ".join(text.split())

@@ -515,3 +515,50 @@ def test_a_handler_that_a_backtest_can_t_feed_is_named_in_the_result() -> None:
 def test_leverage_that_the_maintenance_margin_eats_is_refused() -> None:
     with pytest.raises(ConfigError, match="leaves less margin than the maintenance rate"):
         play([100, 100], lambda e, n: None, replace(LINEAR, maintenance_margin_rate=0.05), leverage=20)
+
+
+# --- what attacks found ---------------------------------------------------------------------------------------
+
+
+def test_keys_are_hidden_from_the_moment_they_are_given() -> None:
+    expert = MetaExpert(
+        "okx", api_key="K3Y-abc", api_secret="S3C-abc", api_passphrase="P4S-abc", proxy="http://u:W0RD@h:1"
+    )
+    assert not any(word in repr(vars(expert)) for word in ("K3Y", "S3C", "P4S", "W0RD"))
+    expert.on_init(symbol="BTCUSDT")(lambda: None)
+
+
+def test_an_error_that_tells_a_key_is_masked() -> None:
+    expert = MetaExpert("demo", api_key="K3Y-abcdef", api_secret="S3C-abcdef")
+
+    @expert.on_init(symbol="BTCUSDT", timeframe="1d")
+    def init() -> None:
+        raise ValueError("refused: K3Y-abcdef")
+
+    with pytest.raises(StrategyError) as raised:
+        expert.backtest("2024-01-01", "2024-01-03")
+    assert "K3Y" not in str(raised.value)
+    assert raised.value.__cause__ is None
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), GeneratorExit(), MemoryError("all gone")])
+def test_whatever_a_handler_raises_is_told_with_its_place(error: BaseException) -> None:
+    def script(expert: MetaExpert, number: int) -> None:
+        raise error
+
+    with pytest.raises(StrategyError, match=rf"on_bar failed at 2024-01-01 01:00 UTC: {type(error).__name__}"):
+        play([100, 100], script)
+
+
+def test_a_handler_that_yields_is_refused() -> None:
+    expert = MetaExpert("demo")
+
+    def bar(_: Bar) -> Any:
+        yield 1
+
+    async def tick(_: Any) -> Any:
+        yield 1
+
+    for register, handler in ((expert.on_bar, bar), (expert.on_tick, tick)):
+        with pytest.raises(ConfigError, match="with yield in it never runs"):
+            register(handler)
