@@ -41,6 +41,10 @@ __all__ = [
 ]
 
 
+_FAR = 2.0**53  # to here a float holds every int
+_KEPT_CROSSINGS = 8  # from here on no more numbers: levels are few, prices are not
+
+
 def names() -> tuple[str, ...]:
     """Return the names that `compute` serves, in alphabetical order."""
     return NAMES
@@ -142,7 +146,7 @@ class Indicator:
     ``macd.macds``, the column's name in lower case without its numbers.
     """
 
-    __slots__ = ("_array", "_columns", "_cursor", "_index", "_size", "_values", "name")
+    __slots__ = ("_array", "_columns", "_cursor", "_index", "_over", "_size", "_under", "_values", "name")
     __array_ufunc__ = None  # numpy numbers leave comparisons to us
 
     def __init__(
@@ -157,7 +161,9 @@ class Indicator:
 
         self._array: Floats = np.array(values, dtype=np.float64)
         self._array.flags.writeable = False
-        self._values: list[float] = self._array.tolist()  # Python floats: read three times faster
+        self._values = cast("memoryview[float]", memoryview(self._array))  # gives plain floats, and fast
+        self._over: dict[Indicator | float, memoryview[bool]] = {}
+        self._under: dict[Indicator | float, memoryview[bool]] = {}
         self._size = len(self._values)
         self._cursor = cursor
         self._index = index
@@ -182,9 +188,9 @@ class Indicator:
     def __getitem__(self, key: str) -> Indicator: ...
     def __getitem__(self, key: int | slice | str) -> float | Floats | Indicator:
         if isinstance(key, int):
-            known_bars = self._cursor.i + 1
-            at = key + known_bars if key < 0 else key
-            if 0 <= at < known_bars and at < len(self._values):
+            last = self._cursor.i
+            at = last + 1 + key if key < 0 else key
+            if 0 <= at <= last and at < len(self._values):
                 return self._values[at]
             raise self._no_bar(key)
         if isinstance(key, str):
@@ -266,6 +272,30 @@ class Indicator:
         self._refuse_columns()
         return None
 
+    def crossings(self, other: object, *, under: bool) -> memoryview[bool] | None:
+        """Return at which bars this one crossed above (`under`: below) `other`, by the rules of `crossover`.
+
+        One value a bar, and behind the last one False, where -1 finds it: before the first bar nothing crossed.
+        They are found once for each operand. None where `other` is neither a number nor an indicator of one column
+        over the same bars, or where there have been many numbers.
+        """
+        import numpy as np
+
+        kept, mine = self._under if under else self._over, self._array
+        if isinstance(other, Indicator):
+            theirs, cursor = other._array, other._cursor  # noqa: SLF001 - one of its own kind
+            if cursor is not self._cursor or len(theirs) != len(mine):
+                return None
+        elif isinstance(other, int | float) and abs(other) < _FAR and len(kept) < _KEPT_CROSSINGS:
+            theirs = np.broadcast_to(float(other), mine.shape)
+        else:
+            return None
+        high, low = (theirs, mine) if under else (mine, theirs)
+        crossed = np.zeros(len(mine) + 1, dtype=np.bool_)
+        crossed[1:-1] = (high[:-1] <= low[:-1]) & (high[1:] > low[1:])
+        found = kept[other] = cast("memoryview[bool]", memoryview(crossed))
+        return found
+
     def series(self) -> pd.Series[float]:
         """Return the known values over the bars' open times."""
         import pandas as pd
@@ -329,8 +359,11 @@ def crossover(a: Operand, b: Operand) -> bool:
     Raises:
         StrategyError: an operand is none of these.
     """
-    left, right = _last_two(a), _last_two(b)
-    return left is not None and right is not None and left[0] <= right[0] and left[1] > right[1]
+    first: Any = a
+    try:
+        return first._over[b][first._cursor.i]  # noqa: SLF001 - at every bar of every run
+    except (AttributeError, IndexError, KeyError, TypeError):  # not found yet, or not for these operands
+        return _crossed(a, b, under=False)
 
 
 def crossunder(a: Operand, b: Operand) -> bool:
@@ -338,7 +371,19 @@ def crossunder(a: Operand, b: Operand) -> bool:
 
     See `crossover` for the operands.
     """
-    return crossover(b, a)
+    first: Any = a
+    try:
+        return first._under[b][first._cursor.i]  # noqa: SLF001 - as above
+    except (AttributeError, IndexError, KeyError, TypeError):
+        return _crossed(a, b, under=True)
+
+
+def _crossed(a: Operand, b: Operand, *, under: bool) -> bool:
+    """`crossover` or `crossunder`, found from the last two values; they are kept for the next bars if need be."""
+    if isinstance(a, Indicator) and not a.columns:
+        a.crossings(b, under=under)
+    high, low = (_last_two(b), _last_two(a)) if under else (_last_two(a), _last_two(b))
+    return high is not None and low is not None and high[0] <= low[0] and high[1] > low[1]
 
 
 def cross_above(a: Operand, b: Operand) -> pd.Series[bool]:

@@ -409,6 +409,37 @@ def test_a_cross_needs_to_come_from_at_or_below() -> None:
     assert not crossunder([1.0, 1.0], 2)
 
 
+@given(
+    a=st.lists(st.sampled_from([1.0, 2.0, 3.0, math.nan]), max_size=6),
+    b=st.lists(st.sampled_from([1.0, 2.0, 3.0, math.nan]), max_size=6),
+    shared=st.booleans(),
+)
+def test_crosses_of_indicators_are_told_bar_by_bar(a: list[float], b: list[float], shared: bool) -> None:
+    """At every place of the cursor, before the first bar and behind the last too, as of lists cut there."""
+    ours = Cursor()
+    theirs = ours if shared else Cursor()
+    first, second = Indicator(a, ours), Indicator(b, theirs)
+    for i in range(-1, 8):
+        ours.i = theirs.i = i
+        one, two = (list(each[: i + 1] if i < len(each) else []) for each in (a, b))
+        assert crossover(first, second) is crossunder(second, first) is crossover(one, two)
+        assert crossunder(first, second) is crossover(second, first) is crossunder(one, two)
+        for level in (2, 2.0, 2.0**60, math.inf, math.nan):
+            assert crossover(first, level) is crossunder(level, first) is crossover(one, level)
+            assert crossunder(first, level) is crossover(level, first) is crossunder(one, level)
+
+
+def test_a_level_that_moves_with_the_price_is_looked_at_anew_every_bar() -> None:
+    """As many levels as there are bars; each cross is of that level."""
+    values = [float(i % 7) for i in range(100)]
+    cursor = Cursor()
+    one = Indicator(values, cursor)
+    for i in range(1, 100):
+        cursor.i, level = i, i % 5 + i / 1000.0
+        assert crossover(one, level) == (values[i - 1] <= level < values[i])
+        assert crossunder(one, level) == (values[i - 1] >= level > values[i])
+
+
 @pytest.mark.parametrize("a", [[], [3.0], [math.nan, 3.0], [1.0, math.nan]])
 def test_too_few_values_or_a_nan_are_no_cross(a: list[float]) -> None:
     assert crossover(a, 2.0) is False
