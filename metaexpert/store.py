@@ -127,6 +127,7 @@ class CandleStore:
         not added again. The market's rules replace the stored ones.
 
         Raises:
+            ConfigError: a rule of the market is none, such as a tick of 0.
             DataError: the rows are not sound or contradict the stored ones, or the folder can't be written.
         """
         kind, _ = parse_name(name)
@@ -137,6 +138,10 @@ class CandleStore:
             raise DataError(
                 f"{market.symbol} {name}: {quality.unsound} unsound {kind.plural}; sanitize them first"
             )
+        try:
+            _check_rules(market)
+        except ValueError as error:
+            raise ConfigError(f"{market.symbol}: {error}, which is no rule of a market") from None
         path = self._series_path(market.exchange, market.symbol, name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -151,7 +156,7 @@ class CandleStore:
             old, sources = _read_table(path, kind), _origin(path).sources
             merged, before = _merged(path, kind, old, rows), len(old)
         sources = (*(known for known in sources if known != source), source)
-        rules = json.dumps({k: v for k, v in asdict(market).items() if k != "source"}, indent=1, allow_nan=False)
+        rules = json.dumps({k: v for k, v in asdict(market).items() if k != "source"}, indent=1)
         origin = _Origin(market.exchange, market.symbol, market.type, path.stem, sources)
         _discard_drafts(path.parent)
         with _replacing(path) as table, _replacing(path.parent / "market.json") as beside:
@@ -426,10 +431,16 @@ def _read_market(path: Path) -> Market:
         if not set(values) <= {field.name for field in fields(Market)} - {"source"}:
             raise ValueError("not the fields of a market")
         market = Market(**values)
-        unfit = [field.name for field in fields(Market) if not _is_fit(field, getattr(market, field.name))]
-        if unfit:
-            raise ValueError(f"{unfit[0]} is {getattr(market, unfit[0])!r}")
+        _check_rules(market)
         return market
+
+
+def _check_rules(market: Market) -> None:
+    """Raise ValueError where a rule is none; the last margin tier may well end at infinity."""
+    for field in fields(Market):
+        value = getattr(market, field.name)
+        if not _is_fit(field, value):
+            raise ValueError(f"{field.name} is {value!r}")
 
 
 def _is_fit(field: Field[Any], value: object) -> bool:

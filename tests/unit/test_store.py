@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from metaexpert import store as store_module
 from metaexpert.bars import empty, frame, times
 from metaexpert.errors import ConfigError, DataError
-from metaexpert.models import ContractType, Market, MarketType
+from metaexpert.models import ContractType, Market, MarketType, Tier
 from metaexpert.series import Kind, build
 from metaexpert.store import CandleStore, Source, home
 
@@ -383,3 +383,16 @@ def test_a_span_of_a_long_file_reads_only_the_groups_it_needs(store, monkeypatch
     assert store.read("binance", SPOT.symbol, "1h", START + 900 * HOUR).empty
     with pytest.raises(DataError, match="is damaged"):
         store.read("binance", SPOT.symbol, "1h", START, START + 5 * HOUR)
+
+
+def test_margin_tiers_come_back_also_without_an_end(store):
+    tiers = (Tier(50_000.0, 0.004, 0.0, 125.0), Tier(float("inf"), 0.005, 50.0, 100.0))
+    store.append(replace(SWAP, tiers=tiers), "1h", candles([0, 1]), source=SOURCE)
+    assert store.market("binance", SWAP.symbol).tiers == tiers
+
+
+@pytest.mark.parametrize(("name", "value"), [("price_tick", 0.0), ("taker", float("nan"))])
+def test_rules_that_are_no_rules_are_not_stored(store, name, value):
+    with pytest.raises(ConfigError, match=f"BTC/USDT: {name} is {value!r}, which is no rule of a market"):
+        store.append(replace(SPOT, **{name: value}), "1h", candles([0, 1]), source=SOURCE)
+    assert not store.root.exists()
