@@ -1,20 +1,112 @@
-"""What a run leaves behind: plain arrays and records, nothing derived. `Result` derives the rest, lazily."""
+"""What a run leaves behind: plain arrays and records, nothing derived. `Result` derives the rest, lazily.
+
+`Rows` and `LazyRecord` are for runs that keep arrays: a million bars leave thousands of fills, and seldom does
+somebody look at one of them.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+
+import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from ..bars import Quality
     from ..models import Fill, Market, Order, Trade
 
-__all__ = ["Record"]
+__all__ = ["Coded", "LazyRecord", "Optional", "Record", "Rows"]
+
+
+class Coded(NamedTuple):
+    """A column of words: ``words[code]`` for each of `codes`."""
+
+    codes: NDArray[np.int64]
+    words: tuple[Any, ...]
+
+
+class Optional(NamedTuple):
+    """A column of numbers, some of which are missing: None in a row, whatever stands in `values` in the array."""
+
+    values: NDArray[Any]
+    present: NDArray[np.bool_]
+
+
+type Column = NDArray[Any] | Coded | Optional | str | float | None
+"""Values of shape (n,), or one value that all rows share."""
+
+
+class Rows[T](Sequence[T]):
+    """Records kept as columns; one becomes an object when somebody looks at it.
+
+    Args:
+        make: makes a record from its fields in the order of `columns`.
+        columns: the fields by name.
+        n: how many rows there are.
+    """
+
+    __slots__ = ("_columns", "_made", "_make", "_n")
+
+    def __init__(self, make: Callable[..., T], columns: Mapping[str, Column], n: int) -> None:
+        self._make = make
+        self._columns = columns
+        self._n = n
+        self._made: list[T] | None = None
+
+    def __len__(self) -> int:
+        return self._n
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        return self._all()[index]
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._all())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._all() == list(other)  # pyright: ignore[reportUnknownArgumentType]
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def array(self, name: str) -> NDArray[Any]:
+        """One field of all rows, shape (n,); words as objects."""
+        column = self._columns[name]
+        if isinstance(column, Coded):
+            words = np.empty(len(column.words), dtype=np.object_)
+            words[:] = column.words
+            return words[column.codes]
+        if isinstance(column, Optional):
+            return column.values
+        return column if isinstance(column, np.ndarray) else np.full(self._n, column, dtype=np.object_)
+
+    def is_word(self, name: str, word: object) -> NDArray[np.bool_]:
+        """Which rows hold `word` in a field."""
+        column = self._columns[name]
+        if isinstance(column, Coded):
+            same = np.array([one == word for one in column.words], dtype=np.bool_)
+            return same[column.codes]
+        return self.array(name) == word
+
+    def _all(self) -> list[T]:
+        if self._made is None:
+            self._made = [self._make(*row) for row in zip(*map(self._values, self._columns), strict=True)]
+        return self._made
+
+    def _values(self, name: str) -> list[Any]:
+        column = self._columns[name]
+        values = self.array(name).tolist()
+        if isinstance(column, Optional):
+            return [value if there else None for value, there in zip(values, column.present.tolist(), strict=True)]
+        return values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +133,9 @@ class Record:
     equity: np.ndarray
     balance: np.ndarray
     exposure: np.ndarray
-    fills: list[Fill]
-    orders: list[Order]
-    trades: list[Trade]
+    fills: Sequence[Fill]
+    orders: Sequence[Order]
+    trades: Sequence[Trade]
     bars: Mapping[str, pd.DataFrame]
     quality: Mapping[str, Quality]
     refusals: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -54,3 +146,32 @@ class Record:
     data: str = ""
     seed: int | None = None
     criterion: float | None = None
+
+
+class LazyRecord(Record):
+    """A record of which some fields are made when they are first read.
+
+    Args:
+        makers: how to make those fields, by name.
+        **ready: the other fields.
+    """
+
+    __slots__ = ("_makers",)
+
+    def __init__(self, makers: Mapping[str, Callable[[], Any]] | None = None, **ready: Any) -> None:
+        object.__setattr__(self, "_makers", makers or {})
+        for one in fields(Record):
+            if one.name in ready:
+                object.__setattr__(self, one.name, ready[one.name])
+            elif one.name not in self._makers:
+                default = one.default if one.default_factory is MISSING else one.default_factory()
+                object.__setattr__(self, one.name, default)
+
+    def __getattr__(self, name: str) -> Any:
+        """Make a field that is not there yet."""
+        makers: Mapping[str, Callable[[], Any]] = object.__getattribute__(self, "_makers")
+        if name not in makers:
+            raise AttributeError(name)
+        value = makers[name]()
+        object.__setattr__(self, name, value)
+        return value

@@ -5,6 +5,7 @@ A path has the initial capital at the run's start as its first point, so it is o
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
@@ -16,6 +17,7 @@ from .. import timeframe
 from ..errors import DataError
 from ..models import ExitReason, OrderStatus, Side
 from . import stats
+from .record import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -228,13 +230,13 @@ class Sample:
     def trades(self) -> TradeArrays:
         """All trades."""
         rows = self.record.trades
-        exit_time = np.array([-1 if row.exit_time is None else row.exit_time for row in rows], dtype=np.int64)
+        exit_time = _array(rows, "exit_time", np.int64, missing=-1)
         entry_time = _array(rows, "entry_time", np.int64)
-        sign = np.array([1 if row.side == "long" else -1 for row in rows], dtype=np.int64)
+        sign = np.where(_is_word(rows, "side", "long"), 1, -1)
         notional = _array(rows, "entry_notional")
         net = _array(rows, "pnl") - _array(rows, "fees") + _array(rows, "funding")
         entry = _array(rows, "entry_price")
-        exit_ = np.where(exit_time < 0, entry, np.array([row.exit_price for row in rows], dtype=np.float64))
+        exit_ = np.where(exit_time < 0, entry, _array(rows, "exit_price", missing=math.nan))
         mae, mfe = np.zeros_like(net), np.zeros_like(net)
         for symbol, of in self._by_symbol(rows):
             mae[of], mfe[of] = self._excursions(
@@ -269,16 +271,14 @@ class Sample:
     @cached_property
     def open_trades(self) -> list[Trade]:
         """The trades still open at the end."""
-        return [trade for trade in self.record.trades if trade.exit_time is None]
+        return [self.record.trades[i] for i in np.flatnonzero(self.trades.exit_time < 0).tolist()]
 
     @cached_property
     def fills(self) -> FillArrays:
         """All fills, set against their candles."""
         rows = self.record.fills
         price, qty, time = _array(rows, "price"), _array(rows, "qty"), _array(rows, "time", np.int64)
-        buy, liquidation = Side.BUY, ExitReason.LIQUIDATION  # looked up once, not once a row
-        buys = np.array([row.side is buy for row in rows], dtype=np.bool_)
-        liquidated = [row.reason is liquidation for row in rows]
+        buys = _is_word(rows, "side", Side.BUY)
         notional, volume_share = np.zeros_like(price), np.zeros_like(price)
         at_extreme = np.zeros(price.size, dtype=np.bool_)
         for symbol, of in self._by_symbol(rows):
@@ -290,7 +290,7 @@ class Sample:
             fee=_array(rows, "fee"),
             slippage=_array(rows, "slippage"),
             is_maker=_array(rows, "is_maker", np.bool_),
-            is_liquidation=np.array(liquidated, dtype=np.bool_),
+            is_liquidation=_is_word(rows, "reason", ExitReason.LIQUIDATION),
             volume_share=volume_share,
             at_extreme=at_extreme,
         )
@@ -301,7 +301,7 @@ class Sample:
         fills = self.fills
         maker, liquidation = fills.is_maker & ~fills.is_liquidation, fills.is_liquidation
         fee, slippage = fills.fee, float(fills.slippage.sum())
-        funding = float(sum(trade.funding for trade in self.record.trades))
+        funding = float(sum(_array(self.record.trades, "funding").tolist()))
         net = float(self.path[-1] - self.path[0])
         return Costs(
             gross=net + float(fee.sum()) + slippage - funding,
@@ -317,7 +317,7 @@ class Sample:
 
     def orders_with(self, status: OrderStatus) -> int:
         """Return how many orders ended with `status`."""
-        return sum(order.status is status for order in self.record.orders)
+        return stats.count(_is_word(self.record.orders, "status", status))
 
     @property
     def _day_ends(self) -> Ints:
@@ -328,7 +328,7 @@ class Sample:
         if len(self.record.bars) == 1:  # then they are all of that symbol
             yield from ((symbol, slice(None)) for symbol in self.record.bars)
             return
-        symbols = np.array([row.symbol for row in rows], dtype=np.object_)
+        symbols = _array(rows, "symbol", np.object_)
         for symbol in dict.fromkeys(symbols):
             yield symbol, np.flatnonzero(symbols == symbol)
 
@@ -378,9 +378,23 @@ def _returns(path: Floats) -> Floats:
     return path[1:] / path[:-1] - 1.0
 
 
-def _array(rows: Sequence[Any], field: str, kind: type[np.generic] = np.float64) -> NDArray[Any]:
-    """One field of all `rows`."""
-    return np.fromiter(map(attrgetter(field), rows), kind, len(rows))
+def _array(
+    rows: Sequence[Any], field: str, kind: type[np.generic] = np.float64, *, missing: float | None = None
+) -> NDArray[Any]:
+    """One field of all `rows`; `missing` stands for None."""
+    if isinstance(rows, Rows):
+        return rows.array(field)
+    values = map(attrgetter(field), rows)
+    if missing is not None:
+        values = (missing if value is None else value for value in values)
+    return np.fromiter(values, kind, len(rows))
+
+
+def _is_word(rows: Sequence[Any], field: str, word: str) -> Bools:
+    """Which of `rows` hold `word` in a field."""
+    if isinstance(rows, Rows):
+        return rows.is_word(field, word)
+    return np.fromiter((value == word for value in map(attrgetter(field), rows)), np.bool_, len(rows))
 
 
 def _until(times: Ints, ends: Ints) -> Ints:

@@ -10,8 +10,11 @@ import numpy as np
 from ..models import Fill, Order, Trade
 from ..timeframe import DAY_MS
 from . import stats
+from .record import Rows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from .sample import Sample
@@ -56,9 +59,7 @@ def equity(s: Sample) -> pd.DataFrame:
 
 def trades(s: Sample) -> pd.DataFrame:
     """All trades with net_pnl, return_pct, mae_pct, mfe_pct and duration beside their own fields."""
-    import pandas as pd
-
-    frame = pd.DataFrame(s.record.trades, columns=list(Trade._fields))
+    frame = _frame(s.record.trades, Trade._fields)
     every = s.trades
     frame["net_pnl"] = every.net
     frame["return_pct"] = 100.0 * every.returns
@@ -74,21 +75,15 @@ def trades(s: Sample) -> pd.DataFrame:
 
 def fills(s: Sample) -> pd.DataFrame:
     """All fills, with their notional in the settlement currency."""
-    import pandas as pd
-
-    frame = pd.DataFrame(s.record.fills, columns=list(Fill._fields))
+    frame = _frame(s.record.fills, Fill._fields)
     frame["notional"] = s.fills.notional
-    frame["time"] = _utc(np.array([fill.time for fill in s.record.fills], dtype=np.int64))
+    frame["time"] = _utc(frame["time"].to_numpy(dtype=np.int64))
     return _worded(frame, "side", "reason")
 
 
 def orders(s: Sample) -> pd.DataFrame:
     """The last state of every order, in order of creation."""
-    import pandas as pd
-
-    names = [field.name for field in dataclasses.fields(Order)]
-    rows = [tuple(getattr(order, name) for name in names) for order in s.record.orders]
-    frame = pd.DataFrame(rows, columns=names)
+    frame = _frame(s.record.orders, [field.name for field in dataclasses.fields(Order)])
     for name in ("qty", "price", "stop_price", "filled", "average_price", "fee", "stop_loss", "take_profit"):
         frame[name] = frame[name].astype(np.float64)
     for name in ("created", "updated"):
@@ -147,6 +142,15 @@ def _utc(time_ms: Any) -> pd.DatetimeIndex:
     import pandas as pd
 
     return pd.DatetimeIndex(np.asarray(time_ms, dtype=np.int64).astype("datetime64[ms]")).tz_localize("UTC")
+
+
+def _frame(rows: Sequence[Any], names: Sequence[str]) -> pd.DataFrame:
+    """The fields `names` of all `rows`, one column each."""
+    import pandas as pd
+
+    if isinstance(rows, Rows):
+        return pd.DataFrame({name: rows.array(name) for name in names})
+    return pd.DataFrame([tuple(getattr(row, name) for name in names) for row in rows], columns=list(names))
 
 
 def _worded(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
