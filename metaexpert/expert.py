@@ -389,8 +389,10 @@ class MetaExpert:
         """Cancel the working orders of `symbol`, or all; returns how many."""
         return self._trader("cancel_all_orders").cancel_all(symbol)
 
-    def stop(self, reason: str = "user_stop") -> None:
-        """Stop the run after what is going on now; `on_deinit` gets the reason."""
+    def stop(self, reason: object = "user_stop") -> None:
+        """Stop the run after what is going on now; `on_deinit` gets the reason, a short word."""
+        if not isinstance(reason, str) or not reason.isprintable() or not reason.strip():
+            raise StrategyError(f"stop: reason must be a word, got {reason!r}")
         self._running("stop").stop(reason)
 
     def _running(self, call: str) -> MetaProcess:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -393,11 +394,11 @@ def _number(name: str, value: object) -> float:
         StrategyError: it is none.
     """
     try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise StrategyError(f"{name} must be a number, got {value!r}") from None
+        number = math.nan if isinstance(value, str) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
     if isinstance(value, bool) or not math.isfinite(number) or number <= 0.0:
-        raise StrategyError(f"{name} must be a positive number, got {value!r}")
+        raise StrategyError(f"{name} must be a positive number, got {reprlib.repr(value)}")
     return number
 
 

@@ -146,7 +146,7 @@ def _criterion(value: object) -> float | None:
         return None
     try:
         return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise StrategyError(f"on_backtest must return a number or nothing, got {value!r}") from None
 
 

@@ -214,7 +214,10 @@ def test_prices_make_the_type(terms: dict[str, float], kind: str) -> None:
     [
         (lambda e: e.buy(-1), "qty must be a positive number, got -1"),
         (lambda e: e.buy(float("nan")), "qty must be a positive number"),
-        (lambda e: e.buy("much"), "qty must be a number, got 'much'"),
+        (lambda e: e.buy("much"), "qty must be a positive number, got 'much'"),
+        (lambda e: e.buy("1"), "qty must be a positive number, got '1'"),
+        (lambda e: e.buy(10**400), "qty must be a positive number, got 1000"),
+        (lambda e: e.stop(5), "stop: reason must be a word, got 5"),
         (lambda e: e.buy(1, price=0), "price must be a positive number"),
         (lambda e: e.buy(1, post_only=True), "post_only needs a price"),
         (lambda e: e.buy(1, price=9, post_only=True, tif="IOC"), "post_only contradicts tif=IOC"),
