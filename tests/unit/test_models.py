@@ -210,3 +210,17 @@ def test_margin_tiers_must_ascend():
 def test_an_option_is_booked_in_the_currency_of_its_premium():
     option = market(type=MarketType.OPTIONS, contract_type=ContractType.INVERSE, option_type="call")
     assert (option.is_option, option.is_inverse, option.is_spot) == (True, False, False)
+
+
+def test_a_changed_order_is_another_value_with_the_rest_as_it_was():
+    """Against `dataclasses.replace`, which it stands for."""
+    first = order(price=9.0, tag="t")
+    changed = first.changed(qty=2.0, status=OrderStatus.FILLED)
+    expected = dataclasses.replace(first, qty=2.0, status=OrderStatus.FILLED)
+    assert changed == expected
+    assert hash(changed) == hash(expected)
+    assert first == order(price=9.0, tag="t") == first.changed()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        changed.qty = 3.0
+    with pytest.raises(AttributeError):
+        first.changed(quantity=2.0)
