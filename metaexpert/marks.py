@@ -93,29 +93,29 @@ class Journal:
 
         made = Curves(*(np.empty(steps) for _ in Curves._fields))
         closes = [feed.closes(held.market.symbol, steps) for held, _, _ in self._held]
-        noted = np.array(self._steps)
+        bounds = np.append(np.array(self._steps), steps)
         for start in range(0, steps, _AT_ONCE):
             stop = min(start + _AT_ONCE, steps)
-            which = np.searchsorted(noted, np.arange(start, stop), side="right") - 1
-            part = self._part(which, [close[start:stop] for close in closes])
+            counts = np.diff(np.clip(bounds, start, stop))
+            part = self._part(counts, [close[start:stop] for close in closes])
             for whole, values in zip(made, part, strict=True):
                 whole[start:stop] = values
         return made
 
-    def _part(self, which: NDArray[np.intp], closes: list[Any]) -> Curves:
-        """The curves over some steps: `which` note counts at each, and the closes of each holding.
+    def _part(self, counts: NDArray[np.int64], closes: list[Any]) -> Curves:
+        """The curves over some steps: for how many of them each note counts, and the closes of each holding.
 
         The rules take floats; being plain arithmetic they take arrays of them as well.
         """
         import numpy as np
 
-        unrealized, exposure = np.zeros(len(which)), np.zeros(len(which))
+        balance = np.repeat(np.array(self._balance), counts)
+        unrealized, exposure = np.zeros_like(balance), np.zeros_like(balance)
         for (held, qties, entries), close in zip(self._held, closes, strict=True):
-            qty: Any = np.array(qties)[which]
-            entry: Any = np.array(entries)[which]
+            qty: Any = np.repeat(np.array(qties), counts)
+            entry: Any = np.repeat(np.array(entries), counts)
             unrealized += rules.pnl(held.kind, qty, entry, close)
             exposure += np.sign(qty) * rules.notional(held.kind, qty, close)
-        balance = np.array(self._balance)[which]
         equity = balance + unrealized
         share = np.divide(exposure, equity, out=np.zeros_like(equity), where=equity > 0.0)
         return Curves(equity, balance, share)

@@ -367,6 +367,7 @@ def _digest(series: Sequence[Series]) -> str:
     digest = hashlib.sha256()
     for one in series:
         digest.update(f"{one.symbol} {one.timeframe}\n".encode())
-        digest.update(times(one.candles).astype("<i8").tobytes())
-        digest.update(np.ascontiguousarray(one.candles[list(COLUMNS)].to_numpy(dtype="<f8")).tobytes())
+        digest.update(np.ascontiguousarray(times(one.candles), dtype="<i8").data)
+        for name in COLUMNS:
+            digest.update(np.ascontiguousarray(one.candles[name].to_numpy(), dtype="<f8").data)
     return digest.hexdigest()
