@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CAPS",
+    "DAY_IS_LOST",
     "SIZE_TYPES",
     "EntryFilters",
     "EntryState",
     "LossLimits",
     "Refusal",
     "SizeRequest",
+    "bad_number",
     "conform",
     "entry_refusal",
     "insufficient_margin",
@@ -58,6 +60,10 @@ class Refusal(NamedTuple):
 
     reason: str
     message: str
+
+
+DAY_IS_LOST = Refusal("daily_loss_limit", "the day's loss limit was reached: no entries until 00:00 UTC")
+"""The refusal of an entry on a day on which the loss limit was reached (rule 25)."""
 
 
 # --- the market's rules (rule 11) ---------------------------------------------------------------------------
@@ -98,8 +104,13 @@ def _bad_number(order: Order) -> Refusal | None:
     for name in ("qty", "price", "stop_price", "stop_loss", "take_profit"):
         value = getattr(order, name)
         if value is not None and not (math.isfinite(value) and value > 0.0):
-            return Refusal(f"invalid_{name}", f"{name} must be a positive number, got {value!r}")
+            return bad_number(name, value)
     return None
+
+
+def bad_number(name: str, value: float) -> Refusal:
+    """The refusal of an order whose quantity or price is no positive number."""
+    return Refusal(f"invalid_{name}", f"{name} must be a positive number, got {value!r}")
 
 
 def _bad_levels(order: Order, entry: float | None, tick: float) -> Refusal | None:
@@ -324,5 +335,5 @@ class LossLimits:
     def refusal(self, time: int) -> Refusal | None:
         """Why no entry is made at `time`, None when one may be."""
         if self.daily_loss is not None and time < self.blocked_until:
-            return Refusal("daily_loss_limit", "the day's loss limit was reached: no entries until 00:00 UTC")
+            return DAY_IS_LOST
         return None

@@ -33,10 +33,12 @@ if TYPE_CHECKING:
     from ..models import Account, Bar, Position
     from .ledger import Holding, Ledger
 
-__all__ = ["SHRUNK", "SimulatedBroker"]
+__all__ = ["ENDED", "NOTHING_TO_REDUCE", "SHRUNK", "SimulatedBroker"]
 
 SHRUNK = "shrunk to the free margin"
 """The message of an order that was sized by the settings and filled smaller (rule 17)."""
+NOTHING_TO_REDUCE = "reduce_only: there is no position to reduce"
+ENDED = "the backtest has ended"
 
 _LIQUIDATION, _STOP, _STOP_ORDER, _LIMIT_ORDER, _TARGET = range(5)  # who goes first at one price
 _RANKS = {rules.AT_LIQUIDATION: _LIQUIDATION, rules.AT_STOP: _STOP, rules.AT_TARGET: _TARGET}
@@ -190,7 +192,7 @@ class SimulatedBroker:
                     Working(order, self.clock.now(), shrinkable=False), held.mark, maker=False, slip=False
                 )
             for working in list(self._book.of[symbol]):
-                self._drop(working, OrderStatus.EXPIRED, "the backtest has ended")
+                self._drop(working, OrderStatus.EXPIRED, ENDED)
             yield from self._flush()
 
     # -- the market's side ----------------------------------------------------------------------------------
@@ -412,7 +414,7 @@ class SimulatedBroker:
         if isinstance(qty, risk.Refusal):
             self._drop(working, OrderStatus.REJECTED, qty.message, qty.reason)
         elif qty == 0.0:
-            self._drop(working, OrderStatus.CANCELED, "reduce_only: there is no position to reduce")
+            self._drop(working, OrderStatus.CANCELED, NOTHING_TO_REDUCE)
         else:
             if held.side == -side:
                 paid = self._margin.bounded(held, paid)
