@@ -357,7 +357,7 @@ class MetaProcess:
 
     def _tell(self, news: News) -> None:
         order, result = news
-        handlers = self.handlers
+        heard = self.handlers.by_event
         self._told += 1
         if self._told > _NEWS_PER_STEP:
             self._told = 0
@@ -368,12 +368,11 @@ class MetaProcess:
             )
         if isinstance(result, Fill):
             self._log_fill(order, result)
-        if "order" in handlers:
-            self.dispatch_quietly("order", order)
-        if result is not None and "transaction" in handlers:
+        self.dispatch_quietly("order", order)
+        if result is not None:
             self.dispatch_quietly("transaction", order, result)
         if isinstance(result, Fill):
-            if "position" in handlers:
+            if heard.get("position"):
                 self.dispatch_quietly("position", self.broker.position(order.symbol))
             if self._hears_account:
                 self.dispatch_quietly("account", self.broker.account())

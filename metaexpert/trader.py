@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .logger import MetaLogger
     from .models import Account, Market, Position
 
-__all__ = ["UNSET", "OrderTerms", "Trader"]
+__all__ = ["UNSET", "OrderTerms", "Trader", "first_stop_pct"]
 
 
 class _Unset:
@@ -47,6 +47,14 @@ class OrderTerms:
     post_only: bool = False
     tif: str = "GTC"
     tag: str | None = None
+
+
+_REDUCES = OrderTerms(reduce_only=True)
+_KINDS = {
+    (False, False): OrderType.MARKET, (True, False): OrderType.LIMIT,
+    (False, True): OrderType.STOP, (True, True): OrderType.STOP_LIMIT,
+}  # fmt: skip
+"""The type of an order by what it has: a price, a stop price."""
 
 
 class Trader:
@@ -174,8 +182,7 @@ class Trader:
             return None
         amount = abs(held) if qty is None else min(_number("qty", qty), abs(held))
         side = Side.SELL if held > 0.0 else Side.BUY
-        order = self._order(side, name, OrderTerms(reduce_only=True))
-        return self._submit(order.changed(qty=amount, reason=reason), shrinkable=False)
+        return self._submit(self._order(side, name, _REDUCES, amount, reason), shrinkable=False)
 
     def close_all(self, reason: ExitReason = ExitReason.ORDER) -> list[Order]:
         """Close every position at market."""
@@ -215,37 +222,40 @@ class Trader:
 
     # -- the way of an order ----------------------------------------------------------------------------------
 
-    def _order(self, side: Side, symbol: str, terms: OrderTerms) -> Order:
-        """The order that `terms` ask for, of no quantity yet."""
+    def _order(
+        self, side: Side, symbol: str, terms: OrderTerms, qty: float = 0.0, reason: ExitReason = ExitReason.ORDER
+    ) -> Order:
+        """The order that `terms` ask for; the quantity may not be known yet."""
+        now = self.clock.now()
         price, stop_price = _optional("price", terms.price), _optional("stop_price", terms.stop_price)
-        kind = {
-            (False, False): OrderType.MARKET, (True, False): OrderType.LIMIT,
-            (False, True): OrderType.STOP, (True, True): OrderType.STOP_LIMIT,
-        }[price is not None, stop_price is not None]  # fmt: skip
+        kind = _KINDS[price is not None, stop_price is not None]
         if terms.post_only and kind not in (OrderType.LIMIT, OrderType.STOP_LIMIT):
             raise StrategyError("post_only needs a price: only limit orders can wait as maker")
-        tif = str(terms.tif).upper()
-        if tif not in TimeInForce.__members__:
-            raise StrategyError(f"unknown tif {terms.tif!r}{did_you_mean(tif, TimeInForce.__members__)}")
-        if terms.post_only and tif != TimeInForce.GTC:
+        tif = TimeInForce.__members__.get(str(terms.tif).upper())
+        if tif is None:
+            raise StrategyError(
+                f"unknown tif {terms.tif!r}{did_you_mean(str(terms.tif), TimeInForce.__members__)}"
+            )
+        if terms.post_only and tif is not TimeInForce.GTC:
             raise StrategyError(f"post_only contradicts tif={tif}: an order that waits can't be immediate")
         return Order(
             id=self.broker.next_id(),
             symbol=symbol,
             side=side,
             type=kind,
-            qty=0.0,
+            qty=qty,
             price=price,
             stop_price=stop_price,
             stop_loss=_optional("stop_loss", terms.stop_loss),
             take_profit=_optional("take_profit", terms.take_profit),
             reduce_only=terms.reduce_only,
             post_only=terms.post_only,
-            tif=TimeInForce(tif),
+            tif=tif,
             tag=terms.tag if terms.tag is not None else (self.settings.comment or None),
             strategy_id=self.settings.strategy_id,
-            created=self.clock.now(),
-            updated=self.clock.now(),
+            reason=reason,
+            created=now,
+            updated=now,
         )
 
     def _enter(self, order: Order, closing: float) -> Order:
@@ -287,9 +297,7 @@ class Trader:
         """The price at which a position from `order` would be stopped out at first."""
         if order.stop_loss is not None:
             return order.stop_loss
-        pct, settings = self.settings.stop_loss_pct, self.settings
-        if pct is None and not settings.trailing_activation_pct:
-            pct = settings.trailing_stop_pct
+        pct = first_stop_pct(self.settings)
         return None if pct is None else rules.stop_level(side, price, pct, tick)
 
     def _submit(self, order: Order, *, shrinkable: bool) -> Order:
@@ -357,6 +365,13 @@ class Trader:
             f"refused:{refusal.reason}", "entry refused", level="INFO", reason=refusal.reason, why=refusal.message
         )
         self.broker.reject(order, refusal.reason, refusal.message)
+
+
+def first_stop_pct(settings: StrategySettings) -> float | None:
+    """The distance, in percent, of the stop that a new position has at once; None when it has none."""
+    if settings.stop_loss_pct is None and not settings.trailing_activation_pct:
+        return settings.trailing_stop_pct
+    return settings.stop_loss_pct
 
 
 _ATR_LENGTH = 14

@@ -236,6 +236,9 @@ class SimulatedBroker:
     def _match(self, bar: Bar, held: Holding) -> Iterator[News]:
         active = self._book.active(bar)
         yield from self.on_open(bar)
+        low, high, _ = quiet((one for one in active if one.order.is_working), self._guards.get(bar.symbol))
+        if low < bar.low and bar.high < high:
+            return  # after its open nothing more is reached
         best = yield from self._walk(bar, held, active)
         guard = self._guards.get(bar.symbol)
         if guard is not None:
