@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .feed import Series
     from .trader import Trader
 
-__all__ = ["COLUMNS", "SignalPlan"]
+__all__ = ["COLUMNS", "SignalPlan", "answer", "columns_of"]
 
 COLUMNS = ("long_entry", "long_exit", "short_entry", "short_exit", "size")
 """What a signals function may return: boolean columns, and `size`, a quantity (NaN: sized by the settings)."""
@@ -37,15 +37,11 @@ class SignalPlan:
 
     def __init__(self, function: Callable[[Any], Any], series: Series) -> None:
         self.series = series
-        columns = _columns(_answer(function, series), series.candles.index)
-        self._long_entry, self._long_exit = columns["long_entry"], columns["long_exit"]
-        self._short_entry, self._short_exit = columns["short_entry"], columns["short_exit"]
-        self._size: list[float] | None = columns["size"]
-        for index, (long, short) in enumerate(zip(self._long_entry, self._short_entry, strict=True)):
-            if long and short:
-                raise StrategyError(
-                    f"signals: long_entry and short_entry are both true at {series.candles.index[index]}"
-                )
+        columns = columns_of(answer(function, series.candles), series.candles.index)
+        wishes: list[list[bool]] = [columns[name].tolist() for name in COLUMNS if name != "size"]
+        self._long_entry, self._long_exit, self._short_entry, self._short_exit = wishes
+        size = columns["size"]
+        self._size: list[float] | None = None if size is None else size.tolist()
 
     def act(self, index: int, trader: Trader) -> None:
         """Do what the signals of bar `index` say."""
@@ -67,10 +63,14 @@ class SignalPlan:
         return any(order.id == working.id for working in trader.broker.working(self.series.symbol))
 
 
-def _answer(function: Callable[[Any], Any], series: Series) -> Any:
-    """What `function` says about a copy of the bars, which it may write to."""
+def answer(function: Callable[[Any], Any], candles: pd.DataFrame) -> Any:
+    """What `function` says about a copy of the bars, which it may write to.
+
+    Raises:
+        StrategyError: the function fails.
+    """
     try:
-        return function(series.candles.copy())
+        return function(candles.copy())
     except MetaExpertError:
         raise
     except Exception as error:
@@ -79,8 +79,14 @@ def _answer(function: Callable[[Any], Any], series: Series) -> Any:
         raise StrategyError(f"signals failed: {type(error).__name__}: {error}{line}") from error
 
 
-def _columns(answer: Any, index: pd.Index[Any]) -> dict[str, Any]:
-    """The signals as lists of the length of `index`, that of the bars; the missing ones all false."""
+def columns_of(answer: Any, index: pd.Index[Any]) -> dict[str, Any]:
+    """The signals as arrays over the bars' `index`: `COLUMNS` by name; all False, `size` None, where not given.
+
+    Raises:
+        StrategyError: the answer is something else than boolean columns of the bars' length, or wants to be long
+            and short at once.
+    """
+    import numpy as np
     import pandas as pd
 
     if isinstance(answer, pd.DataFrame):
@@ -94,12 +100,16 @@ def _columns(answer: Any, index: pd.Index[Any]) -> dict[str, Any]:
         given[name] = _column(name, values, index)
     if not any(name.endswith("_entry") for name in given):
         raise StrategyError("signals: return at least long_entry or short_entry")
-    nothing = [False] * len(index)
-    return {name: given.get(name, None if name == "size" else nothing) for name in COLUMNS}
+    nothing = np.zeros(len(index), dtype=np.bool_)
+    columns = {name: given.get(name, None if name == "size" else nothing) for name in COLUMNS}
+    both = columns["long_entry"] & columns["short_entry"]
+    if both.any():
+        raise StrategyError(f"signals: long_entry and short_entry are both true at {index[int(both.argmax())]}")
+    return columns
 
 
-def _column(name: str, values: Any, index: pd.Index[Any]) -> list[Any]:
-    """One column as a list: numbers for `size`, booleans for the others."""
+def _column(name: str, values: Any, index: pd.Index[Any]) -> Any:
+    """One column as an array: numbers for `size`, booleans for the others."""
     import numpy as np
     import pandas as pd
 
@@ -110,11 +120,11 @@ def _column(name: str, values: Any, index: pd.Index[Any]) -> list[Any]:
         raise StrategyError(f"signals: {name} has another index than the bars: return one value a bar, in order")
     if name == "size":
         try:
-            return array.astype(float).tolist()
+            return array.astype(np.float64, copy=False)
         except (TypeError, ValueError):
             raise StrategyError("signals: size must be numbers, NaN where the settings size") from None
     if array.dtype == bool or all(isinstance(one, bool | np.bool_) for one in array):
-        return array.astype(bool).tolist()
+        return array.astype(np.bool_, copy=False)
     if array.dtype == object:
         raise StrategyError(f"signals: {name} holds values that are not boolean; fill missing ones with False")
     raise StrategyError(f"signals: {name} must be boolean, not {array.dtype}")

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ..logger import MetaLogger
     from ..models import Market
 
-__all__ = ["Job", "run"]
+__all__ = ["Job", "costs_of", "run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ def _play(job: Job, history: _History, clock: SimClock, log: MetaLogger) -> Reco
     for symbol in history.markets:
         last = feed.matching(symbol).last()
         ledger.holdings[symbol].mark = 0.0 if last is None else last.close
-    costs = _costs(strategy)
+    costs = costs_of(strategy)
     broker = SimulatedBroker(ledger, clock, costs, _protection(strategy), strategy_id=strategy.strategy_id)
     refusals: Counter[str] = Counter()
     trader = Trader(
@@ -158,7 +158,8 @@ def _plans(
     return [SignalPlan(function, feed.series[symbol, timeframe]) for symbol in history.markets]
 
 
-def _costs(strategy: StrategySettings) -> Costs:
+def costs_of(strategy: StrategySettings) -> Costs:
+    """What trading costs by the settings of a strategy."""
     return Costs(
         slippage_rate=strategy.slippage_pct / 100.0,
         fee_maker=strategy.fee_maker,
@@ -240,7 +241,7 @@ def _markets(job: Job, source: MetaExchange) -> tuple[dict[str, Market], dict[st
 
 def _refuse_hopeless(strategy: StrategySettings, market: Market) -> None:
     """A position whose margin is below the maintenance margin would be liquidated as it opens."""
-    rate = _costs(strategy).maintenance(market)
+    rate = costs_of(strategy).maintenance(market)
     if not market.is_spot and strategy.leverage * rate >= 1.0:
         raise ConfigError(
             f"leverage={strategy.leverage:g} leaves less margin than the maintenance rate of {market.symbol}, "
