@@ -16,7 +16,7 @@ from . import indicators
 from .errors import StrategyError
 from .indicators import Cursor, Indicator
 from .models import Bar
-from .timeframe import parse
+from .timeframe import TIMEFRAMES, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["HistoryFeed", "Merged", "Series", "Step"]
 
-_new: Any = tuple.__new__  # pyright: ignore[reportUnknownMemberType]
-_bar: Callable[[Iterable[Any]], Bar] = partial(_new, Bar)  # the quickest way to make one
+_tuple: Any = tuple
+_bar: Callable[[Iterable[Any]], Bar] = partial(_tuple.__new__, Bar)  # the quickest way to make one
 
 
 class Series:
@@ -148,11 +148,15 @@ class HistoryFeed:
     Args:
         series: every series of the run, symbols in the order in which they were declared.
         start: no bar that closed at or before this moment (ms UTC) is delivered.
+        make: makes the series of a symbol in a longer timeframe, for those who ask before the first step.
     """
 
-    def __init__(self, series: Sequence[Series], start: int) -> None:
+    def __init__(
+        self, series: Sequence[Series], start: int, *, make: Callable[[str, str], Series] | None = None
+    ) -> None:
         self.series: dict[tuple[str, str], Series] = {}
         self.start = start
+        self._make = make
         self._matching: dict[str, Series] = {}
         self._merged: Merged | None = None
         for one in series:
@@ -166,6 +170,20 @@ class HistoryFeed:
             self._matching[one.symbol] = one
         one.cursor.i = min(one.first, self._started(one)) - 1
         self._merged = None
+
+    def find(self, symbol: str, timeframe: str) -> Series | None:
+        """The series of `symbol` and `timeframe`; None when there is none.
+
+        Before the first step one is made where the timeframe is a multiple of the shortest.
+        """
+        found = self.series.get((symbol, timeframe))
+        if found is not None or self._merged is not None or self._make is None or timeframe not in TIMEFRAMES:
+            return found
+        shortest = self._matching[symbol].length_ms
+        if parse(timeframe) < shortest or parse(timeframe) % shortest:
+            return None
+        self.add(self._make(symbol, timeframe))
+        return self.series[symbol, timeframe]
 
     def _started(self, one: Series) -> int:
         """The index of the first bar of `one` that closes after the start."""

@@ -125,12 +125,12 @@ class Trader:
     def series(self, symbol: str | None, timeframe: str | None) -> Series:
         """The candles of `symbol` and `timeframe`; None is the strategy's own."""
         key = (self.symbol(symbol), timeframe or self.settings.timeframe)
-        found = self.feed.series.get(key)
+        found = self.feed.find(*key)
         if found is None:
             known = [name for one, name in self.feed.series if one == key[0]]
             raise StrategyError(
                 f"timeframe {timeframe!r} of {key[0]} is not in this run{did_you_mean(str(timeframe), known)}; "
-                "declare it with @expert.on_bar(timeframe=...)"
+                "declare it with @expert.on_bar(timeframe=...), or ask for a longer one in on_init"
             )
         return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import indicators
@@ -59,10 +60,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _History:
-    """The candles of a run: by symbol the market, the tested frame and its series, shortest timeframe first."""
+    """The candles of a run: by symbol the market, the tested frame and its series, shortest timeframe first.
+
+    `asked` is the open time of the first candle of the span by symbol, before warm-up moved it.
+    """
 
     markets: dict[str, Market]
     tested: dict[str, pd.DataFrame]
+    asked: dict[str, int]
     series: list[Series]
     timeframe: str
     start: int
@@ -101,7 +106,7 @@ def _refuse_unmodelled(job: Job) -> None:
 def _play(job: Job, history: _History, clock: SimClock, log: MetaLogger) -> Record:
     strategy, capital = job.strategy, job.run.initial_capital
     ledger = Ledger(capital, history.markets, strategy.leverage, job.exchange.margin_mode or MarginMode.ISOLATED)
-    feed = HistoryFeed(history.series, history.start)
+    feed = HistoryFeed(history.series, history.start, make=partial(_longer, job, history))
     for symbol in history.markets:
         last = feed.matching(symbol).last()
         ledger.holdings[symbol].mark = 0.0 if last is None else last.close
@@ -186,20 +191,19 @@ def _protection(strategy: StrategySettings) -> Protection:
 def _load(job: Job) -> _History:
     """Read the candles of every symbol, with the history before the span that indicators need."""
     indicators.register()
-    settings = job.exchange
-    source = MetaExchange(
-        settings.exchange, market_type=settings.market_type, contract_type=settings.contract_type
-    )
+    source = _source(job)
     wanted = {job.strategy.timeframe} | {timeframe for timeframe, _ in job.handlers.bars if timeframe is not None}
     timeframes = sorted(wanted, key=parse)
     markets, typed = _markets(job, source)
     notes = list(job.notes)
     tested: dict[str, pd.DataFrame] = {}
+    asked: dict[str, int] = {}
     series: list[Series] = []
     for symbol in markets:
         frame = source.bars(symbol, timeframes[0], job.run.backtest_start, job.run.backtest_end)
         notes.extend(_shorter_than_asked(job, symbol, frame, timeframes[0]))
-        before = _before(source, symbol, timeframes, times(frame)[0], job.strategy)
+        asked[symbol] = int(times(frame)[0])
+        before = _before(source, symbol, timeframes, asked[symbol], job.strategy)
         loaded = _series(symbol, frame, before, timeframes, job.strategy, notes)
         first = next(one for one in loaded if one.timeframe == timeframes[0])
         tested[symbol] = first.candles.iloc[first.first :]
@@ -213,12 +217,18 @@ def _load(job: Job) -> _History:
     return _History(
         markets=markets,
         tested=tested,
+        asked=asked,
         series=series,
         timeframe=timeframes[0],
         start=start,
         typed=typed,
         notes=notes,
     )
+
+
+def _source(job: Job) -> MetaExchange:
+    settings = job.exchange
+    return MetaExchange(settings.exchange, market_type=settings.market_type, contract_type=settings.contract_type)
 
 
 def _markets(job: Job, source: MetaExchange) -> tuple[dict[str, Market], dict[str, str]]:
@@ -298,6 +308,21 @@ def _series(
     ]
 
 
+def _longer(job: Job, history: _History, symbol: str, timeframe: str) -> Series:
+    """A series in a longer timeframe that is asked for in `on_init`, with as much history as a declared one."""
+    import pandas as pd
+
+    shortest = next(one for one in history.series if (one.symbol, one.timeframe) == (symbol, history.timeframe))
+    frame = shortest.candles[times(shortest.candles) >= history.asked[symbol]]
+    before = _before(_source(job), symbol, (history.timeframe, timeframe), history.asked[symbol], job.strategy)
+    whole = frame if before is None else pd.concat([before, frame])
+    start = shortest.times[shortest.first]
+    candles = _coarser(whole, timeframe, history.timeframe)
+    made = Series(symbol, timeframe, candles, first=int((times(candles) + parse(timeframe) <= start).sum()))
+    history.series.append(made)
+    return made
+
+
 def _coarser(candles: pd.DataFrame, timeframe: str, source: str) -> pd.DataFrame:
     """`candles` in `timeframe`, without a first bar of which only the end is there."""
     made = resample(candles, timeframe, source=source)
@@ -321,9 +346,7 @@ def _record(job: Job, history: _History, process: MetaProcess, reason: str, crit
         for event, what in (("tick", "ticks"), ("book", "order books"))
         if event in job.handlers
     )
-    source = MetaExchange(
-        job.exchange.exchange, market_type=job.exchange.market_type, contract_type=job.exchange.contract_type
-    )
+    source = _source(job)
     return Record(
         name=job.name,
         exchange=job.exchange.exchange,

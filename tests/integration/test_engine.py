@@ -37,6 +37,47 @@ def one(prices, kind="linear", symbol=BTC, *, timeframe="1h", exchange=None, **o
 # -- symbols and timeframes ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("warmup", [0, 30])
+def test_a_longer_timeframe_needs_no_handler_to_be_asked_for_in_on_init(warmup):
+    """The same values at every bar as with @expert.on_bar(timeframe="4h"), its earlier history included."""
+    keep(BTC, flat(*(100 + i % 17 for i in range(400))))
+
+    def told(*, declared):
+        run, heard = expert(), []
+
+        @run.on_init(symbol=BTC, timeframe="1h", lookback_bars=20, warmup_bars=warmup)
+        def init():
+            run.long = run.indicator("ema", length=5, timeframe="4h")
+            heard.append(run.rates(timeframe="4h").index.tolist())
+
+        @run.on_bar
+        def on_bar(bar):
+            heard.append((bar.time, str(float(run.long)), len(run.rates(timeframe="4h"))))
+
+        if declared:
+            run.on_bar(timeframe="4h")(lambda bar: None)
+        result = run.backtest(start="2024-01-08")
+        return heard, result.record.time.tolist()
+
+    assert told(declared=False) == told(declared=True)
+
+
+def test_a_series_that_nobody_asked_for_in_time_is_refused():
+    """Later than on_init it can't be made any more; 90 minutes or less than the run's own bars never."""
+    keep(BTC, flat(*range(100, 130)))
+    for timeframe, moment in (("4h", "bar"), ("30m", "init"), ("1m", "init"), ("4hh", "init")):
+        run = expert()
+
+        def ask(run=run, timeframe=timeframe):
+            run.rates(timeframe=timeframe)
+
+        run.on_init(symbol=BTC, timeframe="1h")(ask if moment == "init" else lambda: None)
+        if moment == "bar":
+            run.on_bar(lambda bar, ask=ask: ask())
+        with pytest.raises(StrategyError, match=f"timeframe '{timeframe}' of {BTC} is not in this run"):
+            run.backtest()
+
+
 def test_bars_come_by_close_then_shorter_timeframe_then_declared_symbol():
     keep(ETH, flat(*range(10, 16)))
     keep(BTC, flat(*range(100, 106)))
