@@ -251,6 +251,8 @@ class StrategySettings(Settings):
     """The maintenance margin as a rate of the notional; None: the market's."""
     liquidation_fee_rate: float | None = None
     """The fee of a liquidation as a rate of the notional; None: the market's."""
+    funding_rate: float | None = None
+    """What longs of a perpetual pay every 8 hours where no history is known, as a rate of the notional."""
 
     @property
     def symbols(self) -> tuple[str, ...]:

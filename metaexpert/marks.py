@@ -76,7 +76,7 @@ class Journal:
         self._ledger = ledger
         self._steps = array("q")
         self._balance = array("d")
-        self._held = [(held, array("d"), array("d")) for held in ledger.holdings.values()]
+        self._held = [(held, array("d"), array("d")) for held in ledger.legs()]
         self.mark(0)
 
     def mark(self, step: int) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from .broker import News
-    from .broker.ledger import Holding
+    from .broker.holding import Holding
     from .broker.simulated import SimulatedBroker
     from .clock import Clock
     from .feed import HistoryFeed, Series
@@ -209,7 +209,7 @@ class MetaProcess:
                 self._hear(lane, index, bar)
         self._run_timers(time, before=False)
         stopped = self.trader.stopped
-        if stopped is not None and not any(held.qty for held in self.broker.ledger.holdings.values()):
+        if stopped is not None and self.broker.ledger.is_flat():
             self.stop(stopped)
 
     def _hear(self, lane: _Lane, index: int, bar: Bar | None) -> None:
@@ -277,7 +277,7 @@ class MetaProcess:
         Returns:
             The next step if it is not quiet, for `handle`; None where the broker is to be asked again.
         """
-        self._told, self.broker.stirred, until = 0, False, inf
+        self._told, self.broker.book.stirred, until = 0, False, inf
         lanes = tuple(self._lanes.values())
         for lane in lanes:
             if lane.held is not None:
@@ -292,7 +292,7 @@ class MetaProcess:
 
     def _pass_plainly(self, lane: _Lane, held: Holding, end: int, until: float) -> Step | None:
         """`_pass` for one series that one handler hears: the shortest way there is."""
-        broker, cursor, advance = self.broker, lane.series.cursor, self.clock.advance
+        book, cursor, advance = self.broker.book, lane.series.cursor, self.clock.advance
         low, high, length = lane.low, lane.high, lane.series.length_ms
         handler, latest, step = lane.handlers[0], until - length, None
         start = index = lane.index
@@ -311,7 +311,7 @@ class MetaProcess:
                 raise
             except BaseException as error:  # noqa: BLE001 - as in `_call`
                 self._failed("on_bar", handler, error)
-            if broker.stirred or self.stop_reason is not None:
+            if book.stirred or self.stop_reason is not None:
                 break
         lane.index = index + 1
         self.steps += lane.index - start - (step is not None)
@@ -320,8 +320,8 @@ class MetaProcess:
 
     def _pass_together(self, lanes: Sequence[_Lane], end: int, until: float) -> Step | None:
         """`_pass` for any number of series."""
-        broker, merged = self.broker, self.feed.merged()
-        while self.steps < end and not broker.stirred and self.stop_reason is None:
+        book, merged = self.broker.book, self.feed.merged()
+        while self.steps < end and not book.stirred and self.stop_reason is None:
             closing: list[tuple[_Lane, int, Bar]] = []
             time, is_quiet = merged.time[self.steps], True
             for which in merged.which[merged.begin[self.steps] : merged.begin[self.steps + 1]]:

@@ -16,7 +16,7 @@ from .timeframe import DAY_MS
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from .models import Market, Order
+    from .models import Market, Order, Tier
 
 __all__ = [
     "CAPS",
@@ -31,6 +31,7 @@ __all__ = [
     "conform",
     "entry_refusal",
     "insufficient_margin",
+    "leverage_above_tier",
     "limit_refusal",
     "no_stop",
     "size",
@@ -165,6 +166,21 @@ def insufficient_margin(wanted: float, room: float, market: Market) -> Refusal:
     unit = market.quote if market.is_inverse else market.base
     return Refusal(
         "insufficient_margin", f"{wanted:.12g} {unit} wanted, the free margin carries {max(room, 0.0):.12g}"
+    )
+
+
+def leverage_above_tier(worth: float, leverage: float, tier: Tier, market: Market) -> Refusal | None:
+    """The refusal of a position of notional `worth` that needs a lower leverage; None when it needs none."""
+    if worth > tier.max_notional * (1.0 + 1e-12):
+        return Refusal(
+            "above_max_position",
+            f"a position worth {worth:.12g} {market.settle} is above the largest tier, {tier.max_notional:.12g}",
+        )
+    if leverage <= tier.max_leverage:
+        return None
+    return Refusal(
+        "leverage_above_tier",
+        f"a position worth {worth:.12g} {market.settle} may have leverage {tier.max_leverage:g}, not {leverage:g}",
     )
 
 

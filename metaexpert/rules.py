@@ -19,7 +19,7 @@ __all__ = [
     "ABOVE_MAX_NOTIONAL", "ABOVE_MAX_QTY", "AT_LIQUIDATION", "AT_STOP", "AT_TARGET", "BELOW_MIN_NOTIONAL",
     "BELOW_MIN_QTY", "BY_BREAKEVEN", "BY_STOP", "BY_TRAILING", "CAPPED_BY_MARGIN", "CAPPED_BY_SETTING",
     "FIXED_BASE", "FIXED_QUOTE", "INVERSE", "LINEAR", "NONE_HIGH", "NONE_LOW", "NOTHING", "NO_PRICE", "NO_QTY",
-    "PERCENT_EQUITY", "RISK_BASED", "UNSET", "average_entry", "average_price", "better_stop",
+    "OPTION_MAINTENANCE", "PERCENT_EQUITY", "RISK_BASED", "UNSET", "average_entry", "average_price", "better_stop",
     "breakeven_level", "broken_limit", "capped", "carried", "cash_cost", "closing_qty", "fee", "first_level",
     "first_touch", "free_margin", "freed", "funding", "hedged_liquidation", "in_force", "initial_margin",
     "intrinsic_value", "is_drawn_down", "is_reached", "is_safe", "is_too_large", "limit_price",
@@ -51,6 +51,7 @@ AT_LIQUIDATION, AT_STOP, AT_TARGET = 1, 2, 3
 _EPSILON = 1e-9  # percent, or a part of a step: what counts as nothing
 _ULPS = 8 * 2.0**-52  # and how much of a number a few operations on floats may get wrong
 _COUNTABLE = 2.0**47  # more steps than this a float can't tell apart after a few operations
+OPTION_MAINTENANCE = 0.075  # of the underlying, for the short side; sources: `option_margin`
 _OPTION_MARGIN, _OPTION_LEAST_MARGIN, _OPTION_FEE_CAP = 0.15, 0.1, 0.1
 _NOISE = 1e-12  # of a number: what products such as 0.57 * 100 may be off by
 
@@ -412,10 +413,13 @@ def limit_price(price: float, side: int, tick: float) -> float:
     return round_down(price, tick) if side > 0 else round_up(price, tick)
 
 
-def volume_cap(kind: int, volume: float, pct: float, price: float, step: float) -> float:
-    """The most that one bar may fill: `pct` percent of its `volume` (base units), on the step (rule 10)."""
-    most = volume * pct / 100.0
-    return round_down(most * price if kind == INVERSE else most, step)
+def volume_cap(kind: int, volume: float, pct: float, used: float, price: float, step: float) -> float:
+    """The most that a bar may still fill: `pct` percent of its `volume` less what it has `used` (rule 10).
+
+    Both in base units; the result is a quantity at `price`, on the step.
+    """
+    left = max(volume * pct / 100.0 - used, 0.0)
+    return round_down(left * price if kind == INVERSE else left, step)
 
 
 # --- sizes (rule 22) ----------------------------------------------------------------------------------------

@@ -286,7 +286,7 @@ class Trader:
             price=expected,
             equity=self.broker.ledger.equity(),
             leverage=holding.leverage,
-            room=self.broker.ledger.room(order.symbol, closing, expected, fee_rate=rate, reserved=0.0),
+            room=self.broker.ledger.room(holding, side, closing, expected, fee_rate=rate, reserved=0.0),
             stop=self._stop(order, expected, side, holding.market.price_tick),
             held=abs(holding.qty) if holding.side == side else 0.0,
         )

@@ -356,6 +356,7 @@ _PERCENT = _number("a percentage above 0 (2.0 = 2 %)", lambda x: 0 < x <= 100_00
 _PERCENT_BELOW_100 = _number("a percentage above 0 and below 100 (2.0 = 2 %)", lambda x: 0 < x < 100)
 _FEE = _share("rate", "a rate from -0.02 to below 0.02 (0.001 = 0.1 %)", lambda x: -0.02 <= x < 0.02)
 _FRACTION = _share("fraction", "a fraction above 0 and below 1 (0.2 = 20 %)", lambda x: 0 < x < 1)
+_FUNDING = _share("rate", "a rate between -0.05 and 0.05 (0.0001 = 0.01 %)", lambda x: -0.05 < x < 0.05)
 _MARGIN_RATE = _share("rate", "a rate above 0 and below 0.5 (0.005 = 0.5 %)", lambda x: 0 < x < 0.5)
 _LIQUIDATION_FEE = _share("rate", "a rate from 0 to below 0.1 (0.005 = 0.5 %)", lambda x: 0 <= x < 0.1)
 
@@ -411,6 +412,7 @@ RULES: Mapping[str, Rule] = {
     "limit_fill": _word("through", "touch"),
     "maintenance_margin_rate": _MARGIN_RATE,
     "liquidation_fee_rate": _LIQUIDATION_FEE,
+    "funding_rate": _FUNDING,
     "trade_mode": _enum(TradeMode),
     "backtest_start": _moment,
     "backtest_end": _moment,

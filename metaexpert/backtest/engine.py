@@ -25,6 +25,7 @@ from ..risk import LossLimits
 from ..signals import SignalPlan
 from ..timeframe import parse
 from ..trader import Trader, same_name
+from .data import market_data
 from .record import Record
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from ..broker.data import MarketData
     from ..config import ExchangeSettings, RunSettings, StrategySettings
     from ..handlers import Handlers
     from ..logger import MetaLogger
@@ -72,6 +74,7 @@ class _History:
     timeframe: str
     start: int
     typed: dict[str, str]
+    data: dict[str, MarketData]
     notes: list[str]
 
 
@@ -111,7 +114,9 @@ def _play(job: Job, history: _History, clock: SimClock, log: MetaLogger) -> Reco
         last = feed.matching(symbol).last()
         ledger.holdings[symbol].mark = 0.0 if last is None else last.close
     costs = costs_of(strategy)
-    broker = SimulatedBroker(ledger, clock, costs, _protection(strategy), strategy_id=strategy.strategy_id)
+    broker = SimulatedBroker(
+        ledger, clock, costs, _protection(strategy), data=history.data, strategy_id=strategy.strategy_id
+    )
     refusals: Counter[str] = Counter()
     trader = Trader(
         settings=strategy,
@@ -214,6 +219,10 @@ def _load(job: Job) -> _History:
             )
         series.extend(loaded)
     start = int(min(times(frame)[0] for frame in tested.values()))
+    data = {
+        symbol: market_data(source, market, tested[symbol], timeframes[0], job.strategy, notes)
+        for symbol, market in markets.items()
+    }
     return _History(
         markets=markets,
         tested=tested,
@@ -222,6 +231,7 @@ def _load(job: Job) -> _History:
         timeframe=timeframes[0],
         start=start,
         typed=typed,
+        data=data,
         notes=notes,
     )
 
@@ -339,8 +349,6 @@ def _record(job: Job, history: _History, process: MetaProcess, reason: str, crit
         **job.strategy.as_dict(),
         **job.run.as_dict(),
     }
-    if any(market.type is MarketType.FUTURES and market.expiry is None for market in history.markets.values()):
-        history.notes.append("funding of perpetual contracts is not modelled yet: it is left out of the result")
     history.notes.extend(
         f"@expert.on_{event} was not called: candles hold no {what}"
         for event, what in (("tick", "ticks"), ("book", "order books"))

@@ -9,6 +9,7 @@ The contract, which `tests/contract/test_broker.py` runs on every implementation
   shrunk silently.
 - `reduce_only` never opens or grows a position.
 - A position's protective levels act from the instant after its entry until it is flat.
+- In hedge mode a symbol has a long and a short position, and every order names the one that it works on.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from ..models import Account, Bar, Fill, Order, Position, Rejection
     from .ledger import Ledger
-    from .simulated import Protection
+    from .protection import Protection
 
 __all__ = ["Broker", "News"]
 
@@ -59,19 +60,19 @@ class Broker(Protocol):
         """Queue a new price (stop orders: stop price) or quantity; False when no such order works."""
         ...
 
-    def protect(self, symbol: str, protection: Protection) -> bool:
-        """Replace the protective levels of the position in `symbol`; False when it is flat."""
+    def protect(self, symbol: str, protection: Protection, position_side: str | None = None) -> bool:
+        """Replace the protective levels of a position (hedge mode: of a leg); False when it is flat."""
         ...
 
-    def protection(self, symbol: str) -> Protection | None:
+    def protection(self, symbol: str, position_side: str | None = None) -> Protection | None:
         """The protective levels of the position in `symbol`, None when it is flat."""
         ...
 
-    def on_bar(self, bar: Bar) -> Iterator[News]:
+    def on_bar(self, bar: Bar) -> Iterable[News]:
         """Let resting orders and protective levels trade within `bar`; yields each change as it happens."""
         ...
 
-    def position(self, symbol: str) -> Position:
+    def position(self, symbol: str, position_side: str | None = None) -> Position:
         """The position in `symbol` with its protective levels; a flat one when there is none."""
         ...
 

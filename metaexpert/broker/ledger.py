@@ -1,101 +1,25 @@
 """The ledger: fills in, positions, trades and the account out. Simulated and live brokers keep the same one.
 
 Spot is booked as a linear market at leverage 1 that can't go short: the margin of a spot position is its cost,
-so free margin is cash, and ``equity = balance + unrealised pnl`` is cash plus the coins' value.
+so free margin is cash, and ``equity = balance + unrealised pnl`` is cash plus the coins' value. A bought option is
+booked likewise. A sold one posts margin; the premium that it received shows as profit when its price falls, which
+comes to the same equity as cash received less what the option is worth.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from .. import rules
 from ..errors import ConfigError
 from ..models import Account, ExitReason, MarginMode, Market, Position, Side, Trade
+from .holding import Holding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Holding", "Ledger"]
-
-
-class Holding:
-    """The mutable state behind one `Position`: the net quantity in one symbol and the round trip it belongs to."""
-
-    __slots__ = (
-        "entered",
-        "entered_value",
-        "entries",
-        "entry",
-        "exited",
-        "exited_value",
-        "fees",
-        "kind",
-        "leverage",
-        "mark",
-        "market",
-        "max_qty",
-        "opened",
-        "qty",
-        "realized",
-        "slippage",
-        "tag",
-    )
-
-    def __init__(self, market: Market, leverage: float) -> None:
-        self.market = market
-        self.kind = rules.INVERSE if market.is_inverse else rules.LINEAR
-        self.leverage = leverage
-        self.qty = 0.0
-        self.entry = 0.0
-        self.mark = 0.0
-        self.begin(0, None)
-
-    def begin(self, time: int, tag: str | None) -> None:
-        """Start a new round trip."""
-        self.opened = time
-        self.tag = tag
-        self.entries = 0
-        self.max_qty = self.realized = self.fees = self.slippage = 0.0
-        self.entered = self.entered_value = self.exited = self.exited_value = 0.0
-
-    @property
-    def side(self) -> int:
-        """+1 long, -1 short, 0 flat."""
-        return 1 if self.qty > 0.0 else -1 if self.qty < 0.0 else 0
-
-    def unrealized(self) -> float:
-        """Profit of the open quantity at the last mark, before fees, in the settlement currency."""
-        return rules.pnl(self.kind, self.qty, self.entry, self.mark) if self.qty != 0.0 else 0.0
-
-    def margin(self) -> float:
-        """Initial margin that the position binds, in the settlement currency."""
-        return rules.initial_margin(self.kind, self.qty, self.entry, self.leverage) if self.qty != 0.0 else 0.0
-
-    def close(self, qty: float, price: float, share_of_fee: float, slippage: float) -> float:
-        """Take `qty` off the position at `price`; returns the realised profit before fees."""
-        profit = rules.pnl(self.kind, self.side * qty, self.entry, price)
-        self.realized += profit
-        self.fees += share_of_fee
-        self.slippage += slippage
-        self.exited += qty
-        self.exited_value += rules.notional(self.kind, qty, price)
-        self.qty = rules.sum_of_steps(self.qty, -self.side * qty, self.market.qty_step)
-        return profit
-
-    def open(self, side: int, qty: float, price: float, share_of_fee: float, slippage: float) -> None:
-        """Add `qty` on `side` at `price`."""
-        self.entry = rules.average_entry(self.kind, abs(self.qty), self.entry, qty, price)
-        self.qty = rules.sum_of_steps(self.qty, side * qty, self.market.qty_step)
-        self.entries += 1
-        self.max_qty = max(self.max_qty, abs(self.qty))
-        self.fees += share_of_fee
-        self.slippage += slippage
-        self.entered += qty
-        self.entered_value += rules.notional(self.kind, qty, price)
-
-    def average(self, qty: float, value: float) -> float:
-        """The average price of fills of `qty` together worth `value` in the settlement currency."""
-        return rules.average_price(self.kind, qty, value)
+__all__ = ["Ledger"]
 
 
 class Ledger:
@@ -106,14 +30,18 @@ class Ledger:
         markets: the markets by unified symbol; all must settle in one currency.
         leverage: leverage of every position (spot: 1).
         margin_mode: whether unrealised profit counts as free margin (cross) or not (isolated, spot).
+        hedge: hold a long and a short position of each symbol beside each other (rule 20).
+
+    `holdings` has the net position by symbol, in hedge mode the long one; `shorts` the short one in hedge mode.
 
     Raises:
         ConfigError: the markets settle in different currencies.
     """
 
     def __init__(
-        self, capital: float, markets: Mapping[str, Market], leverage: float, margin_mode: MarginMode
-    ) -> None:
+        self, capital: float, markets: Mapping[str, Market], leverage: float, margin_mode: MarginMode, *,
+        hedge: bool = False,
+    ) -> None:  # fmt: skip
         currencies = sorted({market.settle for market in markets.values()})
         if len(currencies) != 1:
             raise ConfigError(
@@ -122,64 +50,68 @@ class Ledger:
             )
         self.currency = currencies[0]
         self.balance = capital
-        self.holdings = {symbol: Holding(market, leverage) for symbol, market in markets.items()}
+        long = "long" if hedge else None
+        self.holdings = {symbol: Holding(market, leverage, long) for symbol, market in markets.items()}
+        self.shorts = {symbol: Holding(market, leverage, "short") for symbol, market in markets.items() if hedge}
+        self.hedge = hedge
         self.cross = margin_mode is MarginMode.CROSS
         self.trades: list[Trade] = []
+
+    def leg(self, symbol: str, position_side: str | None = None) -> Holding:
+        """The holding of a symbol; in hedge mode the long one unless ``"short"`` is asked for."""
+        return self.shorts[symbol] if self.hedge and position_side == "short" else self.holdings[symbol]
+
+    def legs(self, symbol: str | None = None) -> list[Holding]:
+        """The one or two holdings of a symbol, or those of all."""
+        if symbol is None:
+            return [*self.holdings.values(), *self.shorts.values()]
+        return [self.holdings[symbol], self.shorts[symbol]] if self.hedge else [self.holdings[symbol]]
+
+    def is_flat(self) -> bool:
+        """True when nothing is held."""
+        return not any(held.qty for held in self.legs())
 
     # -- fills --------------------------------------------------------------------------------------------
 
     def apply(
-        self, symbol: str, side: Side, qty: float, price: float, *, fee: float, slippage: float, time: int,
-        reason: ExitReason, tag: str | None, ambiguous: bool = False,
+        self, holding: Holding, side: Side, qty: float, price: float, *, fee: float, slippage: float, time: int,
+        reason: ExitReason, tag: str | None, ambiguous: bool = False, continues: bool = False,
     ) -> float:  # fmt: skip
-        """Book one fill; an opposite one first reduces, then reverses. Returns the realised profit before fees."""
-        holding = self.holdings[symbol]
-        closing = rules.closing_qty(holding.qty, side.sign, qty)
+        """Book one fill; an opposite one first reduces, then reverses. Returns the realised profit before fees.
+
+        `continues` marks a further fill of an order that has filled in part: it is no entry of its own.
+        """
+        closing = holding.closing_qty(side.sign, qty)
         opening = qty - closing if closing < qty else 0.0
         share = closing / qty
         profit = 0.0
         if closing > 0.0:
             profit = holding.close(closing, price, fee * share, slippage * share)
             if holding.qty == 0.0:
-                self.trades.append(self._trade(symbol, -side.sign, time, reason, ambiguous=ambiguous))
+                trade = _trade(holding, -side.sign, time, reason, ambiguous=ambiguous)
+                self.trades.append(trade._replace(id=len(self.trades) + 1))
         if opening > 0.0:
             if holding.qty == 0.0:
                 holding.begin(time, tag)
+                continues = False
+            holding.entries += not continues
             holding.open(side.sign, opening, price, fee * (1.0 - share), slippage * (1.0 - share))
         holding.mark = price
         self.balance += profit - fee
         return profit
 
-    def _trade(
-        self, symbol: str, side: int, time: int | None, reason: ExitReason | None, *, ambiguous: bool = False
-    ) -> Trade:
-        held = self.holdings[symbol]
-        still_open = held.unrealized() if time is None else 0.0
-        return Trade(
-            id=len(self.trades) + 1,
-            symbol=symbol,
-            side="long" if side > 0 else "short",
-            qty=held.max_qty,
-            entry_time=held.opened,
-            entry_price=held.average(held.entered, held.entered_value),
-            exit_time=time,
-            exit_price=held.average(held.exited, held.exited_value) if time is not None else None,
-            pnl=held.realized + still_open,
-            fees=held.fees,
-            slippage=held.slippage,
-            funding=0.0,
-            entry_notional=held.entered_value,
-            exit_reason=reason,
-            tag=held.tag,
-            ambiguous=ambiguous,
-        )
+    def pay_funding(self, holding: Holding, mark: float, rate: float) -> float:
+        """Book a funding instant of a position; returns what was received, negative when it was paid (rule 19)."""
+        received = holding.pay_funding(mark, rate)
+        self.balance += received
+        return received
 
     def all_trades(self) -> list[Trade]:
         """Every round trip, the ones still open last, marked at the last price seen."""
         trades = list(self.trades)
-        for symbol, held in self.holdings.items():
+        for held in self.legs():
             if held.qty != 0.0:
-                trades.append(self._trade(symbol, held.side, None, None)._replace(id=len(trades) + 1))
+                trades.append(_trade(held, held.side, None, None)._replace(id=len(trades) + 1))
         return trades
 
     # -- the account --------------------------------------------------------------------------------------
@@ -188,6 +120,8 @@ class Ledger:
         """Profit of all open positions at their marks, in the settlement currency."""
         total = 0.0  # added up one by one: `sum` rounds otherwise, from Python 3.12 on
         for held in self.holdings.values():
+            total += held.unrealized()
+        for held in self.shorts.values():
             total += held.unrealized()
         return total
 
@@ -198,18 +132,22 @@ class Ledger:
     def exposure(self) -> float:
         """Signed notional of all open positions at their marks, longs positive."""
         total = 0.0
-        for held in self.holdings.values():
+        for held in self.legs():
             if held.qty != 0.0:
                 total += held.side * rules.notional(held.kind, held.qty, held.mark)
         return total
 
     def margin_used(self) -> float:
         """Initial margin of all open positions."""
-        return sum(held.margin() for held in self.holdings.values())
+        return sum(held.margin() for held in self.legs())
 
     def margin_free(self) -> float:
-        """What new positions can bind: balance - margins, with unrealised profit counted in cross mode only."""
-        return rules.free_margin(self.balance, self.unrealized(), self.margin_used(), self.cross)
+        """What new positions can bind: balance - margins, with unrealised profit counted in cross mode only.
+
+        The profit of bought options is never free: it can be spent when they are sold.
+        """
+        tied = sum(held.unrealized() for held in self.legs() if held.market.is_option and held.qty > 0.0)
+        return rules.free_margin(self.balance, self.unrealized() - tied, self.margin_used(), self.cross)
 
     def account(self, time: int) -> Account:
         """The account as a value."""
@@ -224,46 +162,99 @@ class Ledger:
             time=time,
         )
 
-    def room(self, symbol: str, closing: float, price: float, *, fee_rate: float, reserved: float) -> float:
-        """How much of `symbol` the free margin can open at `price` (rule 17), its fee included.
+    def room(
+        self, held: Holding, side: int, closing: float, price: float, *, fee_rate: float, reserved: float
+    ) -> float:
+        """How much more on `side` the free margin can open at `price` (rule 17), its fee included.
 
         `closing` of the position is closed at that price first and gives its margin and profit back; `reserved`
         is what other orders hold. May be negative.
         """
-        held = self.holdings[symbol]
         free = self.margin_free() - reserved
         if closing > 0.0:
-            free += rules.freed(
-                held.kind, held.qty, held.entry, held.mark, held.leverage, self.cross, closing, price, fee_rate
-            )
-        return rules.room(held.kind, free, price, held.leverage, fee_rate)
+            free += held.freed(closing, price, fee_rate, cross=self.cross)
+        return held.room(side, free, price, fee_rate)
 
-    def stake(self, symbol: str, rate: float) -> float:
-        """What a position in `symbol` can lose before the others are touched (rule 18).
+    # -- liquidation (rule 18) --------------------------------------------------------------------------------
 
-        Isolated: its own margin. Cross: the balance with the others' profit at their marks, less their
-        maintenance margins at `rate`.
+    def stake(self, held: Holding, *, kept: bool) -> float:
+        """What a position can lose before the others are touched.
+
+        Isolated: its own margin. Cross: the balance with the others' profit at their marks, less their maintenance
+        margins where those are to be `kept`.
         """
-        held = self.holdings[symbol]
-        others = [other for other in self.holdings.values() if other is not held and other.qty != 0.0]
-        rest = self.balance + sum(
-            other.unrealized() - rate * rules.notional(other.kind, other.qty, other.mark) for other in others
-        )
-        return rules.stake(held.kind, held.qty, held.entry, held.leverage, self.cross, rest)
+        if not self.cross:
+            return held.margin()
+        others = [other for other in self.legs() if other is not held and other.qty != 0.0]
+        return self.balance + sum(other.unrealized() - (other.maintenance() if kept else 0.0) for other in others)
 
-    def liquidation_price(self, symbol: str, rate: float) -> float | None:
-        """Price of `symbol` at which its stake falls to the maintenance margin; None when flat or on spot.
+    def liquidation_price(self, held: Holding) -> float | None:
+        """Price at which a position's stake falls to its maintenance margin; None where no price liquidates it.
 
-        The other positions stand at their marks. `rate` 0 gives the bankruptcy price, where the stake is gone.
+        The positions in other symbols stand at their marks. In cross mode a long and a short of one symbol are
+        liquidated together, at a price that is given to the one that it threatens.
         """
-        held = self.holdings[symbol]
-        if held.qty == 0.0 or held.market.is_spot:
+        if not held.can_be_liquidated:
             return None
-        return rules.liquidation_price(held.kind, held.qty, held.entry, self.stake(symbol, rate), rate)
+        both = self._both(held)
+        if both:
+            return self._hedged(held, both, kept=True)
+        stake = self.stake(held, kept=True)
+        if held.is_short_option:
+            return rules.option_liquidation_price(held.entry, stake / -held.qty, held.option_maintenance())
+        if len(held.tiers) == 1:
+            return rules.liquidation_price(held.kind, held.qty, held.entry, stake, held.tiers[0].rate)
+        price, low = rules.unset_stop(held.side), 0.0
+        for tier in held.tiers:
+            high = math.inf if tier is held.tiers[-1] else tier.max_notional
+            level = rules.liquidation_in_tier(
+                held.kind, held.qty, held.entry, stake, tier.rate, tier.deduction, low, high
+            )
+            price, low = rules.better_stop(held.side, price, level), high
+        return price
 
-    def position(self, symbol: str) -> Position:
-        """The net position in `symbol` without its protective levels (the broker adds those)."""
-        held = self.holdings[symbol]
+    def bankruptcy_price(self, held: Holding) -> float | None:
+        """Price at which a position's stake is gone; None where there is no such price."""
+        if not held.can_be_liquidated:
+            return None
+        both = self._both(held)
+        if both:
+            return self._hedged(held, both, kept=False)
+        stake = self.stake(held, kept=False)
+        if held.is_short_option:
+            return rules.option_liquidation_price(held.entry, stake / -held.qty, 0.0)
+        return rules.liquidation_price(held.kind, held.qty, held.entry, stake, 0.0)
+
+    def liquidated_with(self, held: Holding) -> list[Holding]:
+        """The positions that a liquidation of this one takes: in cross mode both of its symbol."""
+        return self._both(held) or [held]
+
+    def _both(self, held: Holding) -> list[Holding]:
+        """The long and the short of one symbol where both are held on one margin, else nothing."""
+        symbol = held.market.symbol
+        both = self.legs(symbol) if self.hedge and self.cross else []
+        return both if len(both) == 2 and all(one.qty != 0.0 for one in both) else []
+
+    def _hedged(self, held: Holding, both: list[Holding], *, kept: bool) -> float | None:
+        rest = [one for one in self.legs() if one not in both and one.qty != 0.0]
+        margin = self.balance + sum(one.unrealized() - (one.maintenance() if kept else 0.0) for one in rest)
+        price, threatened = both[0].mark, 0
+        for _ in both[0].tiers:  # the tier at the price that was found may be another one
+            tiers = [one.tier(rules.notional(one.kind, one.qty, price)) for one in both]
+            price, threatened = rules.hedged_liquidation(
+                held.kind,
+                sum(one.qty for one in both),
+                sum(one.qty / one.entry if held.kind == rules.INVERSE else one.qty * one.entry for one in both),
+                margin + (sum(tier.deduction for tier in tiers) if kept else 0.0),
+                sum(tier.rate * abs(one.qty) for tier, one in zip(tiers, both, strict=True)) if kept else 0.0,
+            )
+            if threatened == 0 or not rules.NONE_LOW < price < rules.NONE_HIGH:
+                break
+        return price if threatened == held.side else None
+
+    def position(self, symbol: str, position_side: str | None = None) -> Position:
+        """The position in `symbol` (hedge mode: its leg) without its protective levels; the broker adds those."""
+        held = self.leg(symbol, position_side)
         if held.qty == 0.0:
             return Position(symbol=symbol, leverage=held.leverage, mark_price=held.mark or None)
         return Position(
@@ -273,7 +264,33 @@ class Ledger:
             mark_price=held.mark,
             unrealized_pnl=held.unrealized(),
             realized_pnl=held.realized,
+            funding=held.funding,
             margin=held.margin(),
             leverage=held.leverage,
             opened=held.opened,
         )
+
+
+def _trade(
+    held: Holding, side: int, time: int | None, reason: ExitReason | None, *, ambiguous: bool = False
+) -> Trade:
+    """The round trip of a holding, of no id yet."""
+    still_open = held.unrealized() if time is None else 0.0
+    return Trade(
+        id=0,
+        symbol=held.market.symbol,
+        side="long" if side > 0 else "short",
+        qty=held.max_qty,
+        entry_time=held.opened,
+        entry_price=rules.average_price(held.kind, held.entered, held.entered_value),
+        exit_time=time,
+        exit_price=rules.average_price(held.kind, held.exited, held.exited_value) if time is not None else None,
+        pnl=held.realized + still_open,
+        fees=held.fees,
+        slippage=held.slippage,
+        funding=held.funding,
+        entry_notional=held.entered_value,
+        exit_reason=reason,
+        tag=held.tag,
+        ambiguous=ambiguous,
+    )

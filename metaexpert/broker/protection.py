@@ -10,6 +10,7 @@ from ..models import ExitReason
 
 if TYPE_CHECKING:
     from ..models import Order
+    from .book import Working
 
 __all__ = ["Guard", "Protection"]
 
@@ -54,6 +55,7 @@ class Guard:
     __slots__ = (
         "best",
         "entry",
+        "leaving",
         "liquidation",
         "protection",
         "reason",
@@ -70,7 +72,13 @@ class Guard:
         self.tick = tick
         self.best = entry
         self.liquidation: float | None = None
+        self.leaving: Working | None = None
         self.refresh()
+
+    @property
+    def is_leaving(self) -> bool:
+        """True while an order that one of the levels has sent still works: no other level sends one."""
+        return self.leaving is not None and self.leaving.order.is_working
 
     @property
     def unset(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..models import OrderType, Side
+from ..models import Side
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +37,7 @@ def quiet(orders: Iterable[Working], guard: Guard | None) -> Quiet:
     for working in orders:
         order = working.order
         level = order.price if working.triggered else order.stop_price
-        if not working.arrived or order.type is OrderType.MARKET or level is None:
+        if not working.arrived or working.taking or level is None:
             return NEVER
         if (order.side is Side.BUY) == working.triggered:
             low = max(low, level)  # a limit to buy, a stop to sell

@@ -14,6 +14,7 @@ from metaexpert.models import TimeInForce as Tif
 
 if TYPE_CHECKING:
     from metaexpert.broker import News
+    from metaexpert.broker.data import MarketData
 
 HOUR = 3_600_000
 SPOT = "BTC/USDT"
@@ -49,27 +50,29 @@ class Desk:
 
     def __init__(
         self, *symbols: str, capital: float = 10_000.0, leverage: float = 1.0, cross: bool = False,
-        protection: dict[str, float] | None = None, costs: dict[str, Any] | None = None, **rules: Any,
+        protection: dict[str, float] | None = None, costs: dict[str, Any] | None = None,
+        data: dict[str, MarketData] | None = None, hedge: bool = False, **rules: Any,
     ) -> None:  # fmt: skip
         self.symbols = symbols or (LINEAR,)
         markets = {symbol: market(symbol, **rules) for symbol in self.symbols}
         mode = MarginMode.CROSS if cross else MarginMode.ISOLATED
         self.clock = SimClock(0)
-        self.ledger = Ledger(capital, markets, leverage, mode)
+        self.ledger = Ledger(capital, markets, leverage, mode, hedge=hedge)
         self.broker = SimulatedBroker(
-            self.ledger, self.clock, Costs(**(costs or {})), Protection(**(protection or {}))
+            self.ledger, self.clock, Costs(**(costs or {})), Protection(**(protection or {})), data=data
         )
         self.news: list[News] = []
 
     def bar(
-        self, open_: float, high: float, low: float, close: float, symbol: str | None = None, *, skip: int = 0
-    ) -> list[Fill]:
+        self, open_: float, high: float, low: float, close: float, symbol: str | None = None, *, skip: int = 0,
+        volume: float = 1.0,
+    ) -> list[Fill]:  # fmt: skip
         """Play one bar, `skip` hours after the last one; returns its fills."""
         start = self.clock.now() + skip * HOUR
         self.clock.advance(start)
         before = len(self.broker.fills)
         self.listen()
-        bar = Bar(start, symbol or self.symbols[0], "1h", open_, high, low, close, 1.0)
+        bar = Bar(start, symbol or self.symbols[0], "1h", open_, high, low, close, volume)
         for one in self.broker.on_bar(bar):
             self.hear(one)
         self.clock.advance(start + HOUR)

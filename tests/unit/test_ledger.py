@@ -45,7 +45,7 @@ def ledger(*markets: Market, capital: float = 10_000.0, leverage: float = 10.0, 
 
 def fill(book: Ledger, market: Market, side: Side, qty: float, price: float, fee: float = 0.0, **changes) -> float:
     values = {"slippage": 0.0, "time": 0, "reason": ExitReason.ORDER, "tag": None} | changes
-    return book.apply(market.symbol, side, qty, price, fee=fee, **values)
+    return book.apply(book.holdings[market.symbol], side, qty, price, fee=fee, **values)
 
 
 def near(value: float, rel: float = 1e-12, abs_: float = 0.0):
@@ -116,7 +116,7 @@ def test_spot_is_cash_and_coins():
     book.holdings[SPOT.symbol].mark = 120.0
     assert book.equity() == near(3_999.0 + 10 * 120.0)
     assert book.margin_free() == near(3_999.0)
-    assert book.liquidation_price(SPOT.symbol, 0.005) is None
+    assert book.liquidation_price(book.holdings[SPOT.symbol]) is None
 
 
 def test_a_position_is_reduced_in_parts():
@@ -217,12 +217,14 @@ def test_exposure_is_signed_and_adds_up():
 def test_room_is_what_the_free_margin_carries_with_its_fee():
     """1000 free at leverage 10, price 50, fee 1 %: 1000 / (50 * (0.1 + 0.01)) = 181.81..."""
     book = ledger(LINEAR, capital=1_000.0)
-    room = book.room(LINEAR.symbol, 0.0, 50.0, fee_rate=0.01, reserved=0.0)
+    room = book.room(book.holdings[LINEAR.symbol], 1, 0.0, 50.0, fee_rate=0.01, reserved=0.0)
     assert room == near(1_000.0 / 5.5)
-    assert book.room(LINEAR.symbol, 0.0, 50.0, fee_rate=0.01, reserved=450.0) == near(100.0)
-    assert book.room(LINEAR.symbol, 0.0, 50.0, fee_rate=0.01, reserved=2_000.0) < 0.0
+    assert book.room(book.holdings[LINEAR.symbol], 1, 0.0, 50.0, fee_rate=0.01, reserved=450.0) == near(100.0)
+    assert book.room(book.holdings[LINEAR.symbol], 1, 0.0, 50.0, fee_rate=0.01, reserved=2_000.0) < 0.0
     inverse = ledger(INVERSE, capital=1.0)  # 1 BTC / (1/50000 * 0.11)
-    assert inverse.room(INVERSE.symbol, 0.0, 50_000.0, fee_rate=0.01, reserved=0.0) == near(454_545.4545454545)
+    assert inverse.room(inverse.holdings[INVERSE.symbol], 1, 0.0, 50_000.0, fee_rate=0.01, reserved=0.0) == near(
+        454_545.4545454545
+    )
 
 
 @pytest.mark.parametrize("cross", [False, True])
@@ -235,11 +237,13 @@ def test_the_room_of_a_reversal_is_the_room_after_closing(market, cross, part):
     fill(book, market, Side.BUY, qty, 100.0)
     book.holdings[market.symbol].mark = 95.0
     closed = qty * part
-    before = book.room(market.symbol, closed, 90.0, fee_rate=fee_rate, reserved=0.0)
+    before = book.room(book.holdings[market.symbol], 1, closed, 90.0, fee_rate=fee_rate, reserved=0.0)
     kind = book.holdings[market.symbol].kind
     fill(book, market, Side.SELL, closed, 90.0, fee=rules.fee(kind, closed, 90.0, fee_rate))
     book.holdings[market.symbol].mark = 95.0
-    assert before == near(book.room(market.symbol, 0.0, 90.0, fee_rate=fee_rate, reserved=0.0), 1e-9)
+    assert before == near(
+        book.room(book.holdings[market.symbol], 1, 0.0, 90.0, fee_rate=fee_rate, reserved=0.0), 1e-9
+    )
 
 
 def test_one_account_settles_in_one_currency():
@@ -256,28 +260,30 @@ def test_isolated_stakes_are_the_positions_own_margin():
     book = ledger(LINEAR, OTHER)
     fill(book, LINEAR, Side.BUY, 10.0, 100.0)
     fill(book, OTHER, Side.SELL, 10.0, 100.0)
-    assert book.stake(LINEAR.symbol, 0.005) == 100.0
-    assert book.liquidation_price(LINEAR.symbol, 0.005) == near(90.0 / 0.995)  # (1000 - 100) / (10 * 0.995)
-    assert book.liquidation_price(LINEAR.symbol, 0.0) == near(90.0)
-    assert book.liquidation_price(OTHER.symbol, 0.0) == near(110.0)
+    assert book.stake(book.holdings[LINEAR.symbol], kept=True) == 100.0
+    assert book.liquidation_price(book.holdings[LINEAR.symbol]) == near(
+        90.0 / 0.995
+    )  # (1000 - 100) / (10 * 0.995)
+    assert book.bankruptcy_price(book.holdings[LINEAR.symbol]) == near(90.0)
+    assert book.bankruptcy_price(book.holdings[OTHER.symbol]) == near(110.0)
 
 
 def test_cross_stakes_are_the_balance_and_the_others_profit_less_their_maintenance():
     """1000 with BTC long 10 at 100, and ETH long 20 at 50 marked at 45: 1000 - 100 - 0.005 * 900 = 895.5."""
     book = ledger(LINEAR, OTHER, capital=1_000.0, cross=True)
     fill(book, LINEAR, Side.BUY, 10.0, 100.0)
-    assert book.liquidation_price(LINEAR.symbol, 0.005) == rules.NONE_LOW  # 1000 carry the whole fall
+    assert book.liquidation_price(book.holdings[LINEAR.symbol]) == rules.NONE_LOW  # 1000 carry the whole fall
     fill(book, OTHER, Side.BUY, 20.0, 50.0)
     book.holdings[OTHER.symbol].mark = 45.0
-    assert book.stake(LINEAR.symbol, 0.005) == near(895.5)
-    assert book.stake(LINEAR.symbol, 0.0) == near(900.0)
-    assert book.liquidation_price(LINEAR.symbol, 0.005) == near((10 * 100 - 895.5) / (10 * 0.995))
+    assert book.stake(book.holdings[LINEAR.symbol], kept=True) == near(895.5)
+    assert book.stake(book.holdings[LINEAR.symbol], kept=False) == near(900.0)
+    assert book.liquidation_price(book.holdings[LINEAR.symbol]) == near((10 * 100 - 895.5) / (10 * 0.995))
 
 
 def test_flat_positions_have_no_liquidation_price():
     """Nor a profit, margin or entry."""
     book = ledger(LINEAR)
-    assert book.liquidation_price(LINEAR.symbol, 0.005) is None
+    assert book.liquidation_price(book.holdings[LINEAR.symbol]) is None
     position = book.position(LINEAR.symbol)
     assert (position.qty, position.entry_price, position.mark_price, position.leverage) == (0.0, None, None, 10.0)
     book.holdings[LINEAR.symbol].mark = 99.0
@@ -292,12 +298,13 @@ def test_flat_positions_have_no_liquidation_price():
 def test_closing_at_the_bankruptcy_price_loses_the_margin(leverage, side, market, price):
     """An isolated loss is the margin, exactly; at the liquidation price it is less by the maintenance margin."""
     qty = 1_000.0
-    capital = 10.0 * rules.notional(rules.INVERSE if market is INVERSE else rules.LINEAR, qty, price)
+    capital = 10.0 * rules.notional(rules.INVERSE if market.is_inverse else rules.LINEAR, qty, price)
     for rate in (0.0, 0.004):
+        market = replace(market, maintenance_margin_rate=rate)
         book = ledger(market, capital=capital, leverage=leverage)
         fill(book, market, side, qty, price)
         margin = book.margin_used()
-        at = book.liquidation_price(market.symbol, rate)
+        at = book.liquidation_price(book.holdings[market.symbol])
         assert at is not None
         fill(book, market, side.opposite, qty, at, reason=ExitReason.LIQUIDATION)
         kept = rate * rules.notional(book.holdings[market.symbol].kind, qty, at)
@@ -418,7 +425,7 @@ def test_extreme_prices_and_sizes():
     assert book.position(market.symbol).margin == near(0.1)
     assert fill(book, market, Side.SELL, 1e12, 3e-12) == near(2.0)
     assert fill(book, market, Side.SELL, 1.0, 1e12) == 0.0
-    assert book.liquidation_price(market.symbol, 0.0) == near(1.1e12)
+    assert book.bankruptcy_price(book.holdings[market.symbol]) == near(1.1e12)
     assert math.isfinite(book.equity())
 
 

@@ -693,6 +693,8 @@ def test_the_fee_of_an_option_is_of_its_underlying_but_capped_by_its_price():
 
 
 def test_a_bar_fills_at_most_its_share_of_volume():
-    """10 % of 123.45 coins; face value at 100 for an inverse contract."""
-    assert rules.volume_cap(LINEAR, 123.45, 10.0, 100.0, 0.01) == 12.34
-    assert rules.volume_cap(INVERSE, 1.2345, 10.0, 100.0, 1.0) == 12.0
+    """10 % of 123.45 coins less the 2 used before; face value at 100 for an inverse contract."""
+    assert rules.volume_cap(LINEAR, 123.45, 10.0, 0.0, 100.0, 0.01) == 12.34
+    assert rules.volume_cap(LINEAR, 123.45, 10.0, 2.0, 100.0, 0.01) == 10.34
+    assert rules.volume_cap(LINEAR, 123.45, 10.0, 12.3451, 100.0, 0.01) == 0.0
+    assert rules.volume_cap(INVERSE, 1.2345, 10.0, 0.0, 100.0, 1.0) == 12.0

@@ -1,0 +1,131 @@
+"""What is known of a market beside its candles: funding, mark price, the underlying's price, finer prices."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import DataError
+from ..timeframe import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["FundingRate", "FundingRates", "MarketData", "Reference", "Span"]
+
+_FUNDING_INTERVAL = parse("8h")
+_FIRST_LOOK = 1024  # candles; a search looks at twice as many each time
+
+
+class FundingRate(NamedTuple):
+    """One funding instant (ms UTC): what a long pays as a fraction of its notional at `mark` (None: not known)."""
+
+    time: int
+    rate: float
+    mark: float | None
+
+
+class FundingRates:
+    """The funding instants of one market in order; each is taken once, as time passes (rule 19).
+
+    Raises:
+        DataError: the times do not ascend.
+    """
+
+    __slots__ = ("_next", "_rates")
+
+    def __init__(self, rates: Sequence[FundingRate]) -> None:
+        for first, second in pairwise(rates):
+            if first.time >= second.time:
+                raise DataError(f"funding rates must ascend in time: {first.time} is not before {second.time}")
+        self._rates = rates
+        self._next = 0
+
+    @staticmethod
+    def constant(rate: float, start: int, end: int) -> list[FundingRate]:
+        """The same `rate` at 00:00, 08:00 and 16:00 UTC of every day within [start, end)."""
+        first = -(-start // _FUNDING_INTERVAL) * _FUNDING_INTERVAL
+        return [FundingRate(time, rate, None) for time in range(first, end, _FUNDING_INTERVAL)]
+
+    @property
+    def next_time(self) -> int | None:
+        """The next instant that was not taken yet."""
+        return self._rates[self._next].time if self._next < len(self._rates) else None
+
+    def take(self, until: int) -> Iterator[FundingRate]:
+        """The instants up to `until`, itself included, that were not taken yet."""
+        while self._next < len(self._rates) and self._rates[self._next].time <= until:
+            self._next += 1
+            yield self._rates[self._next - 1]
+
+
+class Span(NamedTuple):
+    """The prices of a reference within a span of time."""
+
+    open: float
+    high: float
+    low: float
+    close: float
+
+
+class Reference:
+    """Candles of another price of a market: its mark price, or the price of its underlying.
+
+    Args:
+        length: of a candle, ms.
+        times: open times, ms UTC, ascending, shape (n,).
+        prices: open, high, low and close, shape (n,) each.
+    """
+
+    __slots__ = ("_arrays", "_close", "_high", "_low", "_open", "_times", "length")
+
+    def __init__(self, length: int, times: Sequence[int], prices: Sequence[Sequence[float]]) -> None:
+        self.length = length
+        self._times = times
+        self._open, self._high, self._low, self._close = prices
+        self._arrays: tuple[Any, Any] | None = None  # lowest and highest prices, made when somebody searches
+
+    def within(self, start: int, end: int) -> Span | None:
+        """The prices of the candles within [start, end); None when there are none."""
+        first = bisect_left(self._times, start)
+        last = bisect_left(self._times, end - self.length + 1, lo=first)
+        if first == last:
+            return None
+        high, low = max(self._high[first:last]), min(self._low[first:last])
+        return Span(self._open[first], high, low, self._close[last - 1])
+
+    def first_reach(self, level: float, side: int, start: int) -> int | None:
+        """The open time of the first candle from `start` on that reaches `level`, from below when `side` is +1."""
+        if self._arrays is None:
+            import numpy as np
+
+            self._arrays = np.array(self._low), np.array(self._high)
+        low, high = self._arrays
+        at, size = bisect_left(self._times, start), _FIRST_LOOK
+        while at < len(self._times):
+            reached = high[at : at + size] >= level if side > 0 else low[at : at + size] <= level
+            if reached.any():
+                return self._times[at + int(reached.argmax())]
+            at, size = at + size, 2 * size
+        return None
+
+    def opening(self, time: int) -> float | None:
+        """The open of the candle that opens at `time`; None when there is none."""
+        at = bisect_left(self._times, time)
+        return self._open[at] if at < len(self._times) and self._times[at] == time else None
+
+    def closing(self, time: int) -> float | None:
+        """The close of the candle that ends at `time`; None when there is none."""
+        at = bisect_left(self._times, time - self.length)
+        return self._close[at] if at < len(self._times) and self._times[at] == time - self.length else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketData:
+    """What a run knows of one market beside its candles; None where nothing is known."""
+
+    funding: FundingRates | None = None
+    marks: Reference | None = None
+    underlying: Reference | None = None

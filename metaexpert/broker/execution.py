@@ -1,0 +1,222 @@
+"""Executes orders at given prices: fills, liquidations and settlements go into the ledger, levels follow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import risk, rules
+from ..models import ExitReason, Fill, OrderStatus, TimeInForce
+from .book import Working
+from .margin import Margin, rest_of
+from .protection import Guard, Protection
+
+if TYPE_CHECKING:
+    from ..clock import Clock
+    from ..models import Bar, Order
+    from .book import Book
+    from .costs import Costs
+    from .holding import Holding
+    from .ledger import Ledger
+
+__all__ = ["ENDED", "NOTHING_TO_REDUCE", "SHRUNK", "Execution"]
+
+SHRUNK = "shrunk to the free margin"
+"""The message of an order that was sized by the settings and filled smaller (rule 17)."""
+NOTHING_TO_REDUCE = "reduce_only: there is no position to reduce"
+ENDED = "the backtest has ended"
+
+
+class Execution:
+    """Fills orders and keeps the protective levels of the positions that come of it.
+
+    Args:
+        ledger: books the fills.
+        book: the orders.
+        clock: the run's clock.
+        costs: fees, slippage and margin rates.
+        default: the levels that every new position gets unless its order brings others.
+    """
+
+    def __init__(self, ledger: Ledger, book: Book, clock: Clock, costs: Costs, default: Protection) -> None:
+        self.ledger = ledger
+        self.book = book
+        self.costs = costs
+        self.margin = Margin(ledger, book, costs)
+        self.guards: dict[Holding, Guard] = {}
+        self.fills: list[Fill] = []
+        self.moment: int | None = None
+        """Open time of the bar that is being matched."""
+        self._clock = clock
+        self._default = default
+        self._volume: dict[str, float] = {}  # of the bar of each symbol that is being matched, in base units
+        self._used: dict[str, float] = {}
+
+    def begin(self, bar: Bar) -> None:
+        """A bar of a symbol begins: its volume can be filled."""
+        self.moment, self._volume[bar.symbol], self._used[bar.symbol] = bar.time, bar.volume, 0.0
+
+    def position_of(self, order: Order) -> Holding:
+        """The position that an order works on."""
+        return self.ledger.leg(order.symbol, order.position_side)
+
+    # -- fills ------------------------------------------------------------------------------------------------
+
+    def fill(
+        self, working: Working, price: float, *, maker: bool, slip: bool, ambiguous: bool = False,
+        unlimited: bool = False,
+    ) -> None:  # fmt: skip
+        """Fill an order at `price`, as far as volume allows; refuse it when the account can't carry it.
+
+        Rules 10, 12 and 17. `unlimited` leaves the volume out.
+        """
+        order = working.order
+        held = self.position_of(order)
+        side, market = order.side.sign, held.market
+        paid = rules.slipped(price, side, self.costs.slippage_rate) if slip else price
+        rate = self.costs.maker(market) if maker else self.costs.taker(market)
+        qty = self.margin.carried(working, paid, rate)
+        if isinstance(qty, risk.Refusal):
+            self.book.drop(working, OrderStatus.REJECTED, qty.message, qty.reason)
+            return
+        if qty == 0.0:
+            self.book.drop(working, OrderStatus.CANCELED, NOTHING_TO_REDUCE)
+            return
+        if held.side == -side:
+            paid = self.margin.bounded(held, paid)
+            price = rules.better_stop(held.side, price, paid)  # what a bound gives is no slippage
+        shrunk = qty < rest_of(order, held)
+        if shrunk:
+            total = rules.sum_of_steps(order.filled, qty, market.qty_step)
+            order = order.changed(qty=total, message=order.message if order.reduce_only else SHRUNK)
+        part = qty if unlimited else self._available(held, qty, price)
+        if part < qty and order.tif is TimeInForce.FOK:
+            self.book.drop(working, OrderStatus.EXPIRED, "FOK: the volume does not fill it whole")
+        elif part > 0.0:
+            fee = held.fee(part, paid, rate)
+            slippage = abs(rules.pnl(held.kind, part, price, paid))
+            self._enter(working, order, part, paid, fee=fee, slippage=slippage, maker=maker, ambiguous=ambiguous)
+        if part < qty and working.order.is_working and order.tif is TimeInForce.IOC:
+            self.book.drop(working, OrderStatus.EXPIRED, "IOC: the volume does not fill the rest")
+
+    def _available(self, held: Holding, qty: float, price: float) -> float:
+        """How much of `qty` the bar's volume still fills."""
+        pct = self.costs.max_fill_volume_pct
+        if pct is None or self.moment is None:
+            return qty
+        volume, used = self._volume[held.market.symbol], self._used[held.market.symbol]
+        return min(qty, rules.volume_cap(held.kind, volume, pct, used, price, held.market.qty_step))
+
+    def is_exhausted(self, held: Holding, price: float) -> bool:
+        """Has the bar no volume left to fill anything more with?"""
+        return self._available(held, held.market.qty_step, price) <= 0.0
+
+    def _enter(
+        self, working: Working, order: Order, qty: float, price: float, *, fee: float, slippage: float,
+        maker: bool, ambiguous: bool = False,
+    ) -> None:  # fmt: skip
+        """Enter one fill in the ledger, set or lift the guard, and announce it."""
+        held = self.position_of(order)
+        side_before, step = held.side, held.market.qty_step
+        time = self._clock.now() if self.moment is None else self.moment
+        profit = self.ledger.apply(
+            held, order.side, qty, price, fee=fee, slippage=slippage, time=time, reason=order.reason,
+            tag=order.tag, ambiguous=ambiguous, continues=order.filled > 0.0,
+        )  # fmt: skip
+        fill = Fill(
+            len(self.fills) + 1, time, order.symbol, order.id, order.side, qty, price, fee, maker, slippage,
+            profit, order.reason, order.tag,
+        )  # fmt: skip
+        self.fills.append(fill)
+        if self.moment is not None:
+            self._used[order.symbol] += qty / price if held.kind == rules.INVERSE else qty
+        self._guard(order, held, side_before)
+        filled = rules.sum_of_steps(order.filled, qty, step) if order.filled > 0.0 else qty
+        before = 0.0 if order.average_price is None else order.average_price
+        working.order = order.changed(
+            status=OrderStatus.FILLED if filled >= order.qty else OrderStatus.OPEN,
+            filled=filled,
+            average_price=rules.average_entry(held.kind, order.filled, before, qty, price),
+            fee=order.fee + fee,
+            updated=self._clock.now(),
+        )
+        if not working.order.is_working:
+            self.book.remove(working)
+        self.book.announce(working.order, fill)
+        if held.side != side_before:
+            self._cancel_reducing(held)
+
+    def _cancel_reducing(self, held: Holding) -> None:
+        """Cancel what can reduce the position no more; an order still on its way may belong to the next one."""
+        for working in list(self.book.of[held.market.symbol]):
+            order = working.order
+            if self.position_of(order) is not held or not working.arrived:
+                continue
+            if order.reduce_only and held.side * order.side.sign >= 0:
+                self.book.drop(working, OrderStatus.CANCELED, "reduce_only: the position is closed")
+
+    def leave(self, held: Holding, reason: ExitReason, price: float, *, ambiguous: bool) -> None:
+        """Leave a position by one of its levels at `price`; what the volume does not fill goes on working."""
+        working = Working(self.book.exit_order(held, reason), 0, shrinkable=False)
+        working.arrived = True
+        guard = self.guards[held]
+        self.fill(working, price, maker=False, slip=True, ambiguous=ambiguous)
+        if working.order.is_working:
+            guard.leaving = working
+            self.book.add(working)
+            if working.order.filled == 0.0:
+                self.book.announce(working.order)
+
+    # -- the exchange's own exits -----------------------------------------------------------------------------
+
+    def liquidate(self, held: Holding, price: float) -> None:
+        """Close at `price` with the liquidation fee; what is lost stays within the stake (rule 18).
+
+        Where the market jumped past the price at which the stake is gone (the bankruptcy price), the exchange
+        takes the position over at that one. In cross mode a long goes together with the short of its symbol.
+        """
+        price = self.margin.bounded(held, price)
+        lost = self.ledger.liquidated_with(held)
+        for one in lost:
+            one.mark = price
+        rate = self.costs.liquidation_fee(held.market)
+        for one in lost:
+            stake = self.ledger.stake(one, kept=False)
+            fee = rules.liquidation_fee(one.kind, one.qty, one.entry, price, stake, rate)
+            self._exit(one, ExitReason.LIQUIDATION, price, fee)
+
+    def settle(self, held: Holding, price: float) -> None:
+        """Settle a position whose contract has ended, at `price`, free of fees (rule 15)."""
+        self._exit(held, ExitReason.EXPIRY, price, 0.0)
+
+    def _exit(self, held: Holding, reason: ExitReason, price: float, fee: float) -> None:
+        order = self.book.exit_order(held, reason)
+        working = Working(order, 0, shrinkable=False)
+        self._enter(working, order, order.qty, price, fee=fee, slippage=0.0, maker=False)
+
+    # -- levels -----------------------------------------------------------------------------------------------
+
+    def _guard(self, order: Order, held: Holding, side_before: int) -> None:
+        """Set, move or lift the protective levels after a fill."""
+        if held.side == 0:
+            self.guards.pop(held, None)
+            return
+        guard = self.guards.get(held)
+        if guard is None or held.side != side_before:
+            guard = Guard(self._default.with_order(order), held.side, held.entry, held.market.price_tick)
+            self.guards[held] = guard
+        elif held.side == order.side.sign:
+            guard.regrow(guard.protection.with_order(order), held.entry)
+        self.relevel(held)
+
+    def relevel(self, held: Holding) -> None:
+        """Compute the liquidation price of a position anew, and of the other leg that shares its margin."""
+        for one in self.ledger.liquidated_with(held):
+            guard = self.guards.get(one)
+            if guard is not None:
+                guard.liquidation = self.ledger.liquidation_price(one)
+
+    def pay_funding(self, held: Holding, mark: float, rate: float) -> None:
+        """Book a funding instant of a position (rule 19)."""
+        if held.qty != 0.0:
+            self.ledger.pay_funding(held, mark, rate)
+            self.relevel(held)

@@ -1,0 +1,183 @@
+"""The mutable state behind one position: what is held, the round trip it belongs to, and what it binds."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from .. import rules
+from ..models import Tier
+
+if TYPE_CHECKING:
+    from ..models import Market
+
+__all__ = ["Holding", "own_tiers"]
+
+
+def own_tiers(market: Market) -> tuple[Tier, ...]:
+    """The margin tiers of a market; one for all where it has none."""
+    if market.tiers and not market.is_option:
+        return market.tiers
+    rate = rules.OPTION_MAINTENANCE if market.is_option else market.maintenance_margin_rate
+    return (Tier(math.inf, rate, 0.0, market.max_leverage),)
+
+
+class Holding:
+    """The net position in one symbol, or one leg of it in hedge mode (`position_side` ``"long"`` or ``"short"``).
+
+    `tiers` are the margin tiers in force, `underlying` the price of an option's underlying (None: not known),
+    `posted` what the short side of an option has posted as margin.
+    """
+
+    __slots__ = (
+        "entered", "entered_value", "entries", "entry", "exited", "exited_value", "fees", "funding", "in_base",
+        "kind", "leverage", "mark", "market", "max_qty", "opened", "position_side", "posted", "qty", "realized",
+        "slippage", "tag", "tiers", "underlying",
+    )  # fmt: skip
+
+    def __init__(self, market: Market, leverage: float, position_side: str | None = None) -> None:
+        self.market = market
+        self.kind = rules.INVERSE if market.is_inverse else rules.LINEAR
+        self.in_base = market.settle == market.base
+        self.leverage = leverage
+        self.position_side = position_side
+        self.tiers = own_tiers(market)
+        self.underlying: float | None = None
+        self.qty = 0.0
+        self.entry = 0.0
+        self.mark = 0.0
+        self.begin(0, None)
+
+    def begin(self, time: int, tag: str | None) -> None:
+        """Start a new round trip."""
+        self.opened = time
+        self.tag = tag
+        self.entries = 0
+        self.max_qty = self.realized = self.fees = self.slippage = self.funding = self.posted = 0.0
+        self.entered = self.entered_value = self.exited = self.exited_value = 0.0
+
+    @property
+    def side(self) -> int:
+        """+1 long, -1 short, 0 flat."""
+        return 1 if self.qty > 0.0 else -1 if self.qty < 0.0 else 0
+
+    @property
+    def opening_side(self) -> int:
+        """The side of orders that open: that of the leg in hedge mode, 0 (both) in one-way mode."""
+        return 0 if self.position_side is None else 1 if self.position_side == "long" else -1
+
+    def closing_qty(self, side: int, qty: float) -> float:
+        """How much of an order of `qty` on `side` closes; the rest opens."""
+        return rules.closing_qty(self.qty, side, qty)
+
+    # -- worth and margin ---------------------------------------------------------------------------------
+
+    def unrealized(self) -> float:
+        """Profit of the open quantity at the last mark, before fees, in the settlement currency."""
+        return rules.pnl(self.kind, self.qty, self.entry, self.mark) if self.qty != 0.0 else 0.0
+
+    def margin(self) -> float:
+        """Initial margin that the position binds, in the settlement currency."""
+        if self.qty == 0.0:
+            return 0.0
+        if self.is_short_option:
+            return self.posted
+        return rules.initial_margin(self.kind, self.qty, self.entry, self.leverage)
+
+    @property
+    def is_short_option(self) -> bool:
+        """True for a short position in an option, which posts margin instead of paying."""
+        return self.qty < 0.0 and self.market.is_option
+
+    @property
+    def can_be_liquidated(self) -> bool:
+        """False when flat, on spot and for bought options: what was paid for can't be lost twice."""
+        return self.qty != 0.0 and not self.market.is_spot and (self.qty < 0.0 or not self.market.is_option)
+
+    def tier(self, notional: float) -> Tier:
+        """The margin tier of a position of that `notional`; the last one above them all."""
+        return next((tier for tier in self.tiers if notional <= tier.max_notional), self.tiers[-1])
+
+    def maintenance(self) -> float:
+        """Margin below which the position is liquidated, at its mark, in the settlement currency."""
+        if not self.can_be_liquidated:
+            return 0.0
+        if self.is_short_option:
+            return -self.qty * self.option_maintenance()
+        worth = rules.notional(self.kind, self.qty, self.mark)
+        tier = self.tier(worth)
+        return rules.maintenance_margin(worth, tier.rate, tier.deduction)
+
+    def option_maintenance(self) -> float:
+        """What a short option must keep beside its value, per unit; 0 while its underlying has no price."""
+        spot = self.underlying
+        return 0.0 if spot is None else rules.option_maintenance(spot, self.tiers[0].rate, self.in_base)
+
+    def room(self, side: int, free: float, price: float, fee_rate: float) -> float:
+        """How much the `free` margin can open on `side` at `price`, fee included (rule 17). May be negative."""
+        if not self.market.is_option:
+            return rules.room(self.kind, free, price, self.leverage, fee_rate)
+        return free / self.cost(side, 1.0, price, fee_rate)
+
+    def cost(self, side: int, qty: float, price: float, fee_rate: float) -> float:
+        """What opening `qty` on `side` at `price` takes from the free margin: margin and fee (no rebate)."""
+        if not self.market.is_option:
+            return rules.cash_cost(self.kind, qty, price, self.leverage, fee_rate)
+        margin = self.short_margin() * qty if side < 0 else rules.initial_margin(self.kind, qty, price, 1.0)
+        return margin + max(self.fee(qty, price, fee_rate), 0.0)
+
+    def freed(self, closing: float, price: float, fee_rate: float, *, cross: bool) -> float:
+        """What closing `closing` at `price` adds to the free margin; see `rules.freed`."""
+        if not self.market.is_option:
+            return rules.freed(
+                self.kind, self.qty, self.entry, self.mark, self.leverage, cross, closing, price, fee_rate
+            )
+        share = closing / abs(self.qty)
+        profit = rules.pnl(self.kind, self.side * closing, self.entry, price)
+        counted = self.unrealized() * share if cross and self.qty < 0.0 else 0.0
+        return self.margin() * share + profit - counted - self.fee(closing, price, fee_rate)
+
+    def short_margin(self) -> float:
+        """What the short side of an option posts per unit, at the underlying's price now; infinite without one."""
+        strike, spot = self.market.strike, self.underlying
+        if strike is None or spot is None:
+            return math.inf
+        return rules.option_margin(self.market.option_type == "call", spot, strike, self.in_base)
+
+    def fee(self, qty: float, price: float, rate: float) -> float:
+        """Fee of a fill (rule 16); an option's is a rate of its underlying, where that has a price."""
+        if self.market.is_option and self.underlying is not None:
+            return rules.option_fee(qty, price, self.underlying, rate, self.in_base)
+        return rules.fee(self.kind, qty, price, rate)
+
+    # -- fills ----------------------------------------------------------------------------------------------
+
+    def close(self, qty: float, price: float, share_of_fee: float, slippage: float) -> float:
+        """Take `qty` off the position at `price`; returns the realised profit before fees."""
+        profit = rules.pnl(self.kind, self.side * qty, self.entry, price)
+        self.realized += profit
+        self.fees += share_of_fee
+        self.slippage += slippage
+        self.exited += qty
+        self.exited_value += rules.notional(self.kind, qty, price)
+        self.posted *= 1.0 - qty / abs(self.qty)
+        self.qty = rules.sum_of_steps(self.qty, -self.side * qty, self.market.qty_step)
+        return profit
+
+    def open(self, side: int, qty: float, price: float, share_of_fee: float, slippage: float) -> None:
+        """Add `qty` on `side` at `price`."""
+        self.entry = rules.average_entry(self.kind, abs(self.qty), self.entry, qty, price)
+        self.qty = rules.sum_of_steps(self.qty, side * qty, self.market.qty_step)
+        if self.is_short_option:
+            self.posted += qty * self.short_margin()
+        self.max_qty = max(self.max_qty, abs(self.qty))
+        self.fees += share_of_fee
+        self.slippage += slippage
+        self.entered += qty
+        self.entered_value += rules.notional(self.kind, qty, price)
+
+    def pay_funding(self, mark: float, rate: float) -> float:
+        """Book a funding instant; returns what was received, negative when it was paid (rule 19)."""
+        received = rules.funding(self.kind, self.qty, mark, rate) if self.qty != 0.0 else 0.0
+        self.funding += received
+        return received

@@ -1,0 +1,324 @@
+"""Matching: how the orders and levels of one symbol trade within one bar. See `metaexpert.broker.simulated`."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from .. import risk, rules
+from ..models import ExitReason, OrderStatus, OrderType, TimeInForce
+from ..timeframe import parse
+from .data import MarketData
+from .execution import SHRUNK
+from .quiet import quiet
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+
+    from ..models import Bar
+    from . import News
+    from .book import Book, Working
+    from .data import Span
+    from .execution import Execution
+    from .holding import Holding
+    from .ledger import Ledger
+    from .protection import Guard
+
+__all__ = ["Matching"]
+
+_LIQUIDATION, _STOP, _STOP_ORDER, _LIMIT_ORDER, _TARGET = range(5)  # who goes first at one price
+_RANKS = {rules.AT_STOP: _STOP, rules.AT_TARGET: _TARGET}
+
+
+class _Hit(NamedTuple):
+    """What trades next on a segment: nearest first, then by rank, then by age."""
+
+    distance: float
+    rank: int
+    age: int
+    price: float
+    order: Working | None
+
+
+class _Walk(NamedTuple):
+    """One position on its way through a bar: the bar, the mark prices in it, the orders that work on it."""
+
+    bar: Bar
+    held: Holding
+    marks: Span | None
+    orders: Sequence[Working]
+
+
+class Matching:
+    """Walks bars.
+
+    Args:
+        execution: fills what trades.
+        data: what is known of each market beside its candles.
+    """
+
+    def __init__(self, execution: Execution, data: Mapping[str, MarketData]) -> None:
+        self.execution = execution
+        self.ledger: Ledger = execution.ledger
+        self.book: Book = execution.book
+        self._touch = execution.costs.touch
+        self._data = {symbol: data.get(symbol, MarketData()) for symbol in self.ledger.holdings}
+        self._opened: dict[str, Bar] = {}
+
+    # -- the open ---------------------------------------------------------------------------------------------
+
+    def on_open(self, bar: Bar) -> Iterator[News]:
+        """Do what happens at the open of `bar`, once."""
+        if self._opened.get(bar.symbol) is bar:
+            return
+        self._opened[bar.symbol] = bar
+        legs, data = self.ledger.legs(bar.symbol), self._data[bar.symbol]
+        self.execution.begin(bar)
+        self._pay_funding(bar, data, legs, bar.time)
+        end = bar.time + parse(bar.timeframe)
+        marks = data.marks.within(bar.time, end) if data.marks is not None else None
+        mark = bar.open if marks is None else marks.open
+        for held in legs:
+            held.mark = bar.open
+            if data.underlying is not None:
+                held.underlying = data.underlying.opening(bar.time) or held.underlying
+        yield from self._sweep(legs, mark)
+        for working in self.book.active(bar):
+            self._arrive(working, bar.open)
+            yield from self.book.flush()
+            yield from self._sweep(legs, mark)
+        self._pay_funding(bar, data, legs, end - 1)
+
+    def _pay_funding(self, bar: Bar, data: MarketData, legs: Sequence[Holding], until: int) -> None:
+        """Charge the funding instants up to `until` to the positions as they stand (rule 19)."""
+        if data.funding is None:
+            return
+        for one in data.funding.take(until):
+            mark = one.mark
+            if mark is None and data.marks is not None:
+                mark = data.marks.opening(one.time)
+            for held in legs:
+                self.execution.pay_funding(held, bar.open if mark is None else mark, one.rate)
+
+    def _sweep(self, legs: Sequence[Holding], mark: float) -> Iterator[News]:
+        """Liquidate the positions whose level the market stands beyond, at `mark`."""
+        for held in legs:
+            guard = self.execution.guards.get(held)
+            if guard is None:
+                continue
+            if self.ledger.cross or held.is_short_option:
+                self.execution.relevel(held)
+            level = guard.liquidation
+            if level is not None and rules.is_reached(level, mark, -guard.side, strict=False):
+                self.execution.liquidate(held, mark)
+                yield from self.book.flush()
+
+    def _arrive(self, working: Working, price: float) -> None:
+        """An order reaches the market at `price`, or goes on taking what there is at a new bar's open."""
+        if not working.order.is_working:
+            return
+        if working.taking:
+            working.arrived = True
+            self.execution.fill(working, price, maker=False, slip=True)
+        elif not working.arrived:
+            working.arrived = True
+            if working.triggered:
+                self._arrive_limit(working, price)
+
+    def _arrive_limit(self, working: Working, price: float) -> None:
+        """A limit order meets the market at `price`: it crosses (taker), rests (maker), or is refused (rule 5)."""
+        order = working.order
+        limit = price if order.price is None else order.price
+        if not rules.is_reached(limit, price, -order.side.sign, not self._touch):
+            if order.tif is not TimeInForce.GTC:
+                self.book.drop(working, OrderStatus.EXPIRED, f"{order.tif}: nothing to fill it with on arrival")
+            else:
+                self._bind(working, limit)
+        elif order.post_only:
+            self.book.drop(working, OrderStatus.REJECTED, "it would cross on arrival", "post_only_would_cross")
+        else:
+            self.execution.fill(working, price, maker=False, slip=False)
+
+    def _bind(self, working: Working, limit: float) -> None:
+        """A limit order that will rest binds its margin; what the account can't carry is refused (rule 17)."""
+        order = working.order
+        held = self.execution.position_of(order)
+        qty = self.execution.margin.carried(working, limit, self.execution.costs.taker(held.market))
+        if isinstance(qty, risk.Refusal):
+            self.book.drop(working, OrderStatus.REJECTED, qty.message, qty.reason)
+        elif qty < order.qty and not order.reduce_only:
+            self.book.announce(order.changed(qty=qty, message=SHRUNK))
+
+    # -- the bar ----------------------------------------------------------------------------------------------
+
+    def on_bar(self, bar: Bar, *, straight: bool = False) -> Iterable[News]:
+        """Match one bar; `straight` when the market went from its open to its close without turning."""
+        legs = self.ledger.legs(bar.symbol)
+        if self.book.of[bar.symbol] or not all(self._passes(bar, held) for held in legs):
+            return self._match(bar, legs, straight=straight)
+        for held in legs:
+            guard = self.execution.guards.get(held)
+            if guard is not None:
+                guard.saw(bar.high if guard.side > 0 else bar.low)
+            held.mark = bar.close
+        self.execution.moment = None
+        return ()
+
+    def _passes(self, bar: Bar, held: Holding) -> bool:
+        """Does nothing happen to a position within `bar`?"""
+        guard = self.execution.guards.get(held)
+        if guard is None:
+            return True
+        data, end = self._data[bar.symbol], bar.time + parse(bar.timeframe)
+        due = None if data.funding is None else data.funding.next_time
+        if (due is not None and due < end) or data.underlying is not None:
+            return False
+        if self.ledger.cross:
+            self.execution.relevel(held)
+        marks = data.marks.within(bar.time, end) if data.marks is not None else None
+        return guard.is_safe(bar.low, bar.high) and (marks is None or guard.is_safe(marks.low, marks.high))
+
+    def _match(self, bar: Bar, legs: Sequence[Holding], *, straight: bool) -> Iterator[News]:
+        active, data = self.book.active(bar), self._data[bar.symbol]
+        self.execution.moment = bar.time
+        yield from self.on_open(bar)
+        for held in legs:
+            if self.ledger.cross:  # the open of another symbol may have moved the account
+                self.execution.relevel(held)
+        end = bar.time + parse(bar.timeframe)
+        marks = data.marks.within(bar.time, end) if data.marks is not None else None
+        spot = data.underlying.within(bar.time, end) if data.underlying is not None else None
+        for held in sorted(legs, key=lambda one: -abs(one.qty)):  # the larger leg decides over the account
+            if spot is not None:
+                held.underlying = spot.high if held.market.option_type == "call" else spot.low
+                self.execution.relevel(held)
+            orders = [
+                one for one in active if one.order.is_working and self.execution.position_of(one.order) is held
+            ]
+            if self._reaches_nothing(bar, held, marks, orders):
+                continue
+            best = yield from self._walk(_Walk(bar, held, marks, orders), straight=straight)
+            guard = self.execution.guards.get(held)
+            if guard is not None:
+                guard.saw(best)
+        for held in legs:
+            held.mark = bar.close
+            held.underlying = held.underlying if spot is None else spot.close
+        self.execution.moment = None
+
+    def _reaches_nothing(self, bar: Bar, held: Holding, marks: Span | None, orders: Sequence[Working]) -> bool:
+        """Is no order and no level reached after the open, and none moved?"""
+        guard = self.execution.guards.get(held)
+        low, high, _ = quiet(orders, guard)
+        calm = low < bar.low and bar.high < high
+        return calm and (guard is None or marks is None or guard.is_safe(marks.low, marks.high))
+
+    def _walk(self, walk: _Walk, *, straight: bool) -> Generator[News, None, float]:
+        """Walk the bar; returns the best price that the position at its end certainly saw."""
+        bar, held = walk.bar, walk.held
+        at, side = bar.open, held.side
+        corners, best = self._corners(bar, side, straight=straight)
+        while corners:
+            to = corners[0]
+            hit = self._next_hit(at, to, walk)
+            if hit is None:
+                at = corners.popleft()
+                continue
+            towards = 1 if to > at else -1
+            at = min(max(hit.price, bar.low), bar.high)  # a mark price may lie beyond what was traded
+            self._trade(hit, walk)
+            yield from self.book.flush()
+            if held.side not in (0, side) and not straight:
+                planned = (
+                    rules.plan_held(held.side, bar.high, bar.low, bar.close)
+                    if at == bar.open
+                    else rules.plan_entered(held.side, towards, bar.high, bar.low, bar.close)
+                )
+                corners, best = deque(planned), planned[1]
+            side = held.side
+        return best
+
+    def _corners(self, bar: Bar, side: int, *, straight: bool) -> tuple[deque[float], float]:
+        """The prices that the bar goes to after its open, and the best of them for the position."""
+        if straight:
+            return deque((bar.close,)), bar.close
+        if side:
+            planned = rules.plan_held(side, bar.high, bar.low, bar.close)
+        else:
+            planned = rules.plan_flat(bar.open, bar.high, bar.low, bar.close)
+        return deque(planned), planned[1]
+
+    def _next_hit(self, at: float, to: float, walk: _Walk) -> _Hit | None:
+        """The order or level that trades next between `at` and `to`, None when nothing does."""
+        hits = self._level_hits(at, to, walk)
+        for working in walk.orders:
+            order = working.order
+            if not order.is_working or not working.arrived or working.taking:
+                continue
+            if working.triggered:
+                level, side, strict, rank = order.price, -order.side.sign, not self._touch, _LIMIT_ORDER
+            else:
+                level, side, strict, rank = order.stop_price, order.side.sign, False, _STOP_ORDER
+            price = rules.NO_PRICE if level is None else rules.first_touch(level, at, to, side, strict)
+            if price != rules.NO_PRICE and not (
+                rank == _LIMIT_ORDER and self.execution.is_exhausted(walk.held, price)
+            ):
+                hits.append(_Hit(abs(price - at), rank, int(order.id), price, working))
+        return min(hits, default=None, key=lambda hit: hit[:3])
+
+    def _level_hits(self, at: float, to: float, walk: _Walk) -> list[_Hit]:
+        """The levels of the position that are reached: the liquidation price, and the nearest of the others."""
+        guard = self.execution.guards.get(walk.held)
+        if guard is None:
+            return []
+        hits: list[_Hit] = []
+        side, gone = guard.side, guard.liquidation
+        if gone is not None:
+            price = self._liquidation(gone, at, to, side, walk.marks)
+            if price != rules.NO_PRICE:
+                hits.append(_Hit(abs(price - at), _LIQUIDATION, 0, price, None))
+        if not guard.is_leaving:
+            unset = guard.unset
+            which, price = rules.first_level(side, at, to, guard.stop, guard.target, unset)
+            if which != rules.NOTHING:
+                hits.append(_Hit(abs(price - at), _RANKS[which], 0, price, None))
+        return hits
+
+    def _liquidation(self, level: float, at: float, to: float, side: int, marks: Span | None) -> float:
+        """Where a position is liquidated between `at` and `to`; `NO_PRICE` when it is not.
+
+        Where mark prices are known they decide: one that reaches the level does so on the way to the bar's adverse
+        extreme, after everything that trades there.
+        """
+        if marks is None:
+            return rules.first_touch(level, at, to, -side, strict=False)
+        worst = marks.low if side > 0 else marks.high
+        reached = (at - to) * side >= 0.0 and rules.is_reached(level, worst, -side, strict=False)
+        return level if reached else rules.NO_PRICE
+
+    def _trade(self, hit: _Hit, walk: _Walk) -> None:
+        working = hit.order
+        if working is None:
+            self._leave(hit, walk)
+        elif working.triggered:
+            self.execution.fill(working, hit.price, maker=True, slip=False)
+        elif working.order.type is OrderType.STOP:
+            working.triggered = working.taking = True
+            self.execution.fill(working, hit.price, maker=False, slip=True)
+        else:
+            working.triggered = True
+            self._arrive_limit(working, hit.price)
+
+    def _leave(self, hit: _Hit, walk: _Walk) -> None:
+        bar, held = walk.bar, walk.held
+        guard = self.execution.guards[held]
+        if hit.rank == _LIQUIDATION:
+            self.execution.liquidate(held, hit.price)
+            return
+        reason = guard.reason if hit.rank == _STOP else ExitReason.TAKE_PROFIT
+        ambiguous = hit.rank == _STOP and hit.price != bar.open and _reaches_target(guard, bar)
+        self.execution.leave(held, reason, hit.price, ambiguous=ambiguous)
+
+
+def _reaches_target(guard: Guard, bar: Bar) -> bool:
+    return bar.high >= guard.target if guard.side > 0 else bar.low <= guard.target
