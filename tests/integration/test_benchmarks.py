@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 FIGURES = BENCHMARKS / "figures.json"
+TINY = ("--bars", "2000", "--rounds", "1", "--no-peers")
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="the benchmarks ask POSIX for the memory of a process")
 
@@ -17,6 +18,18 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="the benchmarks ask P
 def run(script, *options):
     command = [sys.executable, str(BENCHMARKS / script), *options]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+
+
+@posix
+def test_callbacks_run_and_agree_with_the_bare_loop(tmp_path):
+    """The benchmark itself fails when trades or money differ."""
+    figures = tmp_path / "figures.json"
+    done = run("engine.py", "--only", "event", *TINY, "--json", str(figures))
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(figures.read_text(encoding="utf-8"))["rows"]
+    assert {row["of"] for row in rows} == {"callback"}
+    assert {row["who"] for row in rows} == {"metaexpert", "bare"}
+    assert all(row["trades"] > 0 and row["seconds"] > 0.0 for row in rows)
 
 
 @posix
