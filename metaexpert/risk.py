@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import rules
+from . import rules, tiers
 from .models import ContractType, SizeType
 from .timeframe import DAY_MS
 
@@ -31,11 +31,11 @@ __all__ = [
     "conform",
     "entry_refusal",
     "insufficient_margin",
-    "leverage_above_tier",
     "limit_refusal",
     "no_stop",
     "size",
     "size_is_zero",
+    "tier_refusal",
 ]
 
 _HOUR_MS = 3_600_000
@@ -169,15 +169,13 @@ def insufficient_margin(wanted: float, room: float, market: Market) -> Refusal:
     )
 
 
-def leverage_above_tier(worth: float, leverage: float, tier: Tier, market: Market) -> Refusal | None:
-    """The refusal of a position of notional `worth` that needs a lower leverage; None when it needs none."""
-    if worth > tier.max_notional * (1.0 + 1e-12):
+def tier_refusal(broken: int, worth: float, leverage: float, tier: Tier, market: Market) -> Refusal:
+    """The refusal of a position of notional `worth` that `tier` does not allow (`tiers.broken_tier`)."""
+    if broken == tiers.ABOVE_LAST_TIER:
         return Refusal(
             "above_max_position",
             f"a position worth {worth:.12g} {market.settle} is above the largest tier, {tier.max_notional:.12g}",
         )
-    if leverage <= tier.max_leverage:
-        return None
     return Refusal(
         "leverage_above_tier",
         f"a position worth {worth:.12g} {market.settle} may have leverage {tier.max_leverage:g}, not {leverage:g}",

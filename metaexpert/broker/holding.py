@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .. import rules
 from ..models import Tier
+from ..tiers import tier_at
 
 if TYPE_CHECKING:
     from ..models import Market
@@ -96,7 +97,7 @@ class Holding:
 
     def tier(self, notional: float) -> Tier:
         """The margin tier of a position of that `notional`; the last one above them all."""
-        return next((tier for tier in self.tiers if notional <= tier.max_notional), self.tiers[-1])
+        return self.tiers[tier_at(notional, self.tiers)]
 
     def maintenance(self) -> float:
         """Margin below which the position is liquidated, at its mark, in the settlement currency."""

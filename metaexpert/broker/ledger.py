@@ -8,10 +8,9 @@ comes to the same equity as cash received less what the option is worth.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
-from .. import rules
+from .. import rules, tiers
 from ..errors import ConfigError
 from ..models import Account, ExitReason, MarginMode, Market, Position, Side, Trade
 from .holding import Holding
@@ -202,16 +201,7 @@ class Ledger:
         stake = self.stake(held, kept=True)
         if held.is_short_option:
             return rules.option_liquidation_price(held.entry, stake / -held.qty, held.option_maintenance())
-        if len(held.tiers) == 1:
-            return rules.liquidation_price(held.kind, held.qty, held.entry, stake, held.tiers[0].rate)
-        price, low = rules.unset_stop(held.side), 0.0
-        for tier in held.tiers:
-            high = math.inf if tier is held.tiers[-1] else tier.max_notional
-            level = rules.liquidation_in_tier(
-                held.kind, held.qty, held.entry, stake, tier.rate, tier.deduction, low, high
-            )
-            price, low = rules.better_stop(held.side, price, level), high
-        return price
+        return tiers.liquidation_over(held.kind, held.qty, held.entry, stake, held.tiers)
 
     def bankruptcy_price(self, held: Holding) -> float | None:
         """Price at which a position's stake is gone; None where there is no such price."""
@@ -240,13 +230,13 @@ class Ledger:
         margin = self.balance + sum(one.unrealized() - (one.maintenance() if kept else 0.0) for one in rest)
         price, threatened = both[0].mark, 0
         for _ in both[0].tiers:  # the tier at the price that was found may be another one
-            tiers = [one.tier(rules.notional(one.kind, one.qty, price)) for one in both]
+            at = [one.tier(rules.notional(one.kind, one.qty, price)) for one in both]
             price, threatened = rules.hedged_liquidation(
                 held.kind,
                 sum(one.qty for one in both),
                 sum(one.qty / one.entry if held.kind == rules.INVERSE else one.qty * one.entry for one in both),
-                margin + (sum(tier.deduction for tier in tiers) if kept else 0.0),
-                sum(tier.rate * abs(one.qty) for tier, one in zip(tiers, both, strict=True)) if kept else 0.0,
+                margin + (sum(tier.deduction for tier in at) if kept else 0.0),
+                sum(tier.rate * abs(one.qty) for tier, one in zip(at, both, strict=True)) if kept else 0.0,
             )
             if threatened == 0 or not rules.NONE_LOW < price < rules.NONE_HIGH:
                 break

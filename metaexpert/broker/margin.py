@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from .. import risk, rules
+from .. import risk, rules, tiers
 from ..models import Side
 
 if TYPE_CHECKING:
@@ -80,7 +80,10 @@ class Margin:
         if order.reduce_only or price <= 0.0 or not held.market.tiers or after <= abs(held.qty):
             return None
         worth = rules.notional(held.kind, after, price)
-        return risk.leverage_above_tier(worth, held.leverage, held.tier(worth), held.market)
+        broken = tiers.broken_tier(worth, held.leverage, held.tiers)
+        if broken == rules.NOTHING:
+            return None
+        return risk.tier_refusal(broken, worth, held.leverage, held.tier(worth), held.market)
 
     def bounded(self, held: Holding, price: float) -> float:
         """`price`, but not beyond the one at which the stake of the position is gone (rule 18)."""

@@ -14,7 +14,7 @@ LAYERS = (
     ("timeframe", "models"),
     ("bars",),
     ("series",),
-    ("rules", "indicators", "_catalogue", "_compute"),
+    ("rules", "tiers", "indicators", "_catalogue", "_compute"),
     ("clock", "config", "inputs", "values", "logger", "risk", "store"),
     ("exchanges",),
     ("broker", "importer"),
