@@ -223,10 +223,10 @@ class SimulatedBroker:
         guard = self._guards.get(held)
         if guard is None:
             return quiet(self.book.of[symbol], None)
-        if self.ledger.cross:
-            if len(self._guards) > 1:
-                return NEVER  # the marks of the other positions move its liquidation price
-            self._execution.relevel(held)
+        if self.ledger.cross and (
+            len(self._guards) > 1 or guard.liquidation != self.ledger.liquidation_price(held)
+        ):
+            return NEVER  # the next bar moves its liquidation price, which is not for this call to do
         if data is None:
             return quiet(self.book.of[symbol], guard)
         until = inf if data.funding is None else data.funding.next_time or inf
