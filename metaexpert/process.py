@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 import traceback
+from itertools import islice
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .broker.simulated import SHRUNK
 from .errors import MetaExpertError, StrategyError
-from .feed import Step
 from .marks import Journal, Tally
 from .models import Bar, ExitReason, Fill
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .broker.holding import Holding
     from .broker.simulated import SimulatedBroker
     from .clock import Clock
-    from .feed import HistoryFeed, Series
+    from .feed import HistoryFeed, Series, Step
     from .handlers import Handler, Handlers
     from .logger import MetaLogger
     from .marks import Marks
@@ -37,19 +37,19 @@ _STEPS_BETWEEN = 1000  # two reports of progress
 
 
 class _Lane:
-    """One series as the loop plays it: its bars to come, who hears them, and whose mark they move.
+    """One series as the loop plays it: its bars to come, who hears them, and whose marks they move.
 
     While no bar reaches `low` or `high`, nothing trades in it.
     """
 
-    __slots__ = ("bars", "handlers", "held", "high", "index", "low", "series")
+    __slots__ = ("bars", "handlers", "high", "index", "legs", "low", "series")
 
-    def __init__(self, series: Series, index: int, handlers: list[Handler], held: Holding | None) -> None:
+    def __init__(self, series: Series, index: int, handlers: list[Handler], legs: Sequence[Holding]) -> None:
         self.series = series
         self.index = index
         self.bars = series.play(index)
         self.handlers = handlers
-        self.held = held
+        self.legs = legs
         self.low, self.high = -inf, inf
 
 
@@ -147,10 +147,13 @@ class MetaProcess:
         total = self.feed.steps
         while self.steps < total and self.stop_reason is None:
             end = total if progress is None else min(total, self.steps + _STEPS_BETWEEN)
-            while self.steps < end and self.stop_reason is None:
-                step = self._pass(end) if self.lets_pass else next(self._all)
-                if step is not None:
+            if self.lets_pass:
+                self._play_to(end)
+            else:
+                for step in islice(self._all, end - self.steps):
                     self.handle(step)
+                    if self.stop_reason is not None:
+                        break
             if progress is not None:
                 progress(self.steps / total)
 
@@ -164,8 +167,8 @@ class MetaProcess:
         own, merged = self.trader.settings.timeframe, self.feed.merged()
         for one, first in zip(merged.series, merged.first, strict=True):
             heard = [handler for wanted, handler in self.handlers.bars if (wanted or own) == one.timeframe]
-            held = self.broker.ledger.holdings[one.symbol] if self.feed.is_matching(one) else None
-            self._lanes[one] = _Lane(one, first, heard, held)
+            legs = self.broker.ledger.legs(one.symbol) if self.feed.is_matching(one) else ()
+            self._lanes[one] = _Lane(one, first, heard, legs)
         start = self.clock.now()
         self._timers = [
             _Timer(round(interval * 1000), handler, start) for interval, handler in self.handlers.timers
@@ -181,21 +184,29 @@ class MetaProcess:
 
     def handle(self, step: Step) -> None:
         """Everything that happens up to and at one moment."""
+        closing = [(self._lanes[series], index, None) for series, index in step.delivered]
+        self._step(step.time, step.matched, closing)
+
+    def _step(self, time: int, matched: Sequence[Bar], closing: Iterable[tuple[_Lane, int, Bar | None]]) -> None:
         self._told = 0
-        self._run_timers(step.time, before=True)
-        trader = self.trader
-        trader.active_from = step.time  # what a handler sends within the bar reaches the market after it
-        if len(step.matched) > 1:  # one account: what one symbol earns within its bar comes after every open
-            for bar in step.matched:
-                self.clock.advance(max(bar.time, self.clock.now()))
-                self.tell(self.broker.on_open(bar))
-        for bar in step.matched:
-            self.clock.advance(max(bar.time, self.clock.now()))
-            self.tell(self.broker.on_bar(bar))
-        self.clock.advance(step.time)
+        self._run_timers(time, before=True)
+        self._trade(time, matched)
+        self._close(time, closing)
+
+    def _trade(self, time: int, matched: Sequence[Bar]) -> None:
+        """Orders and levels trade within the bars that close at `time`; then the account is marked."""
+        clock, broker, trader = self.clock, self.broker, self.trader
+        trader.active_from = time  # what a handler sends within the bar reaches the market after it
+        if len(matched) > 1:  # one account: what one symbol earns within its bar comes after every open
+            for bar in matched:
+                clock.advance(max(bar.time, clock.now()))
+                self.tell(broker.on_open(bar))
+        for bar in matched:
+            clock.advance(max(bar.time, clock.now()))
+            self.tell(broker.on_bar(bar))
+        clock.advance(time)
         trader.active_from = None
         self.marks.mark(self.steps)
-        self._close(step.time, [(self._lanes[series], index, None) for series, index in step.delivered])
 
     def _close(self, time: int, closing: Iterable[tuple[_Lane, int, Bar | None]]) -> None:
         """Bars are closed and marked: they are known from now on, and the strategy looks; timers come last."""
@@ -271,38 +282,43 @@ class MetaProcess:
 
     # -- steps on which nothing trades ------------------------------------------------------------------------
 
-    def _pass(self, end: int) -> Step | None:
-        """Let quiet steps pass, up to number `end`, with all that handlers do on them.
-
-        Returns:
-            The next step if it is not quiet, for `handle`; None where the broker is to be asked again.
-        """
-        self._told, self.broker.book.stirred, until = 0, False, inf
+    def _play_to(self, end: int) -> None:
+        """Play the steps up to number `end`; those on which the broker has nothing to do take a shorter way."""
         lanes = tuple(self._lanes.values())
+        lane, others = lanes[0], self.signals or self._timers or self._watches
+        if len(lanes) == len(lane.handlers) == len(lane.legs) == 1 and not others:
+            self._play_one(lane, lane.legs[0], lane.handlers[0], end)
+            return
+        while self.steps < end and self.stop_reason is None:
+            self._play_many(lanes, end)
+
+    def _quiet(self, lanes: Sequence[_Lane]) -> float:
+        """Ask the broker which bars it can let pass; returns until when, ms UTC."""
+        self.broker.book.stirred, until = False, inf
         for lane in lanes:
-            if lane.held is not None:
+            if lane.legs:
                 lane.low, lane.high, latest = self.broker.quiet(lane.series.symbol)
                 until = min(until, latest)
-        for timer in self._timers:
-            until = min(until, timer.due - 1)
-        lane = lanes[0]
-        if lane.held is not None and len(lanes) == len(lane.handlers) == 1 and not (self.signals or self._watches):
-            return self._pass_plainly(lane, lane.held, end, until)
-        return self._pass_together(lanes, end, until)
+        return until
 
-    def _pass_plainly(self, lane: _Lane, held: Holding, end: int, until: float) -> Step | None:
-        """`_pass` for one series that one handler hears: the shortest way there is."""
+    def _play_one(self, lane: _Lane, held: Holding, handler: Handler, end: int) -> None:
+        """One series that one handler hears: the shortest way there is."""
         book, cursor, advance = self.broker.book, lane.series.cursor, self.clock.advance
-        low, high, length = lane.low, lane.high, lane.series.length_ms
-        handler, latest, step = lane.handlers[0], until - length, None
-        start = index = lane.index
-        for index, bar in zip(range(start, start + end - self.steps), lane.bars):  # noqa: B905 - the range ends it
-            if bar.low <= low or bar.high >= high or bar.time > latest:
-                step = Step(bar.time + length, (bar,), ((lane.series, index),))
-                break
-            advance(bar.time + length)
+        length, first = lane.series.length_ms, lane.index
+        until, low, high = self._quiet((lane,)), lane.low, lane.high
+        done, index = self.steps - first, first - 1
+        for index, bar in zip(range(first, end - done), lane.bars):  # noqa: B905 - the range ends it
+            if bar.low > low and bar.high < high and bar.time + length <= until:
+                advance(bar.time + length)
+                held.mark = bar.close
+            else:
+                self.steps, self._told = done + index, 0
+                self._trade(bar.time + length, (bar,))
+                if book.stirred:
+                    until, low, high = self._quiet((lane,)), lane.low, lane.high
             cursor.i = index
-            held.mark = bar.close
+            if self.stop_reason is not None:
+                break  # an order's news has stopped it
             try:
                 result = handler(bar)
                 if result is not None and inspect.iscoroutine(result):
@@ -311,17 +327,21 @@ class MetaProcess:
                 raise
             except BaseException as error:  # noqa: BLE001 - as in `_call`
                 self._failed("on_bar", handler, error)
-            if book.stirred or self.stop_reason is not None:
+            if self.stop_reason is not None:
                 break
+            if book.stirred:
+                self._drain()
+                until, low, high = self._quiet((lane,)), lane.low, lane.high
         lane.index = index + 1
-        self.steps += lane.index - start - (step is not None)
+        self.steps = done + lane.index
         self._drain()
-        return step
 
-    def _pass_together(self, lanes: Sequence[_Lane], end: int, until: float) -> Step | None:
-        """`_pass` for any number of series."""
-        book, merged = self.broker.book, self.feed.merged()
-        while self.steps < end and not book.stirred and self.stop_reason is None:
+    def _play_many(self, lanes: Sequence[_Lane], end: int) -> None:
+        """Any number of series, until the broker is to be asked again."""
+        merged, until = self.feed.merged(), self._quiet(lanes)
+        for timer in self._timers:
+            until = min(until, timer.due - 1)
+        while self.steps < end and not self.broker.book.stirred and self.stop_reason is None:
             closing: list[tuple[_Lane, int, Bar]] = []
             time, is_quiet = merged.time[self.steps], True
             for which in merged.which[merged.begin[self.steps] : merged.begin[self.steps + 1]]:
@@ -331,13 +351,14 @@ class MetaProcess:
                 lane.index += 1
                 is_quiet = is_quiet and lane.low < bar.low and bar.high < lane.high
             if not is_quiet or time > until:
-                return self.feed.step(time, [(lane.series, index) for lane, index, _ in closing])
+                self._step(time, [bar for lane, _, bar in closing if lane.legs], closing)
+                return
             self.clock.advance(time)
             for lane, _, bar in closing:
-                if lane.held is not None:
-                    lane.held.mark = bar.close
+                for held in lane.legs:
+                    held.mark = bar.close
+            self._told = 0
             self._close(time, closing)
-        return None
 
     # -- handlers -----------------------------------------------------------------------------------------------
 
