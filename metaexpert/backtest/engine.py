@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from .. import indicators
 from ..bars import COLUMNS, inspect, resample, times, to_ms
-from ..broker.costs import Costs
 from ..broker.ledger import Ledger
 from ..broker.protection import Protection
 from ..broker.simulated import SimulatedBroker
@@ -27,6 +26,7 @@ from ..timeframe import parse
 from ..trader import Trader, same_name
 from .data import market_data
 from .record import Record
+from .terms import costs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ..logger import MetaLogger
     from ..models import Market
 
-__all__ = ["Job", "costs_of", "run"]
+__all__ = ["Job", "run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,18 +166,6 @@ def _plans(
     if function is None:
         return []
     return [SignalPlan(function, feed.series[symbol, timeframe]) for symbol in history.markets]
-
-
-def costs_of(strategy: StrategySettings) -> Costs:
-    """What trading costs by the settings of a strategy."""
-    return Costs(
-        slippage_rate=strategy.slippage_pct / 100.0,
-        fee_maker=strategy.fee_maker,
-        fee_taker=strategy.fee_taker,
-        maintenance_margin_rate=strategy.maintenance_margin_rate,
-        liquidation_fee_rate=strategy.liquidation_fee_rate,
-        touch=strategy.limit_fill == "touch",
-    )
 
 
 def _protection(strategy: StrategySettings) -> Protection:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["canonical", "iso", "manifest", "outcome_digest", "plain"]
 
-_PACKAGES = ("numpy", "pandas", "pyarrow", "TA-Lib", "pandas-ta-classic")
+_PACKAGES = ("numba", "numpy", "pandas", "pyarrow", "TA-Lib", "pandas-ta-classic")
 
 
 def plain(value: Any) -> Any:

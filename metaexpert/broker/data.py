@@ -50,6 +50,11 @@ class FundingRates:
         return [FundingRate(time, rate, None) for time in range(first, end, _FUNDING_INTERVAL)]
 
     @property
+    def all(self) -> Sequence[FundingRate]:
+        """Every instant, those that were taken too."""
+        return self._rates
+
+    @property
     def next_time(self) -> int | None:
         """The next instant that was not taken yet."""
         return self._rates[self._next].time if self._next < len(self._rates) else None
@@ -86,6 +91,11 @@ class Reference:
         self._times = times
         self._open, self._high, self._low, self._close = prices
         self._arrays: tuple[Any, Any] | None = None  # lowest and highest prices, made when somebody searches
+
+    @property
+    def columns(self) -> tuple[Sequence[float], ...]:
+        """Open times, opens, highs and lows."""
+        return self._times, self._open, self._high, self._low
 
     def within(self, start: int, end: int) -> Span | None:
         """The prices of the candles within [start, end); None when there are none."""

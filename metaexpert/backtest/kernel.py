@@ -1,0 +1,164 @@
+"""The kernel: `metaexpert.backtest.loop` and the rules it calls, compiled by numba, and how a column is played.
+
+numba compiles copies of the very functions that the event engine calls, with their globals bound to the compiled
+ones; there is no second copy of a rule. The machine code is kept on disk beside the package, or where numba keeps
+it when that can't be written to. It is found again by a digest of the functions and constants it was made of, so
+that the code of an edited rule is never taken for that of the new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .. import rules, tiers
+from . import loop
+from .column import S_ORDERS, WIDTH, Books, opening_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from numpy.typing import NDArray
+
+    from .column import Bars, Funding, Signals, Terms
+
+    type Floats = NDArray[np.float64]
+
+__all__ = ["Kernel", "Played", "compiled", "play"]
+
+_MODULES = (rules, tiers, loop)
+_ENTRY = "run_column"
+_CALLED = ("_book",)  # has many callers: inlined into each, it would only take longer to compile
+_OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
+_MOST_AT_FIRST, _MORE = 65_536, 64  # orders for which there is room in the log before it grows
+
+
+class Kernel(NamedTuple):
+    """The compiled loop. `note` says where it is not as it should be: that its code can't be kept on disk."""
+
+    run_column: Callable[..., int]
+    note: str | None
+
+
+class Played(NamedTuple):
+    """What a column left behind: the last state, the log (`column.WIDTH`, orders), and the curves (3, bars)."""
+
+    state: Floats
+    log: Floats
+    curves: Floats
+
+
+@cache
+def compiled() -> Kernel:
+    """The kernel; the first call of a process loads it, the first after an installation or an edit compiles it.
+
+    Says on standard error what is being waited for when it has to be compiled.
+    """
+    digest = _digest()
+    try:
+        entry, note = _build(digest, keep=True), None
+    except RuntimeError as error:  # numba found no place for its cache
+        entry, note = _build(digest, keep=False), f"the compiled kernel can't be kept: {error}"
+    if note is not None or not _is_kept(entry, digest):
+        print("metaexpert: compiling the kernel once, about 10 s", file=sys.stderr)  # noqa: T201
+    return Kernel(entry, note)
+
+
+def play(
+    run_column: Callable[..., int], terms: Terms, bars: Bars, signals: Signals, funding: Funding, *,
+    capital: float, curves: Floats, daily: Floats,
+) -> Played:  # fmt: skip
+    """Play one column from its first bar to its last, with `run_column` of the kernel or of the loop itself.
+
+    Args:
+        run_column: the compiled loop.
+        terms: what stays the same over the run.
+        bars: candles; arrays, read-only.
+        signals: what is wanted at each bar.
+        funding: the funding instants.
+        capital: balance at the start.
+        curves: filled with equity, balance and exposure at each bar's close, shape (3, n); (3, 0): not kept.
+        daily: filled with equity at the end of each day (`Bars.day_ends`); or (0,): the curve is not summed up.
+    """
+    state = np.array(opening_state(capital, int(bars.time[0])))
+    log = np.empty((WIDTH, min(int(np.count_nonzero(signals.wish)), _MOST_AT_FIRST) + _MORE))
+    at, n = 0, len(bars.close)
+    while True:
+        at = run_column(terms, bars, signals, funding, Books(state, log, curves, daily), at)
+        if at >= n:
+            break
+        longer = np.empty((WIDTH, 4 * log.shape[1]))
+        longer[:, : log.shape[1]] = log
+        log = longer
+    if daily.size:
+        loop.settle(state)
+    return Played(state, log[:, : int(state[S_ORDERS])], curves)
+
+
+# --- compiling ------------------------------------------------------------------------------------------------
+
+
+def _build(digest: str, *, keep: bool) -> Any:
+    """Compile copies of all functions of the modules, bound to one another; returns the entry."""
+    numba: Any = import_module("numba")
+    made: dict[Any, Any] = {}
+    spaces = {module: dict(vars(module)) for module in _MODULES}
+    for module in _MODULES:
+        for name, function in _functions(module).items():
+            copy = FunctionType(function.__code__, spaces[module], name, function.__defaults__)
+            options = dict(_OPTIONS)
+            if name == _ENTRY:
+                copy.__qualname__ = f"{name}_{digest}"
+                options["cache"] = keep
+            else:
+                options |= {"no_cpython_wrapper": True, "forceinline": name not in _CALLED}
+            made[function] = numba.njit(**options)(copy)
+    for space in spaces.values():
+        space.update(
+            {
+                name: made[value]
+                for name, value in space.items()
+                if isinstance(value, FunctionType) and value in made
+            }
+        )
+    return made[getattr(loop, _ENTRY)]
+
+
+def _functions(module: ModuleType) -> dict[str, FunctionType]:
+    """The functions that a module defines itself."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, FunctionType) and value.__module__ == module.__name__
+    }
+
+
+def _digest() -> str:
+    """What names the code: it changes with every function and every constant that it is made of.
+
+    Made from what is loaded, not from the files: these may have been edited since.
+    """
+    digest = hashlib.sha256(repr(sorted(_OPTIONS.items())).encode())
+    for module in _MODULES:
+        for name, value in sorted(vars(module).items()):
+            if isinstance(value, int | float | tuple):
+                digest.update(f"{name}={value!r}\n".encode())
+        for name, function in sorted(_functions(module).items()):
+            code = function.__code__
+            digest.update(f"{name}{code.co_varnames}{code.co_names}{code.co_consts}{_CALLED}\n".encode())
+            digest.update(code.co_code)
+    return digest.hexdigest()[:16]
+
+
+def _is_kept(entry: Any, digest: str) -> bool:
+    """Is there code of these sources on disk?"""
+    stats = getattr(entry, "stats", None)  # None with NUMBA_DISABLE_JIT
+    return stats is None or any(Path(stats.cache_path).glob(f"*{digest}*.nbc"))

@@ -1,0 +1,256 @@
+"""What the kernel wrote, as the records and curves of a run: columns at once, objects when somebody looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import risk, rules, tiers
+from ..broker.simulated import ENDED, NOTHING_TO_REDUCE, SHRUNK
+from ..models import ExitReason, Fill, Order, OrderStatus, OrderType, Side, TimeInForce, Trade
+from . import column
+from .record import Coded, Optional, Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from ..models import Market, Tier
+    from .kernel import Played
+
+    type Floats = NDArray[np.float64]
+    type Ints = NDArray[np.int64]
+
+__all__ = ["Logbook"]
+
+_REASONS = (
+    ExitReason.ORDER, ExitReason.STOP_LOSS, ExitReason.BREAKEVEN, ExitReason.TRAILING_STOP, ExitReason.TAKE_PROFIT,
+    ExitReason.LIQUIDATION, ExitReason.DAILY_LOSS_LIMIT, ExitReason.MAX_DRAWDOWN, ExitReason.END,
+)  # fmt: skip
+"""The reasons as `column` counts them."""
+_STATUSES = (
+    OrderStatus.OPEN, OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED,
+)  # fmt: skip
+_UNSENT = (
+    column.WHY_NO_STOP,
+    column.WHY_ZERO,
+    column.WHY_DAY,
+)  # entries that were not even sent; and the filters'
+
+
+@dataclass(frozen=True)
+class Logbook:
+    """The log of one played column.
+
+    Args:
+        played: what the kernel left.
+        market: the market that was traded.
+        times: open times of the bars, int64 ms, shape (n,).
+        bar_ms: their length.
+        tag: the word that fills and trades carry.
+        strategy_id: the number that orders carry.
+        leverage: of every position.
+        tiers: the margin tiers in force.
+        gate: why the filters kept an entry from being made: (bar, side) to the refusal.
+    """
+
+    played: Played
+    market: Market
+    times: Ints
+    bar_ms: int
+    tag: str | None
+    strategy_id: int
+    leverage: float
+    tiers: tuple[Tier, ...]
+    gate: Callable[[int, int], risk.Refusal]
+
+    @cached_property
+    def _filled(self) -> Ints:
+        """The orders that were filled, in the order of their fills."""
+        number = self.played.log[column.F_NUMBER]
+        filled = np.flatnonzero(number > 0.0)
+        return filled[np.argsort(number[filled], kind="stable")]
+
+    def _moment(self, bars: Floats, at_open: Floats) -> Ints:
+        """The open or the close of `bars`."""
+        return self.times[bars.astype(np.int64)] + np.where(at_open != 0.0, 0, self.bar_ms)
+
+    # -- records --------------------------------------------------------------------------------------------
+
+    def orders(self) -> Rows[Order]:
+        """Every order in its last state."""
+        log, n = self.played.log, int(self.played.log.shape[1])
+        filled: NDArray[np.bool_] = log[column.F_NUMBER] > 0.0
+        columns: dict[str, Any] = {
+            "id": _numbers(np.arange(1, n + 1)),
+            "symbol": self.market.symbol,
+            "side": _sides(log[column.O_SIDE]),
+            "type": _always(OrderType.MARKET, n),
+            "qty": log[column.O_QTY],
+            "price": _never(n),
+            "stop_price": _never(n),
+            "status": Coded(log[column.O_STATUS].astype(np.int64), _STATUSES),
+            "filled": np.where(filled, log[column.O_QTY], 0.0),
+            "average_price": Optional(np.where(filled, log[column.F_PRICE], np.nan), filled),
+            "fee": np.where(filled, log[column.F_FEE], 0.0),
+            "reduce_only": log[column.O_REDUCE] != 0.0,
+            "post_only": np.zeros(n, dtype=np.bool_),
+            "tif": _always(TimeInForce.GTC, n),
+            "stop_loss": _never(n),
+            "take_profit": _never(n),
+            "tag": self.tag,
+            "strategy_id": np.full(n, self.strategy_id),
+            "position_side": None,
+            "reason": Coded(log[column.O_REASON].astype(np.int64), _REASONS),
+            "message": self._messages(),
+            "created": self._moment(log[column.O_BAR], log[column.O_WITHIN]),
+            "updated": self._moment(log[column.O_UPDATED], log[column.O_OPENED]),
+        }
+        names = [field.name for field in fields(Order)]
+        return Rows(lambda *row: Order(**dict(zip(names, row, strict=True))), columns, n)
+
+    def fills(self) -> Rows[Fill]:
+        """Every fill."""
+        log, filled = self.played.log, self._filled
+        n = len(filled)
+        columns: dict[str, Any] = {
+            "id": np.arange(1, n + 1),
+            "time": self._moment(log[column.O_UPDATED, filled], log[column.O_OPENED, filled]),
+            "symbol": self.market.symbol,
+            "order_id": _numbers(filled + 1),
+            "side": _sides(log[column.O_SIDE, filled]),
+            "qty": log[column.O_QTY, filled],
+            "price": log[column.F_PRICE, filled],
+            "fee": log[column.F_FEE, filled],
+            "is_maker": np.zeros(n, dtype=np.bool_),
+            "slippage": log[column.F_SLIPPAGE, filled],
+            "pnl": log[column.F_PNL, filled],
+            "reason": Coded(log[column.O_REASON, filled].astype(np.int64), _REASONS),
+            "tag": self.tag,
+        }
+        return Rows(Fill, columns, n)
+
+    def trades(self) -> Rows[Trade]:
+        """Every round trip; one that is still open comes last, marked at the last close."""
+        log, filled = self.played.log, self._filled
+        ended = filled[log[column.T_SIDE, filled] != 0.0]
+        rows, is_open = log[:, ended], self.played.state[column.S_QTY] != 0.0
+        if is_open:
+            rows = np.column_stack((rows, self._open_trade()))
+        n = int(rows.shape[1])
+        exits: NDArray[np.bool_] = np.arange(n) < len(ended)
+        kind = rules.INVERSE if self.market.is_inverse else rules.LINEAR
+        entered, exited = rows[column.T_ENTERED], np.where(exits, rows[column.T_EXITED], 1.0)
+        left_at = np.where(exits, rows[column.T_EXITED_VALUE], 1.0)
+        average: Any = rules.average_price  # plain arithmetic: it takes arrays as well
+        closed = self._moment(rows[column.O_UPDATED], rows[column.O_OPENED])
+        columns: dict[str, Any] = {
+            "id": np.arange(1, n + 1),
+            "symbol": self.market.symbol,
+            "side": Coded((rows[column.T_SIDE] < 0.0).astype(np.int64), ("long", "short")),
+            "qty": rows[column.T_QTY],
+            "entry_time": self.times[rows[column.T_OPENED].astype(np.int64)],
+            "entry_price": average(kind, entered, rows[column.T_ENTERED_VALUE]),
+            "exit_time": Optional(np.where(exits, closed, -1), exits),
+            "exit_price": Optional(np.where(exits, average(kind, exited, left_at), np.nan), exits),
+            "pnl": rows[column.T_PNL],
+            "fees": rows[column.T_FEES],
+            "slippage": rows[column.T_SLIPPAGE],
+            "funding": rows[column.T_FUNDING],
+            "entry_notional": rows[column.T_ENTERED_VALUE],
+            "exit_reason": Coded(
+                np.where(exits, rows[column.O_REASON], len(_REASONS)).astype(np.int64), (*_REASONS, None)
+            ),
+            "tag": self.tag,
+            "ambiguous": rows[column.T_AMBIGUOUS] != 0.0,
+        }
+        return Rows(Trade, columns, n)
+
+    def _open_trade(self) -> Floats:
+        """The round trip that is still open, as the log would hold it."""
+        s, row = self.played.state, np.zeros(column.WIDTH)
+        kind = rules.INVERSE if self.market.is_inverse else rules.LINEAR
+        row[column.T_SIDE], row[column.T_OPENED] = np.sign(s[column.S_QTY]), s[column.S_OPENED]
+        row[column.T_QTY : column.T_FUNDING + 1] = s[column.S_MAX_QTY : column.S_FUNDING + 1]
+        row[column.T_PNL] += rules.pnl(
+            kind, float(s[column.S_QTY]), float(s[column.S_ENTRY]), float(s[column.S_MARK])
+        )
+        return row
+
+    # -- words ----------------------------------------------------------------------------------------------
+
+    def refusals(self) -> dict[str, int]:
+        """How often each reason kept an entry from being made, or made it smaller."""
+        log, found = self.played.log, dict[str, int]()
+        why = log[column.O_WHY]
+        for code in np.unique(why).astype(np.int64).tolist():
+            if code in _UNSENT or code >= column.WHY_GATE:
+                one = np.flatnonzero(why == code)
+                reason = self._refusal(int(one[0])).reason
+                found[reason] = found.get(reason, 0) + len(one)
+        counts = {
+            f"size capped by {risk.CAPS[rules.CAPPED_BY_SETTING]}": self.played.state[column.S_CAPPED_BY_SETTING],
+            f"size capped by {risk.CAPS[rules.CAPPED_BY_MARGIN]}": self.played.state[column.S_CAPPED_BY_MARGIN],
+            "size shrunk to the free margin at the fill": np.count_nonzero(why == column.WHY_SHRUNK),
+        }
+        found |= {reason: int(count) for reason, count in counts.items() if count}
+        return dict(sorted(found.items()))
+
+    def _messages(self) -> Coded:
+        """What is said of each order; orders that went as they were sent have nothing."""
+        why = self.played.log[column.O_WHY]
+        told = np.flatnonzero(why != 0.0)
+        codes = np.zeros(len(why), dtype=np.int64)
+        codes[told] = np.arange(1, len(told) + 1)
+        return Coded(codes, (None, *(self._message(k) for k in told.tolist())))
+
+    def _message(self, k: int) -> str:
+        words = {
+            column.WHY_SHRUNK: SHRUNK, column.WHY_NOTHING_LEFT: NOTHING_TO_REDUCE, column.WHY_ENDED: ENDED,
+        }  # fmt: skip
+        code = int(self.played.log[column.O_WHY, k])
+        if code in words:
+            return words[code]
+        refusal = self._refusal(k)
+        return f"{refusal.reason}: {refusal.message}"
+
+    def _refusal(self, k: int) -> risk.Refusal:
+        """Why order `k` was refused."""
+        log, market = self.played.log, self.market
+        code, a, b = (int(log[column.O_WHY, k]), float(log[column.O_A, k]), float(log[column.O_B, k]))
+        made: dict[int, Callable[[], risk.Refusal]] = {
+            column.WHY_QTY: lambda: risk.bad_number("qty", a),
+            column.WHY_MARGIN: lambda: risk.insufficient_margin(a, b, market),
+            column.WHY_NO_STOP: lambda: risk.no_stop(a),
+            column.WHY_ZERO: lambda: risk.size_is_zero(a, int(b), market),
+            column.WHY_DAY: lambda: risk.DAY_IS_LOST,
+            column.WHY_TIER: lambda: self._tier_refusal(int(b), a),
+        }
+        if code >= column.WHY_GATE:
+            return self.gate(int(log[column.O_BAR, k]), int(log[column.O_SIDE, k]))
+        return made[code]() if code in made else risk.limit_refusal(code, a, b, market)
+
+    def _tier_refusal(self, broken: int, worth: float) -> risk.Refusal:
+        tier = self.tiers[tiers.tier_at(worth, self.tiers)]
+        return risk.tier_refusal(broken, worth, self.leverage, tier, self.market)
+
+
+def _numbers(values: Ints) -> NDArray[Any]:
+    """Numbers as words."""
+    return np.array(list(map(str, values.tolist())), dtype=np.object_)
+
+
+def _sides(values: Floats) -> Coded:
+    return Coded((values < 0.0).astype(np.int64), (Side.BUY, Side.SELL))
+
+
+def _always(word: object, n: int) -> Coded:
+    return Coded(np.zeros(n, dtype=np.int64), (word,))
+
+
+def _never(n: int) -> Optional:
+    return Optional(np.full(n, np.nan), np.zeros(n, dtype=np.bool_))

@@ -1,0 +1,248 @@
+"""What the bar loop is given: settings, candles, signals and funding as bare numbers, refused where unsound."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+
+from .. import rules
+from ..bars import COLUMNS, times
+from ..broker.costs import Costs
+from ..errors import ConfigError, DataError, StrategyError
+from ..risk import SIZE_TYPES
+from ..timeframe import TIMEFRAMES, parse, timeframe_of
+from ..trader import first_stop_pct
+from . import column
+from .column import Bars, Funding, Signals, Terms
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from ..broker.data import FundingRate, Reference
+    from ..config import StrategySettings
+    from ..models import Market
+
+    type Floats = NDArray[np.float64]
+    type Ints = NDArray[np.int64]
+
+__all__ = ["Candles", "candles_of", "costs_of", "flawed", "funding_of", "signals_of", "terms_of", "with_marks"]
+
+_LARGEST = 1e150  # a number whose square a float still holds: beyond it quantities and values overflow
+_LEAST_STEP = 1e-18
+
+
+class Candles(NamedTuple):
+    """Candles as the loop takes them, with their timeframe and its length."""
+
+    bars: Bars
+    timeframe: str
+    bar_ms: int
+
+
+def costs_of(strategy: StrategySettings) -> Costs:
+    """What trading costs by the settings of a strategy."""
+    return Costs(
+        slippage_rate=strategy.slippage_pct / 100.0,
+        fee_maker=strategy.fee_maker,
+        fee_taker=strategy.fee_taker,
+        maintenance_margin_rate=strategy.maintenance_margin_rate,
+        liquidation_fee_rate=strategy.liquidation_fee_rate,
+        touch=strategy.limit_fill == "touch",
+    )
+
+
+def terms_of(settings: StrategySettings, market: Market, *, cross: bool, bar_ms: int, close_at_end: bool) -> Terms:
+    """The numbers that a run is played by.
+
+    Raises:
+        ConfigError: the loop can't count in steps as small as the market's.
+    """
+    costs = costs_of(settings)
+    for name in ("price_tick", "qty_step"):
+        if 0.0 < getattr(market, name) < _LEAST_STEP:
+            raise ConfigError(f"{market.symbol}: {name} is below {_LEAST_STEP:g}: use the event path")
+    return Terms(
+        kind=rules.INVERSE if market.is_inverse else rules.LINEAR,
+        spot=market.is_spot,
+        cross=cross,
+        leverage=float(settings.leverage),
+        tick=float(market.price_tick),
+        step=float(market.qty_step),
+        min_qty=float(market.min_qty),
+        max_qty=_or(market.max_qty, math.inf),
+        min_notional=float(market.min_notional),
+        max_notional=_or(market.max_notional, math.inf),
+        taker=float(costs.taker(market)),
+        slippage=float(costs.slippage_rate),
+        liquidation_fee=float(costs.liquidation_fee(market)),
+        tiers=_fixed(np.array(costs.tiers(market), dtype=np.float64)),
+        has_tiers=bool(market.tiers),
+        size_type=SIZE_TYPES[settings.size_type],
+        size_value=float(settings.size_value),
+        cap_quote=_or(settings.max_position_size_quote, math.inf),
+        stop_loss_pct=_or(settings.stop_loss_pct, rules.UNSET),
+        take_profit_pct=_or(settings.take_profit_pct, rules.UNSET),
+        trailing_pct=_or(settings.trailing_stop_pct, rules.UNSET),
+        activation_pct=_or(settings.trailing_activation_pct, 0.0),
+        breakeven_pct=_or(settings.breakeven_pct, rules.UNSET),
+        first_stop_pct=_or(first_stop_pct(settings), rules.UNSET),
+        daily_loss=_or(settings.daily_loss_limit, math.inf),
+        drawdown=_or(settings.max_drawdown_pct, rules.UNSET),
+        bar_ms=bar_ms,
+        close_at_end=close_at_end,
+    )
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else float(value)
+
+
+def candles_of(frame: pd.DataFrame, timeframe: str | None = None, *, name: str = "bars") -> Candles:
+    """The candles of a frame in the schema of `metaexpert.bars`.
+
+    Args:
+        frame: the candles.
+        timeframe: theirs; None takes the shortest distance between two of them.
+        name: how a message calls the frame.
+
+    Whether the prices are sound the loop finds out (`column.S_FLAW`): it reads them anyway.
+
+    Raises:
+        DataError: the frame holds no candles, or times, numbers or volumes that are unsound.
+    """
+    missing = [column for column in COLUMNS if column not in frame.columns]
+    if missing:
+        raise DataError(f"{name}: column {missing[0]!r} is missing; candles have {', '.join(COLUMNS)}")
+    if not len(frame):
+        raise DataError(f"{name}: there are no candles")
+    time = _times(frame, name)
+    steps = np.diff(time)
+    if steps.size and int(steps.min()) <= 0:
+        at = int((steps <= 0).argmax()) + 1
+        what = "repeats" if steps[at - 1] == 0 else "is earlier than"
+        raise DataError(f"{name}: row {at}, {frame.index[at]}, {what} the one before: sort the candles, each once")
+    bar_ms = _length(steps, timeframe, name)
+    prices = [_floats(frame, column, name) for column in COLUMNS]
+    if not float(prices[-1].min()) >= 0.0:
+        raise flawed(frame, int((~(prices[-1] >= 0.0)).argmax()), name)
+    day_ends = np.append(np.flatnonzero(np.diff((time + (bar_ms - 1)) // column.DAY_MS)), time.size - 1)
+    bars = Bars(*map(_fixed, (time, *prices[:4], day_ends, np.empty((3, 0)))))
+    return Candles(bars, timeframe_of(bar_ms), bar_ms)
+
+
+def _times(frame: pd.DataFrame, name: str) -> Ints:
+    import pandas as pd
+
+    if not isinstance(frame.index, pd.DatetimeIndex):
+        raise DataError(f"{name}: the index must be times (a DatetimeIndex), not {type(frame.index).__name__}")
+    if frame.index.hasnans:
+        raise DataError(f"{name}: row {int(frame.index.isna().argmax())} has no time")
+    return times(frame)
+
+
+def _length(steps: Ints, timeframe: str | None, name: str) -> int:
+    """The length of a bar in ms."""
+    if timeframe is not None:
+        length = parse(timeframe)
+        if steps.size and int(steps.min()) < length:
+            raise DataError(f"{name}: candles lie closer together than {timeframe}: say which timeframe they have")
+        return length
+    if not steps.size:
+        raise DataError(f"{name}: one candle does not tell the timeframe; give timeframe='1h' or so")
+    length = int(steps.min())
+    if length not in TIMEFRAMES.values():
+        raise DataError(f"{name}: candles lie {length} ms apart, which is no timeframe; give timeframe='1h' or so")
+    return length
+
+
+def _floats(frame: pd.DataFrame, column: str, name: str) -> Floats:
+    try:
+        return np.ascontiguousarray(frame[column].to_numpy(dtype=np.float64))
+    except (TypeError, ValueError):
+        raise DataError(f"{name}: column {column!r} must hold numbers") from None
+
+
+def flawed(frame: pd.DataFrame, at: int, name: str = "bars") -> DataError:
+    """The error that says that row `at` is no candle."""
+    row = ", ".join(f"{column}={float(frame[column].iloc[at]):g}" for column in COLUMNS)
+    return DataError(
+        f"{name}: row {at}, {frame.index[at]}, is no candle ({row}): prices must be positive, high and low span "
+        "open and close, and volume not be negative; mend or drop it"
+    )
+
+
+def signals_of(columns: Mapping[str, Any], index: pd.Index[Any], gate: NDArray[np.uint8] | None = None) -> Signals:
+    """The signals as the loop takes them, from the columns of `metaexpert.signals.columns_of`.
+
+    Raises:
+        StrategyError: a size is negative or infinite, or an entry comes with one of 0.
+    """
+    wish = np.zeros(len(index), dtype=np.uint8)
+    for name, bit in (
+        ("long_entry", column.LONG_ENTRY), ("long_exit", column.LONG_EXIT), ("short_entry", column.SHORT_ENTRY),
+        ("short_exit", column.SHORT_EXIT),
+    ):  # fmt: skip
+        if columns[name].any():
+            wish |= columns[name].view(np.uint8) * np.uint8(bit)
+    size = columns["size"]
+    if size is not None:
+        enters = (wish & (column.LONG_ENTRY | column.SHORT_ENTRY)) != 0
+        bad = (size < 0.0) | (size > _LARGEST) | (enters & (size == 0.0))
+        if bad.any():
+            at = int(bad.argmax())
+            raise StrategyError(f"signals: size at {index[at]} must be a positive number, got {size[at]:g}")
+    nothing = np.empty(0, dtype=np.uint8) if gate is None else gate
+    return Signals(
+        _fixed(wish), _fixed(np.empty(0) if size is None else np.ascontiguousarray(size)), _fixed(nothing)
+    )
+
+
+def with_marks(candles: Candles, marks: Reference | None) -> Candles:
+    """The same candles with the mark prices within each of them."""
+    if marks is None:
+        return candles
+    opened, *prices = (cast("Floats", np.asarray(values)) for values in marks.columns)
+    time = cast("Ints", candles.bars.time)
+    first = cast("Ints", np.searchsorted(opened, time))
+    last = cast("Ints", np.searchsorted(opened, time + candles.bar_ms - marks.length, side="right"))
+    known = np.flatnonzero(last > first)
+    bounds = np.column_stack((first[known], last[known])).ravel()
+    made = np.full((3, len(time)), np.nan)
+    if bounds.size:
+        opens, highs, lows = (np.append(values, values[-1]) for values in prices)  # a bound may lie one beyond
+        made[0, known] = opens[first[known]]
+        made[1, known] = np.maximum.reduceat(highs, bounds)[0::2]
+        made[2, known] = np.minimum.reduceat(lows, bounds)[0::2]
+    return candles._replace(bars=candles.bars._replace(marks=_fixed(made)))
+
+
+def funding_of(rates: Sequence[FundingRate], marks: Reference | None, candles: Candles) -> Funding:
+    """Funding instants, ascending in time, set against the bars.
+
+    An instant belongs to the bar that covers it; one in a gap to the next bar, before anything happens there. Its
+    mark price is its own, else the open of the mark candle that opens then.
+    """
+    time: Any = candles.bars.time
+    inside = [one for one in rates if time[0] <= one.time < time[-1] + candles.bar_ms]
+    at = np.array([one.time for one in inside], dtype=np.int64)
+    bar = np.searchsorted(time, at, side="right") - 1
+    is_gap = at >= time[bar] + candles.bar_ms
+    prices = [one.mark if one.mark is not None or marks is None else marks.opening(one.time) for one in inside]
+    return Funding(
+        _fixed(bar + is_gap),
+        _fixed(is_gap | (at == time[bar])),
+        _fixed(np.array([rules.NO_PRICE if price is None else price for price in prices], dtype=np.float64)),
+        _fixed(np.array([one.rate for one in inside], dtype=np.float64)),
+    )
+
+
+def _fixed(array: NDArray[Any]) -> Any:
+    """A view that can't be written to: the kernel is compiled for such ones alone."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
