@@ -314,8 +314,7 @@ class MetaProcess:
             else:
                 self.steps, self._told = done + index, 0
                 self._trade(bar.time + length, (bar,))
-                if book.stirred:
-                    until, low, high = self._quiet((lane,)), lane.low, lane.high
+                until, low, high = self._quiet((lane,)), lane.low, lane.high
             cursor.i = index
             if self.stop_reason is not None:
                 break  # an order's news has stopped it

@@ -151,6 +151,26 @@ def test_what_is_let_pass_is_not_matched(monkeypatch):
     assert [fill.price for fill in result.record.fills] == [100.0, 95.0]
 
 
+@pytest.mark.parametrize("following", [{"breakeven_pct": 2.0}, {"trailing_stop_pct": 2.0}])
+def test_a_level_that_a_bar_moves_counts_from_the_next_one_on(following):
+    """A bar in which nothing trades moves the stop to 100, or to 101.92; the next but one falls through it."""
+    bars = [*flat(100.0, 100.0), (100.0, 104.0, 100.0, 104.0), *flat(104.0, 99.0, 99.0)]
+    keep(BTC, bars)
+
+    def play():
+        run = expert()
+
+        @run.on_init(symbol=BTC, timeframe="1h", **following)
+        def init(): ...
+
+        run.on_bar(lambda bar: run.open_position("long", 1.0) if bar.time == START else None)
+        return run.backtest()
+
+    short, long = both_ways(play)
+    same(short.record, long.record)
+    assert [fill.price for fill in short.record.fills] == [100.0, 99.0]
+
+
 def test_a_limit_order_far_away_keeps_nothing_awake(monkeypatch):
     """It is looked at when it arrives and when its price is reached: above the limit nothing is done."""
     keep(BTC, [*flat(*[100.0] * 50), (100.0, 100.0, 89.9, 95.0), *flat(*[95.0] * 10)])
