@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import risk, rules
 from .errors import ConfigError, StrategyError, did_you_mean
+from .filters import entry_filters, filter_refusal
 from .models import ExitReason, Order, OrderType, Side, TimeInForce
 
 if TYPE_CHECKING:
@@ -87,14 +88,7 @@ class Trader:
         self.stopped: str | None = None
         self.active_from: int | None = None
         self._symbols = tuple(broker.ledger.holdings)
-        self._filters = risk.EntryFilters(
-            trade_hours=settings.trade_hours,
-            allowed_days=settings.allowed_days,
-            min_volume=settings.min_volume,
-            max_spread_pct=settings.max_spread_pct,
-            max_open_positions=settings.max_open_positions,
-            max_positions_per_symbol=settings.max_positions_per_symbol,
-        )
+        self._filters = entry_filters(settings)
 
     # -- looking things up ------------------------------------------------------------------------------------
 
@@ -324,7 +318,7 @@ class Trader:
         now = self.clock.now()
         state = self._entry_state(order, now)
         refusal = self.limits.refusal(now) or risk.entry_refusal(state, self._filters)
-        return refusal or self._filter_refusal(order)
+        return refusal or filter_refusal(self.series(order.symbol, None), self.settings, order.side.sign)
 
     def _entry_state(self, order: Order, now: int) -> risk.EntryState:
         last = self.feed.matching(order.symbol).last()
@@ -342,23 +336,6 @@ class Trader:
             entries=entries + len(waiting),
         )
 
-    def _filter_refusal(self, order: Order) -> risk.Refusal | None:
-        """The trend and volatility filters: the user's own function, or the built-in one of `risk`."""
-        for name in ("trend_filter", "volatility_filter"):
-            rule = getattr(self.settings, name)
-            if rule is False:
-                continue
-            series = self.series(order.symbol, None)
-            if callable(rule):
-                passed = bool(rule(series.rates(self.settings.lookback_bars)))
-            elif name == "trend_filter":
-                passed = _trend_passes(series, self.settings.lookback_bars, order.side)
-            else:
-                passed = _volatility_passes(series, self.settings.lookback_bars)
-            if not passed:
-                return risk.Refusal(name, f"the {name.replace('_', ' ')} says no")
-        return None
-
     def _refuse(self, order: Order, refusal: risk.Refusal) -> None:
         self.refusals[refusal.reason] += 1
         self.log.log_once(
@@ -372,30 +349,6 @@ def first_stop_pct(settings: StrategySettings) -> float | None:
     if settings.stop_loss_pct is None and not settings.trailing_activation_pct:
         return settings.trailing_stop_pct
     return settings.stop_loss_pct
-
-
-_ATR_LENGTH = 14
-_CALM, _WILD = 0.5, 2.0
-
-
-def _trend_passes(series: Series, length: int, side: Side) -> bool:
-    """Built-in trend filter: longs above the simple average of the last `length` closes, shorts below it."""
-    last = series.last()
-    average = series.indicator("sma", length=length)
-    if last is None or not average.ready:
-        return False
-    return last.close > average[-1] if side is Side.BUY else last.close < average[-1]
-
-
-def _volatility_passes(series: Series, length: int) -> bool:
-    """Built-in volatility filter: ATR(14) is between half and twice its median over the last `length` bars."""
-    atr = series.indicator("atr", length=_ATR_LENGTH)
-    if series.known < length or not atr.ready:
-        return False
-    recent = sorted(value for value in atr[-length:].tolist() if not math.isnan(value))
-    middle = len(recent) // 2
-    median = recent[middle] if len(recent) % 2 else (recent[middle - 1] + recent[middle]) / 2.0
-    return _CALM * median <= atr[-1] <= _WILD * median
 
 
 def _optional(name: str, value: object) -> float | None:

@@ -19,7 +19,7 @@ LAYERS = (
     ("exchanges",),
     ("broker", "importer"),
     ("feed",),
-    ("handlers", "marks", "process", "signals", "trader"),
+    ("filters", "handlers", "marks", "process", "signals", "trader"),
     ("backtest",),
     ("expert",),
     ("loading",),
