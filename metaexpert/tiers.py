@@ -47,7 +47,7 @@ def liquidation_over(kind: int, qty: float, entry: float, margin: float, tiers: 
     The one that a market coming from the entry price meets first; see `metaexpert.rules.liquidation_price`.
     """
     if len(tiers) == 1:
-        return liquidation_price(kind, qty, entry, margin, tiers[0][1])
+        return liquidation_price(kind, qty, entry, margin + tiers[0][2], tiers[0][1])
     side = 1 if qty > 0.0 else -1
     price, low = unset_stop(side), 0.0
     for k in range(len(tiers)):
