@@ -242,9 +242,9 @@ class MetaExpert:
         """The account now."""
         return self._trader("account").account()
 
-    def position(self, symbol: str | None = None) -> Position:
-        """The position in `symbol` (default: the first); a flat, falsy one when there is none."""
-        return self._trader("position").position(symbol)
+    def position(self, symbol: str | None = None, side: str | None = None) -> Position:
+        """The position in `symbol` (default: the first; hedge mode: on `side`), a flat one when there is none."""
+        return self._trader("position").position(symbol, side)
 
     def market(self, symbol: str | None = None) -> Market:
         """The market of `symbol` (default: the first) and its rules."""
@@ -290,7 +290,8 @@ class MetaExpert:
     ) -> Order:  # fmt: skip
         """Send a buy order; returns at once, news of it comes through `on_order` and `on_transaction`.
 
-        Market without a price, limit with `price`, stop with `stop_price`, stop-limit with both.
+        Market without a price, limit with `price`, stop with `stop_price`, stop-limit with both. In hedge mode it
+        works on the long position, with `reduce_only` on the short one.
 
         Args:
             qty: base units (inverse: face value in quote); None sizes it by `size_type`.
@@ -333,7 +334,7 @@ class MetaExpert:
     ) -> Order:  # fmt: skip
         """Open a ``"long"`` or ``"short"`` position, sized by `size_type` unless `qty` is given.
 
-        An opposite position is closed by the same order. The other arguments are those of `buy`.
+        In one-way mode an opposite position is closed by the same order. The other arguments are those of `buy`.
         """
         terms = OrderTerms(
             price=price, stop_price=stop_price, stop_loss=stop_loss, take_profit=take_profit,
@@ -344,7 +345,7 @@ class MetaExpert:
     def close_position(
         self, symbol: str | None = None, side: str | None = None, qty: float | None = None
     ) -> Order | None:
-        """Close the position in `symbol`, or `qty` of it, at market; None when there is nothing to close."""
+        """Close the position (on `side`), or `qty` of it, at market; None when there is nothing to close."""
         return self._trader("close_position").close(symbol, side, qty)
 
     def close_all_positions(self) -> list[Order]:
@@ -352,14 +353,15 @@ class MetaExpert:
         return self._trader("close_all_positions").close_all()
 
     def modify_position(
-        self, symbol: str | None = None, *, stop_loss: float | None = UNSET, take_profit: float | None = UNSET,
-        trailing_stop: float | None = UNSET, trailing_activation: float | None = UNSET,
-        breakeven: float | None = UNSET,
+        self, symbol: str | None = None, *, side: str | None = None, stop_loss: float | None = UNSET,
+        take_profit: float | None = UNSET, trailing_stop: float | None = UNSET,
+        trailing_activation: float | None = UNSET, breakeven: float | None = UNSET,
     ) -> Position:  # fmt: skip
         """Change the protective levels of the position in `symbol`; None removes one, not giving it keeps it.
 
         Args:
             symbol: default the first symbol.
+            side: in hedge mode which of two positions, ``"long"`` or ``"short"``.
             stop_loss: price.
             take_profit: price.
             trailing_stop: distance in percent.
@@ -374,8 +376,8 @@ class MetaExpert:
             "trailing_activation_pct": trailing_activation, "breakeven_pct": breakeven,
         }  # fmt: skip
         trader = self._trader("modify_position")
-        trader.protect(symbol, {name: value for name, value in given.items() if value is not UNSET})
-        return trader.position(symbol)
+        trader.protect(symbol, {name: value for name, value in given.items() if value is not UNSET}, side)
+        return trader.position(symbol, side)
 
     def modify_order(self, order: Order | str, price: float | None = None, qty: float | None = None) -> bool:
         """Change price (stop orders: stop price) or quantity of a working order; False when it works no more."""

@@ -336,9 +336,11 @@ class Position:
 
     A flat one is falsy. `margin` (initial margin held), `unrealized_pnl`, `realized_pnl` (of this position so far,
     before fees) and `funding` (received so far, negative when paid) are in the settlement currency.
+    `position_side` names the leg in hedge mode, ``"long"`` or ``"short"``, flat or not.
     """
 
     symbol: str
+    position_side: str | None = None
     qty: float = 0.0
     entry_price: float | None = None
     mark_price: float | None = None

@@ -393,7 +393,7 @@ class MetaProcess:
             self.dispatch_quietly("transaction", order, result)
         if isinstance(result, Fill):
             if heard.get("position"):
-                self.dispatch_quietly("position", self.broker.position(order.symbol))
+                self.dispatch_quietly("position", self.broker.position(order.symbol, order.position_side))
             if self._hears_account:
                 self.dispatch_quietly("account", self.broker.account())
 

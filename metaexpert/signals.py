@@ -29,6 +29,7 @@ class SignalPlan:
 
     On a bar exits come before entries; an entry is ignored while a position on its side is open, and reverses one
     on the other side (spot: closes it). An exit is made also where the entry that would reverse is refused.
+    In hedge mode longs and shorts are entered and left each for themselves.
 
     Raises:
         StrategyError: the function fails, returns something else than boolean columns of the bars' length, or
@@ -46,6 +47,9 @@ class SignalPlan:
     def act(self, index: int, trader: Trader) -> None:
         """Do what the signals of bar `index` say."""
         symbol = self.series.symbol
+        if trader.hedge:
+            self._act_on_legs(symbol, index, trader)
+            return
         held = trader.held(symbol)
         leaves = (held > 0.0 and self._long_exit[index]) or (held < 0.0 and self._short_exit[index])
         if self._long_entry[index] and held <= 0.0:
@@ -55,6 +59,16 @@ class SignalPlan:
             leaves = spot or (not self._enter("short", index, trader) and leaves)
         if leaves:
             trader.close(symbol, None, None)
+
+    def _act_on_legs(self, symbol: str, index: int, trader: Trader) -> None:
+        for side, enters, leaves in (
+            ("long", self._long_entry, self._long_exit), ("short", self._short_entry, self._short_exit),
+        ):  # fmt: skip
+            is_held = trader.held(symbol, side) != 0.0
+            if is_held and leaves[index]:
+                trader.close(symbol, side, None)
+            elif enters[index] and not is_held:
+                self._enter(side, index, trader)
 
     def _enter(self, direction: str, index: int, trader: Trader) -> bool:
         """Open, reversing what stands against it; False when the entry was refused."""

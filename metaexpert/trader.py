@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from .broker import Broker
     from .broker.costs import Costs
+    from .broker.holding import Holding
     from .clock import Clock
     from .config import StrategySettings
     from .feed import HistoryFeed, Series
@@ -100,17 +101,53 @@ class Trader:
         """The market of `symbol`."""
         return self.broker.ledger.holdings[self.symbol(symbol)].market
 
-    def position(self, symbol: str | None = None) -> Position:
-        """The position in `symbol`, flat when there is none."""
-        return self.broker.position(self.symbol(symbol))
+    def position(self, symbol: str | None = None, side: str | None = None) -> Position:
+        """The position in `symbol`, flat when there is none; with `side` only one on that side.
+
+        Raises:
+            StrategyError: there is a long and a short one, and `side` is not given.
+        """
+        name = self.symbol(symbol)
+        held = self._held("position", name, side)
+        if not self.hedge and side is not None and not held.is_on(side):
+            return replace(self.broker.position(name), **_FLAT)
+        return self.broker.position(name, held.position_side)
 
     def positions(self) -> list[Position]:
-        """The open positions, in the order of the strategy's symbols."""
-        return [self.broker.position(symbol) for symbol in self._symbols if self.held(symbol) != 0.0]
+        """The open positions, in the order of the strategy's symbols, the long one first."""
+        legs = (held for symbol in self._symbols for held in self.broker.ledger.legs(symbol))
+        return [self.broker.position(held.market.symbol, held.position_side) for held in legs if held.qty != 0.0]
 
-    def held(self, symbol: str) -> float:
-        """The signed quantity held in a unified symbol."""
-        return self.broker.ledger.holdings[symbol].qty
+    @property
+    def hedge(self) -> bool:
+        """True when a symbol may have a long and a short position at once (rule 20)."""
+        return self.broker.ledger.hedge
+
+    def held(self, symbol: str, side: str | None = None) -> float:
+        """The signed quantity held in a unified symbol; in hedge mode by its `side`, or the sum of both."""
+        if not self.hedge:
+            return self.broker.ledger.holdings[symbol].qty
+        if side is not None:
+            return self.broker.ledger.leg(symbol, side).qty
+        return sum(held.qty for held in self.broker.ledger.legs(symbol))
+
+    def _held(self, call: str, symbol: str, side: str | None) -> Holding:
+        """The holding that a call means: of `side` in hedge mode, else the one that is open."""
+        if side is not None:
+            _check_side(call, side)
+        legs = self.broker.ledger.legs(symbol)
+        if self.hedge and side is not None:
+            return self.broker.ledger.leg(symbol, side)
+        is_open = [held for held in legs if held.qty != 0.0]
+        if len(is_open) > 1:
+            raise StrategyError(
+                f"{call}: {symbol} has a long and a short position: say side='long' or side='short'"
+            )
+        return is_open[0] if is_open else legs[0]
+
+    def _leg(self, symbol: str, side: Side, *, reduces: bool) -> Holding:
+        """The holding that an order works on: buying opens longs and reduces shorts (rule 20)."""
+        return self.broker.ledger.leg(symbol, "long" if (side is Side.BUY) != reduces else "short")
 
     def account(self) -> Account:
         """The account now."""
@@ -133,8 +170,7 @@ class Trader:
     def send(self, side: Side, qty: float | None, symbol: str | None, terms: OrderTerms) -> Order:
         """Send an order; without `qty` an entry is sized by the strategy's settings (see `MetaExpert.buy`)."""
         name = self.symbol(symbol)
-        held = self.held(name)
-        closing = rules.closing_qty(held, side.sign, math.inf)
+        closing = self._leg(name, side, reduces=terms.reduce_only).closing_qty(side.sign, math.inf)
         order = self._order(side, name, terms)
         sells_coins = self.market(name).is_spot and side is Side.SELL
         if qty is None and not (terms.reduce_only or sells_coins):
@@ -147,14 +183,11 @@ class Trader:
         return order if opens and self._refused(order) else self._submit(order, shrinkable=False)
 
     def open(self, direction: str, qty: float | None, symbol: str | None, terms: OrderTerms) -> Order:
-        """Open a long or short position, reversing an opposite one (see `MetaExpert.open_position`)."""
-        if direction not in ("long", "short"):
-            raise StrategyError(
-                f"open_position: unknown side {direction!r}{did_you_mean(str(direction), ('long', 'short'))}"
-            )
+        """Open a long or short position, in one-way mode reversing an opposite one; see `MetaExpert`."""
+        _check_side("open_position", direction)
         side = Side.BUY if direction == "long" else Side.SELL
         name = self.symbol(symbol)
-        closing = rules.closing_qty(self.held(name), side.sign, math.inf)
+        closing = self._leg(name, side, reduces=False).closing_qty(side.sign, math.inf)
         order = self._order(side, name, terms)
         if qty is None:
             return self._enter(order, closing)
@@ -166,21 +199,17 @@ class Trader:
     ) -> Order | None:
         """Close all or `qty` of the position in `symbol` at market; None when there is nothing to close."""
         name = self.symbol(symbol)
-        held = self.held(name)
-        if direction is not None and direction not in ("long", "short"):
-            raise StrategyError(
-                f"close_position: unknown side {direction!r}{did_you_mean(str(direction), ('long', 'short'))}"
-            )
-        if held == 0.0 or (direction is not None and (direction == "long") != (held > 0.0)):
+        held = self._held("close_position", name, direction)
+        if held.qty == 0.0 or (direction is not None and not held.is_on(direction)):
             self.log.debug("nothing to close", symbol=name)
             return None
-        amount = abs(held) if qty is None else min(_number("qty", qty), abs(held))
-        side = Side.SELL if held > 0.0 else Side.BUY
+        amount = abs(held.qty) if qty is None else min(_number("qty", qty), abs(held.qty))
+        side = Side.SELL if held.qty > 0.0 else Side.BUY
         return self._submit(self._order(side, name, _REDUCES, amount, reason), shrinkable=False)
 
     def close_all(self, reason: ExitReason = ExitReason.ORDER) -> list[Order]:
         """Close every position at market."""
-        orders = [self.close(symbol, None, None, reason) for symbol in self._symbols]
+        orders = [self.close(position.symbol, position.side, None, reason) for position in self.positions()]
         return [order for order in orders if order is not None]
 
     def cancel(self, order: Order | str) -> bool:
@@ -199,10 +228,11 @@ class Trader:
         qty = None if qty is None else _number("qty", qty)
         return self.broker.modify(order_id, price=price, qty=qty, active_from=self._from())
 
-    def protect(self, symbol: str | None, levels: Mapping[str, float | None]) -> bool:
+    def protect(self, symbol: str | None, levels: Mapping[str, float | None], side: str | None = None) -> bool:
         """Change protective levels (fields of `Protection`, None removes one); False when there is no position."""
         name = self.symbol(symbol)
-        now = self.broker.protection(name)
+        leg = self._held("modify_position", name, side).position_side
+        now = self.broker.protection(name, leg)
         if now is None:
             self.log.warning("no position to modify", symbol=name)
             return False
@@ -212,7 +242,7 @@ class Trader:
                 checked[pct] = None
         if checked.get("trailing_stop_pct", 0.0) is None:
             checked["trailing_activation_pct"] = None
-        return self.broker.protect(name, replace(now, **checked))
+        return self.broker.protect(name, replace(now, **checked), leg)
 
     # -- the way of an order ----------------------------------------------------------------------------------
 
@@ -247,6 +277,7 @@ class Trader:
             tif=tif,
             tag=terms.tag if terms.tag is not None else (self.settings.comment or None),
             strategy_id=self.settings.strategy_id,
+            position_side=self._leg(symbol, side, reduces=terms.reduce_only).position_side,
             reason=reason,
             created=now,
             updated=now,
@@ -267,14 +298,14 @@ class Trader:
         return self._submit(order.changed(qty=qty + closing), shrinkable=True)
 
     def _size(self, order: Order) -> tuple[float, str | None] | risk.Refusal:
-        holding = self.broker.ledger.holdings[order.symbol]
+        holding = self.broker.ledger.leg(order.symbol, order.position_side)
         price = order.price or order.stop_price or holding.mark
         if price <= 0.0:
             return risk.Refusal("no_price", f"no price of {order.symbol} is known yet")
         side = order.side.sign
         rate = self.costs.taker(holding.market)
         expected = price if order.price is not None else rules.slipped(price, side, self.costs.slippage_rate)
-        closing = rules.closing_qty(holding.qty, side, math.inf)
+        closing = holding.closing_qty(side, math.inf)
         ask = risk.SizeRequest(
             market=holding.market,
             price=expected,
@@ -322,9 +353,9 @@ class Trader:
 
     def _entry_state(self, order: Order, now: int) -> risk.EntryState:
         last = self.feed.matching(order.symbol).last()
-        busy = {one.symbol for one in self.broker.working() if not one.reduce_only}
-        busy |= {symbol for symbol in self._symbols if self.held(symbol) != 0.0}
-        holding = self.broker.ledger.holdings[order.symbol]
+        busy = {(one.symbol, one.position_side) for one in self.broker.working() if not one.reduce_only}
+        busy |= {(held.market.symbol, held.position_side) for held in self.broker.ledger.legs() if held.qty != 0.0}
+        holding = self.broker.ledger.leg(order.symbol, order.position_side)
         waiting = [
             one for one in self.broker.working(order.symbol) if not one.reduce_only and one.side is order.side
         ]
@@ -332,7 +363,7 @@ class Trader:
         return risk.EntryState(
             time=now,
             volume=None if last is None else last.volume,
-            open_positions=len(busy - {order.symbol}),
+            open_positions=len(busy - {(order.symbol, order.position_side)}),
             entries=entries + len(waiting),
         )
 
@@ -349,6 +380,17 @@ def first_stop_pct(settings: StrategySettings) -> float | None:
     if settings.stop_loss_pct is None and not settings.trailing_activation_pct:
         return settings.trailing_stop_pct
     return settings.stop_loss_pct
+
+
+_FLAT: dict[str, Any] = {
+    "qty": 0.0, "entry_price": None, "unrealized_pnl": 0.0, "realized_pnl": 0.0, "funding": 0.0, "margin": 0.0,
+    "liquidation_price": None, "stop_loss": None, "take_profit": None, "trailing_stop": None, "opened": None,
+}  # fmt: skip
+
+
+def _check_side(call: str, side: object) -> None:
+    if side not in ("long", "short"):
+        raise StrategyError(f"{call}: unknown side {side!r}{did_you_mean(str(side), ('long', 'short'))}")
 
 
 def _optional(name: str, value: object) -> float | None:

@@ -100,19 +100,21 @@ def run(job: Job) -> Record:
 def _refuse_unmodelled(job: Job) -> None:
     if job.exchange.market_type is MarketType.OPTIONS:
         raise ConfigError("market_type='options' can't be backtested yet: use 'spot' or 'futures'")
-    if job.exchange.position_mode is PositionMode.HEDGE:
-        raise ConfigError("position_mode='hedge' can't be backtested yet: use 'oneway'")
     if job.run.trade_mode is not TradeMode.BACKTEST:
         raise ConfigError(f"trade_mode={job.run.trade_mode.value!r} is not available yet: use 'backtest'")
 
 
 def _play(job: Job, history: _History, clock: SimClock, log: MetaLogger) -> Record:
     strategy, capital = job.strategy, job.run.initial_capital
-    ledger = Ledger(capital, history.markets, strategy.leverage, job.exchange.margin_mode or MarginMode.ISOLATED)
+    ledger = Ledger(
+        capital, history.markets, strategy.leverage, job.exchange.margin_mode or MarginMode.ISOLATED,
+        hedge=job.exchange.position_mode is PositionMode.HEDGE,
+    )  # fmt: skip
     feed = HistoryFeed(history.series, history.start, make=partial(_longer, job, history))
     for symbol in history.markets:
         last = feed.matching(symbol).last()
-        ledger.holdings[symbol].mark = 0.0 if last is None else last.close
+        for held in ledger.legs(symbol):
+            held.mark = 0.0 if last is None else last.close
     costs = costs_of(strategy)
     broker = SimulatedBroker(
         ledger, clock, costs, _protection(strategy), data=history.data, strategy_id=strategy.strategy_id

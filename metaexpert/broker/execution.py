@@ -11,8 +11,11 @@ from .margin import Margin, rest_of
 from .protection import Guard, Protection
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..clock import Clock
     from ..models import Bar, Order
+    from . import News
     from .book import Book
     from .costs import Costs
     from .holding import Holding
@@ -168,7 +171,7 @@ class Execution:
 
     # -- the exchange's own exits -----------------------------------------------------------------------------
 
-    def liquidate(self, held: Holding, price: float) -> None:
+    def liquidate(self, held: Holding, price: float) -> Iterator[News]:
         """Close at `price` with the liquidation fee; what is lost stays within the stake (rule 18).
 
         Where the market jumped past the price at which the stake is gone (the bankruptcy price), the exchange
@@ -183,10 +186,12 @@ class Execution:
             stake = self.ledger.stake(one, kept=False)
             fee = rules.liquidation_fee(one.kind, one.qty, one.entry, price, stake, rate)
             self._exit(one, ExitReason.LIQUIDATION, price, fee)
+            yield from self.book.flush()
 
-    def settle(self, held: Holding, price: float) -> None:
+    def settle(self, held: Holding, price: float) -> Iterator[News]:
         """Settle a position whose contract has ended, at `price`, free of fees (rule 15)."""
         self._exit(held, ExitReason.EXPIRY, price, 0.0)
+        yield from self.book.flush()
 
     def _exit(self, held: Holding, reason: ExitReason, price: float, fee: float) -> None:
         order = self.book.exit_order(held, reason)

@@ -62,10 +62,9 @@ class Holding:
         """+1 long, -1 short, 0 flat."""
         return 1 if self.qty > 0.0 else -1 if self.qty < 0.0 else 0
 
-    @property
-    def opening_side(self) -> int:
-        """The side of orders that open: that of the leg in hedge mode, 0 (both) in one-way mode."""
-        return 0 if self.position_side is None else 1 if self.position_side == "long" else -1
+    def is_on(self, side: str) -> bool:
+        """Is something held on `side`, ``"long"`` or ``"short"``?"""
+        return self.side == (1 if side == "long" else -1)
 
     def closing_qty(self, side: int, qty: float) -> float:
         """How much of an order of `qty` on `side` closes; the rest opens."""

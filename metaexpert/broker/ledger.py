@@ -246,9 +246,15 @@ class Ledger:
         """The position in `symbol` (hedge mode: its leg) without its protective levels; the broker adds those."""
         held = self.leg(symbol, position_side)
         if held.qty == 0.0:
-            return Position(symbol=symbol, leverage=held.leverage, mark_price=held.mark or None)
+            return Position(
+                symbol=symbol,
+                position_side=held.position_side,
+                leverage=held.leverage,
+                mark_price=held.mark or None,
+            )
         return Position(
             symbol=symbol,
+            position_side=held.position_side,
             qty=held.qty,
             entry_price=held.entry,
             mark_price=held.mark,

@@ -110,8 +110,7 @@ class Matching:
                 self.execution.relevel(held)
             level = guard.liquidation
             if level is not None and rules.is_reached(level, mark, -guard.side, strict=False):
-                self.execution.liquidate(held, mark)
-                yield from self.book.flush()
+                yield from self.execution.liquidate(held, mark)
 
     def _arrive(self, working: Working, price: float) -> None:
         """An order reaches the market at `price`, or goes on taking what there is at a new bar's open."""
@@ -226,8 +225,7 @@ class Matching:
                 continue
             towards = 1 if to > at else -1
             at = min(max(hit.price, bar.low), bar.high)  # a mark price may lie beyond what was traded
-            self._trade(hit, walk)
-            yield from self.book.flush()
+            yield from self._trade(hit, walk)
             if held.side not in (0, side) and not straight:
                 planned = (
                     rules.plan_held(held.side, bar.high, bar.low, bar.close)
@@ -296,10 +294,10 @@ class Matching:
         reached = (at - to) * side >= 0.0 and rules.is_reached(level, worst, -side, strict=False)
         return level if reached else rules.NO_PRICE
 
-    def _trade(self, hit: _Hit, walk: _Walk) -> None:
+    def _trade(self, hit: _Hit, walk: _Walk) -> Iterator[News]:
         working = hit.order
         if working is None:
-            self._leave(hit, walk)
+            yield from self._leave(hit, walk)
         elif working.triggered:
             self.execution.fill(working, hit.price, maker=True, slip=False)
         elif working.order.type is OrderType.STOP:
@@ -308,12 +306,13 @@ class Matching:
         else:
             working.triggered = True
             self._arrive_limit(working, hit.price)
+        yield from self.book.flush()
 
-    def _leave(self, hit: _Hit, walk: _Walk) -> None:
+    def _leave(self, hit: _Hit, walk: _Walk) -> Iterator[News]:
         bar, held = walk.bar, walk.held
         guard = self.execution.guards[held]
         if hit.rank == _LIQUIDATION:
-            self.execution.liquidate(held, hit.price)
+            yield from self.execution.liquidate(held, hit.price)
             return
         reason = guard.reason if hit.rank == _STOP else ExitReason.TAKE_PROFIT
         ambiguous = hit.rank == _STOP and hit.price != bar.open and _reaches_target(guard, bar)

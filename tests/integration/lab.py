@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 START = 1_704_067_200_000  # 2024-01-01 00:00 UTC, a Monday
 HOUR = 3_600_000
 
+type Leg = tuple[str, str | None]  # symbol; in hedge mode its side
 type Prices = tuple[float, float, float, float]  # open, high, low, close
 
 KINDS = {
@@ -105,8 +106,9 @@ class Auditor:
         self.fills: list[Fill] = []
         self.checks = 0
         self.turnover = capital
-        self.qty: dict[str, float] = {}
-        self.entry: dict[str, float] = {}
+        self.hedge = False
+        self.qty: dict[Leg, float] = {}
+        self.entry: dict[Leg, float] = {}
         self.flow = 0.0  # equity = capital + flow + worth of what is held
         self.balance = capital
         self.sends: dict[str, int] = {}
@@ -142,9 +144,11 @@ class Auditor:
 
     def on_position(self, position: Position) -> None:
         self.hear("position", position)
-        assert position.qty == pytest.approx(self.qty.get(position.symbol, 0.0), abs=1e-9)
+        leg = position.symbol, position.position_side
+        assert (leg[1] is not None) == self.hedge
+        assert position.qty == pytest.approx(self.qty.get(leg, 0.0), abs=1e-9)
         if position:
-            assert position.entry_price == pytest.approx(self.entry[position.symbol])
+            assert position.entry_price == pytest.approx(self.entry[leg])
         self.check()
 
     def on_account(self, account: Any) -> None:
@@ -156,15 +160,17 @@ class Auditor:
         self.hear("bar", bar)
         self.within = None
         self.last[bar.symbol] = bar.close
-        assert self.run.position(bar.symbol).mark_price == bar.close
+        for side in ("long", "short") if self.hedge else (None,):
+            assert self.run.position(bar.symbol, side).mark_price == bar.close
         self.check()
 
     def book(self, order: Order, fill: Fill) -> None:
         """Enter a fill: what was held, what it closed, and the cash that it moved."""
         inverse = self.run.market(fill.symbol).is_inverse
         worth = fill.qty / fill.price if inverse else fill.qty * fill.price
-        held, sign = self.qty.get(fill.symbol, 0.0), fill.side.sign
-        entry = self.entry.get(fill.symbol, fill.price)
+        leg = fill.symbol, order.position_side
+        held, sign = self.qty.get(leg, 0.0), fill.side.sign
+        entry = self.entry.get(leg, fill.price)
         closed = min(abs(held), fill.qty) if held * sign < 0 else 0.0
         opened = round(fill.qty - closed, 9)
         loss = closed / entry / self.leverage if inverse else closed * entry / self.leverage
@@ -175,8 +181,10 @@ class Auditor:
         if opened:
             before = abs(held) - closed
             mean = (before / entry + opened / fill.price) if inverse else (before * entry + opened * fill.price)
-            self.entry[fill.symbol] = (before + opened) / mean if inverse else mean / (before + opened)
-        self.qty[fill.symbol] = round(held + sign * fill.qty, 9)
+            self.entry[leg] = (before + opened) / mean if inverse else mean / (before + opened)
+        self.qty[leg] = round(held + sign * fill.qty, 9)
+        if self.hedge:
+            assert self.qty[leg] * (1 if leg[1] == "long" else -1) >= 0.0, "a leg stands on the wrong side"
         self.flow += (sign if inverse else -sign) * worth - fill.fee
         self.balance += fill.pnl - fill.fee
         self.turnover += worth
@@ -186,18 +194,19 @@ class Auditor:
     def held(self) -> float:
         """What is held, at its marks, by the same cash arithmetic."""
         total = 0.0
-        for symbol, qty in self.qty.items():
-            mark = self.run.position(symbol).mark_price
+        for (symbol, side), qty in self.qty.items():
+            mark = self.run.position(symbol, side).mark_price
             assert mark is not None
             total += -qty / mark if self.run.market(symbol).is_inverse else qty * mark
         return total
 
     def check(self) -> None:
-        """Cash + positions - fees = equity, and profits - fees = balance."""
+        """Cash + positions - fees + funding = equity, and profits - fees + funding = balance."""
         self.checks += 1
         account, near = self.run.account, 1e-9 * self.turnover
-        assert abs(account.equity - (self.capital + self.flow + self.held())) <= near
-        assert abs(account.balance - self.balance) <= near
+        funding = sum(trade.funding for trade in self.run._trader("audit").broker.ledger.all_trades())
+        assert abs(account.equity - (self.capital + self.flow + funding + self.held())) <= near
+        assert abs(account.balance - self.balance - funding) <= near
         assert abs(account.equity - account.balance - account.unrealized_pnl) <= near
         assert account.margin_used >= 0.0
 

@@ -630,7 +630,6 @@ def test_an_expert_that_runs_can_not_be_run_again_meanwhile():
 @pytest.mark.parametrize(
     ("exchange", "said"),
     [
-        ({"position_mode": "hedge"}, "position_mode='hedge' can't be backtested yet"),
         ({"market_type": "options", "contract_type": None}, "market_type='options'"),
     ],
 )

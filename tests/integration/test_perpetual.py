@@ -131,6 +131,7 @@ def test_without_a_history_the_rate_of_the_settings_is_paid_every_eight_hours():
     assert result.record.trades[0].funding == pytest.approx(-0.3)  # at 08:00, 16:00 and 24:00, 0.1 each
     assert result.costs.funding == pytest.approx(-0.3)
     assert [note for note in result.record.notes if "taken to be 0.001" in note]
+    assert holder(funding_rate=-0.001).backtest().costs.funding == pytest.approx(0.3)
 
 
 def test_a_history_wins_over_the_rate_of_the_settings_where_it_reaches():

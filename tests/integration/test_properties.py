@@ -142,7 +142,8 @@ class Player:
     def do(self, action):
         run = self.run
         symbol = run.symbols[action.which % len(run.symbols)]
-        position = run.position(symbol)
+        side = ("long", "short")[action.bar % 2] if run._trader("script").hedge else None
+        position = run.position(symbol, side)
         last = position.mark_price
         if last is None:
             return
@@ -150,11 +151,11 @@ class Player:
             case "buy" | "sell" | "long" | "short":
                 self.enter(action, symbol, last)
             case "close":
-                self.tell(run.close_position(symbol))
+                self.tell(run.close_position(symbol, side))
             case "part":
                 qty = abs(position.qty) * min(action.share or 0.5, 1.0)
                 if qty > 0.0:
-                    self.tell(run.close_position(symbol, qty=qty))
+                    self.tell(run.close_position(symbol, side, qty))
             case "all":
                 for order in run.close_all_positions():
                     self.tell(order)
@@ -171,6 +172,7 @@ class Player:
                 sign = -1 if position.is_short else 1
                 run.modify_position(
                     symbol,
+                    side=side,
                     stop_loss=last * (1 - sign * away),
                     take_profit=None if near is None else last * (1 + sign * near),
                     trailing_stop=away * 100 if action.post_only else None,
@@ -239,7 +241,9 @@ def setups(draw, kinds=("spot", "linear", "inverse")):
     exchange = {}
     if kind != "spot":
         own["leverage"] = draw(st.sampled_from([1.0, 3.0, 10.0, 100.0]))
+        own["funding_rate"] = draw(st.sampled_from([None, 0.001, -0.01]))
         exchange["margin_mode"] = draw(st.sampled_from(["isolated", "cross"]))
+        exchange["position_mode"] = draw(st.sampled_from(["oneway", "oneway", "hedge"]))
     return kind, exchange, own, draw(st.booleans())
 
 
@@ -256,6 +260,7 @@ def play(setup, bars, script, *, other=(), auditor=False, timeframes=()):
     if auditor:
         isolated = exchange.get("margin_mode", "cross") == "isolated"
         books = Auditor(run, capital, own.get("leverage", 1.0), isolated=isolated)
+        books.hedge = exchange.get("position_mode") == "hedge"
     player = Player(run, script, capital, books.sent if books else lambda order: None)
     run.on_bar(player.on_bar)
     run.on_transaction(player.on_transaction)
@@ -271,7 +276,7 @@ def play(setup, bars, script, *, other=(), auditor=False, timeframes=()):
 @settings(COMMON, max_examples=120)
 @given(setups(), markets(), markets(), scripts(), st.sampled_from([(), ("2h",)]))
 def test_the_books_agree_at_every_event(setup, bars, other, script, timeframes):
-    """Cash + positions - fees = equity; fills lie within their bar and after their order; orders end once."""
+    """Cash + positions - fees + funding = equity; fills lie in their bar, after their order; orders end once."""
     with fresh_home():
         result, auditor = play(setup, bars, script, other=other, auditor=True, timeframes=timeframes)
     frames = {symbol: candles(prices) for symbol, prices in zip(SYMBOLS[setup[0]], (bars, other), strict=False)}
@@ -312,6 +317,7 @@ def test_the_future_changes_nothing_of_the_past(setup, bars, future, script, dat
 def test_without_costs_gross_is_net(setup, bars, script):
     kind, exchange, own, close = setup
     free = own | {"fee_maker": 0.0, "fee_taker": 0.0, "slippage_pct": 0.0, "liquidation_fee_rate": 0.0}
+    free["funding_rate"] = None
     with fresh_home():
         result, _ = play((kind, exchange, free, close), bars, script)
     assert result.costs.net == result.costs.gross
@@ -481,10 +487,18 @@ def test_scaling_prices_leaves_returns_unchanged(setup, bars, script, power):
 
 def test_the_properties_see_every_kind_of_event():
     """The random experts above are worth nothing if they only ever hold or are refused."""
-    seen = {"reasons": set(), "statuses": set(), "makers": set(), "sides": set(), "traded": set()}
+    seen = {
+        "reasons": set(),
+        "statuses": set(),
+        "makers": set(),
+        "sides": set(),
+        "traded": set(),
+        "legs": set(),
+        "funded": set(),
+    }
 
     @settings(COMMON, max_examples=150, derandomize=True, database=None)
-    @given(setups(), markets(), markets(), scripts())
+    @given(setups(), markets(12), markets(12), scripts())
     def look(setup, bars, other, script):
         with fresh_home():
             result, _ = play(setup, bars, script, other=other)
@@ -493,6 +507,8 @@ def test_the_properties_see_every_kind_of_event():
         seen["makers"] |= {fill.is_maker for fill in result.record.fills}
         seen["traded"] |= {len(result.record.fills)}
         seen["sides"] |= {trade.side for trade in result.record.trades}
+        seen["legs"] |= {order.position_side for order in result.record.orders if order.filled}
+        seen["funded"] |= {(trade.funding > 0.0) - (trade.funding < 0.0) for trade in result.record.trades}
 
     look()
     assert seen["reasons"] >= {
@@ -502,3 +518,5 @@ def test_the_properties_see_every_kind_of_event():
     assert seen["statuses"] >= {"open", "filled", "canceled", "rejected", "expired"}
     assert seen["makers"] == {True, False}
     assert seen["sides"] == {"long", "short"}
+    assert seen["legs"] == {None, "long", "short"}
+    assert seen["funded"] == {-1, 0, 1}
