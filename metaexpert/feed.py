@@ -129,7 +129,8 @@ class Merged(NamedTuple):
     """The bars of all series in the order of rule 3.
 
     Step number k is at `time[k]` (ms UTC) and is made of the bars ``begin[k]`` to ``begin[k + 1] - 1``, each the
-    next one of the series ``series[which[n]]``, whose first one is the bar `first` of that series.
+    next one of the series ``series[which[n]]``, whose first one is the bar `first` of that series. Up to step
+    ``turns[0]``, from ``turns[1]`` to ``turns[2]`` and so on it is the first series alone whose bars close.
     """
 
     series: tuple[Series, ...]
@@ -137,6 +138,7 @@ class Merged(NamedTuple):
     time: memoryview[int]
     begin: memoryview[int]
     which: memoryview[int]
+    turns: Sequence[int]
 
 
 class HistoryFeed:
@@ -240,7 +242,12 @@ class HistoryFeed:
         np.not_equal(time[1:], time[:-1], out=is_new[1:-1])
         begin = np.flatnonzero(is_new)
         return Merged(
-            tuple(series), tuple(first), memoryview(time[begin[:-1]]), memoryview(begin), memoryview(which)
+            series=tuple(series),
+            first=tuple(first),
+            time=memoryview(time[begin[:-1]]),
+            begin=memoryview(begin),
+            which=memoryview(which),
+            turns=_turns(begin, which),
         )
 
     # -- after the run --------------------------------------------------------------------------------------
@@ -264,3 +271,11 @@ class HistoryFeed:
         of_step = np.searchsorted(np.asarray(merged.begin), events, "right") - 1
         known = np.searchsorted(of_step, np.arange(steps), "right")
         return np.where(known > 0, values[np.maximum(first + known - 1, 0)], 1.0)
+
+
+def _turns(begin: NDArray[np.int64], which: NDArray[np.int16]) -> Sequence[int]:
+    """The steps from which on the first series is no longer alone, or alone again; see `Merged`."""
+    import numpy as np
+
+    shared = (np.diff(begin) != 1) | (which[begin[:-1]] != 0)
+    return memoryview(np.flatnonzero(np.diff(shared, prepend=False)))

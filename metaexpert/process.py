@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import traceback
+from bisect import bisect_right
 from itertools import islice
 from math import inf
 from pathlib import Path
@@ -107,7 +108,7 @@ class MetaProcess:
         self._all = iter(feed)
         self._hears_account = "account" in handlers
         self._watches = self._hears_account or trader.limits.are_set
-        self._equity: float | None = None  # at the last mark, where it is watched
+        self._equity = broker.ledger.equity()  # at the last mark, where it is watched
 
     # -- the run ------------------------------------------------------------------------------------------------
 
@@ -240,7 +241,7 @@ class MetaProcess:
         """Look at equity where somebody cares: handlers of the account, loss limits (rules 21, 25)."""
         equity, before = self.broker.ledger.equity(), self._equity
         self._equity = equity
-        if self._hears_account and before is not None and equity != before:
+        if self._hears_account and equity != before:
             self.dispatch("account", self.broker.account())
         breach = self.trader.limits.update(time, equity)
         if breach is not None and self.trader.stopped is None:
@@ -284,13 +285,24 @@ class MetaProcess:
 
     def _play_to(self, end: int) -> None:
         """Play the steps up to number `end`; those on which the broker has nothing to do take a shorter way."""
-        lanes = tuple(self._lanes.values())
-        lane, others = lanes[0], self.signals or self._timers or self._watches
-        if len(lanes) == len(lane.handlers) == len(lane.legs) == 1 and not others:
-            self._play_one(lane, lane.legs[0], lane.handlers[0], end)
-            return
+        lanes, turns = tuple(self._lanes.values()), self.feed.merged().turns
+        lane = lanes[0]
+        is_plain = len(lane.handlers) == len(lane.legs) == 1 and not (self.signals or self._timers)
         while self.steps < end and self.stop_reason is None:
-            self._play_many(lanes, end)
+            turn = bisect_right(turns, self.steps)
+            to = min(end, turns[turn]) if turn < len(turns) else end
+            if is_plain and turn % 2 == 0:
+                self._play_one(lane, lane.legs[0], lane.handlers[0], to)
+            else:
+                self._play_many(lanes, to if is_plain else end)
+
+    def _goes_on(self, time: int) -> bool:
+        """Watch equity; False when a loss limit has stopped the strategy."""
+        self._watch(time)
+        stopped = self.trader.stopped
+        if stopped is not None and self.broker.ledger.is_flat():
+            self.stop(stopped)
+        return stopped is None
 
     def _quiet(self, lanes: Sequence[_Lane]) -> float:
         """Ask the broker which bars it can let pass; returns until when, ms UTC."""
@@ -302,8 +314,9 @@ class MetaProcess:
         return until
 
     def _play_one(self, lane: _Lane, held: Holding, handler: Handler, end: int) -> None:
-        """One series that one handler hears: the shortest way there is."""
+        """One series alone that one handler hears: the shortest way there is."""
         book, cursor, advance = self.broker.book, lane.series.cursor, self.clock.advance
+        watches = self._watches
         length, first = lane.series.length_ms, lane.index
         until, low, high = self._quiet((lane,)), lane.low, lane.high
         done, index = self.steps - first, first - 1
@@ -311,25 +324,29 @@ class MetaProcess:
             if bar.low > low and bar.high < high and bar.time + length <= until:
                 advance(bar.time + length)
                 held.mark = bar.close
+                moved = watches and held.qty != 0.0
             else:
-                self.steps, self._told = done + index, 0
+                self.steps, self._told, moved = done + index, 0, watches
                 self._trade(bar.time + length, (bar,))
                 until, low, high = self._quiet((lane,)), lane.low, lane.high
             cursor.i = index
-            if self.stop_reason is not None:
-                break  # an order's news has stopped it
-            try:
-                result = handler(bar)
-                if result is not None and inspect.iscoroutine(result):
-                    self._await(result)
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:  # noqa: BLE001 - as in `_call`
-                self._failed("on_bar", handler, error)
+            goes_on = not moved or self._goes_on(bar.time + length)
             if self.stop_reason is not None:
                 break
+            if goes_on:
+                try:
+                    result = handler(bar)
+                    if result is not None and inspect.iscoroutine(result):
+                        self._await(result)
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:  # noqa: BLE001 - as in `_call`
+                    self._failed("on_bar", handler, error)
+                if self.stop_reason is not None:
+                    break
             if book.stirred:
                 self._drain()
+                self._told = 0
                 until, low, high = self._quiet((lane,)), lane.low, lane.high
         lane.index = index + 1
         self.steps = done + lane.index

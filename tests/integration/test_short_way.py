@@ -92,20 +92,24 @@ def quiet_markets(draw, least=30, most=90):
     quiet_markets(),
     scripts(15),
     st.sampled_from([1, 4, 9]),
-    st.sampled_from([(), ("2h",), ("4h", "2h")]),
-    st.sampled_from(["", "account", "order", "timer", "twice"]),
+    st.sampled_from([(), (), ("2h",), ("4h", "2h")]),
+    st.sampled_from(["", "", "account", "order", "timer", "twice", "longer"]),
+    st.sampled_from([None, 0.001, -0.005]),
     st.booleans(),
 )
-def test_the_short_way_is_the_long_way(setup, bars, other, script, spacing, timeframes, more, two):
+def test_the_short_way_is_the_long_way(setup, bars, other, script, spacing, timeframes, more, funding, two):
     """The same fills, orders, trades and curves, with ==, and at every bar the same sights."""
     kind, exchange, own, close_at_end = setup
     symbols = SYMBOLS[kind][: 2 if two and kind != "inverse" else 1]
     script = [replace(action, bar=action.bar * spacing) for action in script]
     capital = 10.0 if kind == "inverse" else 1000.0
+    if kind != "spot":
+        own["funding_rate"] = funding
 
     def play():
         run, heard = expert(kind, **exchange), []
-        run.on_init(symbol=list(symbols), **own)(lambda: None)
+        longer = "4h" if more == "longer" else None
+        run.on_init(symbol=list(symbols), **own)(lambda: run.rates(timeframe=longer))
         player = Player(run, script, capital)
         run.on_bar(player.on_bar)
         look = watched(run, heard)
@@ -275,6 +279,21 @@ def test_a_run_that_is_stopped_ends_at_that_bar():
     short, long = both_ways(play)
     same(short.record, long.record)
     assert (len(short.record.time), short.record.stop_reason) == (11, "enough")
+
+
+@pytest.mark.parametrize("ways", [True, False])
+def test_news_of_many_steps_are_not_taken_for_those_of_one(monkeypatch, ways):
+    """A refusal at every bar: ten are too many within a step, not within a run."""
+    monkeypatch.setattr("metaexpert.process._NEWS_PER_STEP", 10)
+    monkeypatch.setattr(MetaProcess, "lets_pass", ways)
+    keep(BTC, flat(*[100.0] * 50))
+    run = expert()
+    run.on_init(symbol=BTC, timeframe="1h")(lambda: None)
+    run.on_bar(lambda bar: run.buy(1e-9))
+    assert len(run.backtest().record.orders) == 50
+    run.on_bar(lambda bar: [run.buy(1e-9) for _ in range(10)])
+    with pytest.raises(StrategyError, match="over 10 order events at"):
+        run.backtest()
 
 
 def test_progress_reaches_the_end():
