@@ -11,6 +11,7 @@ from .__version__ import __version__
 
 if TYPE_CHECKING:
     from .backtest.result import Result
+    from .backtest.vector import Backtest
     from .errors import (
         AuthenticationError,
         ConfigError,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Account",
     "AuthenticationError",
+    "Backtest",
     "Bar",
     "ConfigError",
     "ContractType",
@@ -101,6 +103,7 @@ __all__ = [
 
 _EXPORTS = {
     "backtest.result": ("Result",),
+    "backtest.vector": ("Backtest",),
     "errors": (
         "AuthenticationError",
         "ConfigError",

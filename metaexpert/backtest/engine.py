@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import indicators
-from ..bars import COLUMNS, inspect, resample, times, to_ms
+from ..bars import inspect, resample, times, to_ms
 from ..broker.ledger import Ledger
 from ..broker.protection import Protection
 from ..broker.simulated import SimulatedBroker
@@ -25,8 +24,9 @@ from ..signals import SignalPlan
 from ..timeframe import parse
 from ..trader import Trader, same_name
 from .data import market_data
+from .manifest import data_digest
 from .record import Record
-from .terms import costs_of
+from .terms import check_leverage, costs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -239,24 +239,10 @@ def _markets(job: Job, source: MetaExchange) -> tuple[dict[str, Market], dict[st
         market = source.market(text)
         if market.symbol in markets:
             raise ConfigError(f"symbol {text!r} is given twice: it is {market.symbol}, as another one")
-        _refuse_hopeless(job.strategy, market)
-        if job.strategy.leverage > market.max_leverage:
-            raise ConfigError(
-                f"leverage={job.strategy.leverage:g} is above what {market.symbol} allows: {market.max_leverage:g}"
-            )
+        check_leverage(job.strategy, market)
         markets[market.symbol] = market
         typed |= dict.fromkeys((text, text.upper(), market.symbol, f"{market.base}{market.quote}"), market.symbol)
     return markets, typed
-
-
-def _refuse_hopeless(strategy: StrategySettings, market: Market) -> None:
-    """A position whose margin is below the maintenance margin would be liquidated as it opens."""
-    rate = costs_of(strategy).maintenance(market)
-    if not market.is_spot and strategy.leverage * rate >= 1.0:
-        raise ConfigError(
-            f"leverage={strategy.leverage:g} leaves less margin than the maintenance rate of {market.symbol}, "
-            f"{rate:g}: stay below {1.0 / rate:g}"
-        )
 
 
 def _shorter_than_asked(job: Job, symbol: str, frame: pd.DataFrame, timeframe: str) -> list[str]:
@@ -376,20 +362,7 @@ def _record(job: Job, history: _History, process: MetaProcess, reason: str, crit
         stop_reason=reason,
         warmup_bars=job.strategy.warmup_bars,
         code=job.code,
-        data=_digest(history.series),
+        data=data_digest((one.symbol, one.timeframe, one.candles) for one in history.series),
         seed=SEED if any(market.synthetic for market in history.markets.values()) else None,
         criterion=criterion,
     )
-
-
-def _digest(series: Sequence[Series]) -> str:
-    """SHA-256 over the times and values of every candle used, in hex."""
-    import numpy as np
-
-    digest = hashlib.sha256()
-    for one in series:
-        digest.update(f"{one.symbol} {one.timeframe}\n".encode())
-        digest.update(np.ascontiguousarray(times(one.candles), dtype="<i8").data)
-        for name in COLUMNS:
-            digest.update(np.ascontiguousarray(one.candles[name].to_numpy(), dtype="<f8").data)
-    return digest.hexdigest()

@@ -16,11 +16,16 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ..__version__ import __version__
+from ..bars import COLUMNS, times
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+
     from .record import Record
 
-__all__ = ["canonical", "iso", "manifest", "outcome_digest", "plain"]
+__all__ = ["canonical", "data_digest", "iso", "manifest", "outcome_digest", "plain"]
 
 _PACKAGES = ("numba", "numpy", "pandas", "pyarrow", "TA-Lib", "pandas-ta-classic")
 
@@ -79,6 +84,17 @@ def outcome_digest(record: Record) -> str:
     return digest.hexdigest()
 
 
+def data_digest(parts: Iterable[tuple[str, str, pd.DataFrame]]) -> str:
+    """Return the SHA-256 hex digest of candles, each part with its symbol and timeframe: times and values."""
+    digest = hashlib.sha256()
+    for symbol, timeframe, candles in parts:
+        digest.update(f"{symbol} {timeframe}\n".encode())
+        digest.update(np.ascontiguousarray(times(candles), dtype="<i8").data)
+        for name in COLUMNS:
+            digest.update(np.ascontiguousarray(candles[name].to_numpy(), dtype="<f8").data)
+    return digest.hexdigest()
+
+
 def manifest(record: Record, *, start: int, end: int) -> dict[str, Any]:
     """Return what identifies the run of `record` from `start` to `end` (int ms); no wall-clock time is in it."""
     outcome = outcome_digest(record)
@@ -101,6 +117,7 @@ def manifest(record: Record, *, start: int, end: int) -> dict[str, Any]:
             "warmup_bars": record.warmup_bars,
             "currency": record.currency,
             "seed": record.seed,
+            "path": record.path,
             **settings,
             "data": {
                 symbol: {"source": q.source, "synthetic": q.synthetic, "rows": q.rows, "missing": q.missing}

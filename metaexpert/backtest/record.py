@@ -78,11 +78,11 @@ class Rows[T](Sequence[T]):
     __hash__ = None  # type: ignore[assignment]
 
     def array(self, name: str) -> NDArray[Any]:
-        """One field of all rows, shape (n,); words as objects."""
+        """One field of all rows, shape (n,); words as plain text."""
         column = self._columns[name]
         if isinstance(column, Coded):
             words = np.empty(len(column.words), dtype=np.object_)
-            words[:] = column.words
+            words[:] = [str(word) if isinstance(word, str) else word for word in column.words]
             return words[column.codes]
         if isinstance(column, Optional):
             return column.values
@@ -103,6 +103,8 @@ class Rows[T](Sequence[T]):
 
     def _values(self, name: str) -> list[Any]:
         column = self._columns[name]
+        if isinstance(column, Coded):
+            return [column.words[code] for code in column.codes.tolist()]
         values = self.array(name).tolist()
         if isinstance(column, Optional):
             return [value if there else None for value, there in zip(values, column.present.tolist(), strict=True)]
@@ -118,7 +120,8 @@ class Record:
     symbol the candles of the tested span (schema of `metaexpert.bars`), warm-up excluded; `orders` the last state
     of every order in order of creation; `refusals` how often each reason kept an entry from being made.
     `code` and `data` are SHA-256 hex digests of the expert's file and of all candles used; `seed` is what
-    synthetic prices grew from, None where nothing was made up.
+    synthetic prices grew from, None where nothing was made up; `path` is ``"event"`` or ``"kernel"``, by which the
+    run was played (the outcome is the same).
     """
 
     name: str
@@ -146,6 +149,7 @@ class Record:
     data: str = ""
     seed: int | None = None
     criterion: float | None = None
+    path: str = "event"
 
 
 class LazyRecord(Record):

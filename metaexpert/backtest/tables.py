@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 __all__ = ["Group", "Month", "daily_equity", "equity", "fills", "frame", "groups", "months", "orders", "trades"]
 
 
+_TIMES = frozenset({"time", "entry_time", "exit_time", "created", "updated"})
+_FLOATS = frozenset({
+    "qty", "price", "stop_price", "filled", "average_price", "fee", "stop_loss", "take_profit", "entry_price",
+    "exit_price", "pnl", "fees", "slippage", "funding", "entry_notional",
+})  # fmt: skip
+
+
 class Group(NamedTuple):
     """The closed trades that have one thing in common; money in the settlement currency."""
 
@@ -59,36 +66,33 @@ def equity(s: Sample) -> pd.DataFrame:
 
 def trades(s: Sample) -> pd.DataFrame:
     """All trades with net_pnl, return_pct, mae_pct, mfe_pct and duration beside their own fields."""
-    frame = _frame(s.record.trades, Trade._fields)
-    every = s.trades
-    frame["net_pnl"] = every.net
-    frame["return_pct"] = 100.0 * every.returns
-    frame["mae_pct"] = 100.0 * every.mae
-    frame["mfe_pct"] = 100.0 * every.mfe
-    frame["entry_time"] = _utc(every.entry_time)
-    frame["exit_time"] = _utc(np.where(every.exit_time < 0, np.iinfo(np.int64).min, every.exit_time))
-    frame["duration"] = frame["exit_time"] - frame["entry_time"]
-    for name in ("exit_price", "pnl", "fees", "slippage", "funding"):
-        frame[name] = frame[name].astype(np.float64)
-    return _worded(frame, "exit_reason")
+    import pandas as pd
+
+    columns, every = _columns(s.record.trades, Trade._fields), s.trades
+    columns["duration"] = columns["exit_time"] - columns["entry_time"]
+    columns |= {
+        "net_pnl": every.net,
+        "return_pct": 100.0 * every.returns,
+        "mae_pct": 100.0 * every.mae,
+        "mfe_pct": 100.0 * every.mfe,
+        "duration": columns.pop("duration"),
+    }
+    return pd.DataFrame(columns, copy=False)
 
 
 def fills(s: Sample) -> pd.DataFrame:
     """All fills, with their notional in the settlement currency."""
-    frame = _frame(s.record.fills, Fill._fields)
-    frame["notional"] = s.fills.notional
-    frame["time"] = _utc(frame["time"].to_numpy(dtype=np.int64))
-    return _worded(frame, "side", "reason")
+    import pandas as pd
+
+    return pd.DataFrame(_columns(s.record.fills, Fill._fields) | {"notional": s.fills.notional}, copy=False)
 
 
 def orders(s: Sample) -> pd.DataFrame:
     """The last state of every order, in order of creation."""
-    frame = _frame(s.record.orders, [field.name for field in dataclasses.fields(Order)])
-    for name in ("qty", "price", "stop_price", "filled", "average_price", "fee", "stop_loss", "take_profit"):
-        frame[name] = frame[name].astype(np.float64)
-    for name in ("created", "updated"):
-        frame[name] = _utc(frame[name].to_numpy(dtype=np.int64))
-    return _worded(frame, "side", "type", "status", "tif", "reason")
+    import pandas as pd
+
+    names = [field.name for field in dataclasses.fields(Order)]
+    return pd.DataFrame(_columns(s.record.orders, names), copy=False)
 
 
 def groups(s: Sample, by: Literal["symbol", "side", "exit_reason", "tag"]) -> list[Group]:
@@ -144,21 +148,30 @@ def _utc(time_ms: Any) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(np.asarray(time_ms, dtype=np.int64).astype("datetime64[ms]")).tz_localize("UTC")
 
 
-def _frame(rows: Sequence[Any], names: Sequence[str]) -> pd.DataFrame:
-    """The fields `names` of all `rows`, one column each."""
+def _columns(rows: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
+    """The fields `names` of all `rows` as pandas shows them: floats, times in UTC, plain words, and the rest."""
     import pandas as pd
 
-    if isinstance(rows, Rows):
-        return pd.DataFrame({name: rows.array(name) for name in names})
-    return pd.DataFrame([tuple(getattr(row, name) for name in names) for row in rows], columns=list(names))
-
-
-def _worded(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
-    """Turn enum words of the columns `names` into plain strings, None staying None."""
-    import pandas as pd
-
+    columns: dict[str, Any] = {}
     for name in names:
-        frame[name] = pd.Series(
-            [str(word) if isinstance(word, str) else None for word in frame[name]], dtype=object
-        )
-    return frame
+        values = _values(rows, name)
+        if name in _TIMES:
+            values = _utc(np.where(values < 0, np.iinfo(np.int64).min, values))
+        columns[name] = pd.Series(values, dtype=object) if values.dtype == np.object_ else values
+    return columns
+
+
+def _values(rows: Sequence[Any], name: str) -> Any:
+    """One field of all `rows` as an array; what is missing is NaN, a time -1, a word None."""
+    if isinstance(rows, Rows):
+        return rows.array(name)
+    values = [getattr(row, name) for row in rows]
+    if name in _TIMES:
+        return np.array([-1 if value is None else value for value in values], dtype=np.int64)
+    if name in _FLOATS:
+        return np.array(values, dtype=np.float64)
+    if all(isinstance(value, bool | int) for value in values):
+        return np.array(values, dtype=None if values else np.object_)
+    words = np.empty(len(values), dtype=np.object_)
+    words[:] = [str(value) if isinstance(value, str) else value for value in values]
+    return words

@@ -30,7 +30,17 @@ if TYPE_CHECKING:
     type Floats = NDArray[np.float64]
     type Ints = NDArray[np.int64]
 
-__all__ = ["Candles", "candles_of", "costs_of", "flawed", "funding_of", "signals_of", "terms_of", "with_marks"]
+__all__ = [
+    "Candles",
+    "candles_of",
+    "check_leverage",
+    "costs_of",
+    "flawed",
+    "funding_of",
+    "signals_of",
+    "terms_of",
+    "with_marks",
+]
 
 _LARGEST = 1e150  # a number whose square a float still holds: beyond it quantities and values overflow
 _LEAST_STEP = 1e-18
@@ -54,6 +64,24 @@ def costs_of(strategy: StrategySettings) -> Costs:
         liquidation_fee_rate=strategy.liquidation_fee_rate,
         touch=strategy.limit_fill == "touch",
     )
+
+
+def check_leverage(strategy: StrategySettings, market: Market) -> None:
+    """Refuse a leverage that the market does not allow, or that would be liquidated as it opens.
+
+    Raises:
+        ConfigError: it is too high.
+    """
+    rate = costs_of(strategy).maintenance(market)
+    if not market.is_spot and strategy.leverage * rate >= 1.0:
+        raise ConfigError(
+            f"leverage={strategy.leverage:g} leaves less margin than the maintenance rate of {market.symbol}, "
+            f"{rate:g}: stay below {1.0 / rate:g}"
+        )
+    if strategy.leverage > market.max_leverage:
+        raise ConfigError(
+            f"leverage={strategy.leverage:g} is above what {market.symbol} allows: {market.max_leverage:g}"
+        )
 
 
 def terms_of(settings: StrategySettings, market: Market, *, cross: bool, bar_ms: int, close_at_end: bool) -> Terms:
@@ -130,7 +158,11 @@ def candles_of(frame: pd.DataFrame, timeframe: str | None = None, *, name: str =
     prices = [_floats(frame, column, name) for column in COLUMNS]
     if not float(prices[-1].min()) >= 0.0:
         raise flawed(frame, int((~(prices[-1] >= 0.0)).argmax()), name)
-    day_ends = np.append(np.flatnonzero(np.diff((time + (bar_ms - 1)) // column.DAY_MS)), time.size - 1)
+    first, last = (int(time[place] + bar_ms - 1) // column.DAY_MS for place in (0, -1))
+    closes_by = (
+        np.arange(first + 1, last + 1) * column.DAY_MS - bar_ms
+    )  # the last open of each day but the last one
+    day_ends = np.append(np.unique(np.searchsorted(time, closes_by, side="right")) - 1, time.size - 1)
     bars = Bars(*map(_fixed, (time, *prices[:4], day_ends, np.empty((3, 0)))))
     return Candles(bars, timeframe_of(bar_ms), bar_ms)
 

@@ -1,0 +1,102 @@
+"""One symbol's signals through the kernel: from checked input to what a `Record` holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DataError
+from . import column, kernel
+from .logbook import Logbook
+from .terms import costs_of, flawed, terms_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
+    from ..config import StrategySettings
+    from ..models import Market
+    from ..risk import Refusal
+    from .column import Funding, Signals, Terms
+    from .terms import Candles
+
+__all__ = ["Single", "fields_of", "played"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Single:
+    """What is played: one market's candles and signals, under the settings of a strategy."""
+
+    market: Market
+    settings: StrategySettings
+    frame: pd.DataFrame
+    candles: Candles
+    signals: Signals
+    funding: Funding
+    capital: float
+    cross: bool
+    close_at_end: bool
+    gate: Callable[[int, int], Refusal]
+
+    @property
+    def terms(self) -> Terms:
+        """The numbers that the run is played by."""
+        return terms_of(
+            self.settings, self.market, cross=self.cross, bar_ms=self.candles.bar_ms,
+            close_at_end=self.close_at_end,
+        )  # fmt: skip
+
+
+def played(one: Single) -> Logbook:
+    """Play the kernel over the column, with its curves.
+
+    Raises:
+        DataError: a bar is no candle, or the numbers overflow.
+    """
+    bars = one.candles.bars
+    made = kernel.play(
+        kernel.compiled().run_column, one.terms, bars, one.signals, one.funding, capital=one.capital,
+        curves=np.empty((3, len(bars.close))), daily=np.empty(0),
+    )  # fmt: skip
+    refuse_unsound(made.state, one.frame)
+    done = int(made.state[column.S_BARS])
+    curves = made.curves[:, :done]
+    if not np.isfinite(curves[0].sum()):
+        at = int((~np.isfinite(curves[0])).argmax())
+        raise DataError(f"equity overflows at {one.frame.index[at]}: prices or sizes are too large")
+    curves.flags.writeable = False
+    settings = one.settings
+    return Logbook(
+        played=made._replace(curves=curves),
+        market=one.market,
+        times=np.asarray(bars.time),
+        bar_ms=one.candles.bar_ms,
+        tag=settings.comment or None,
+        strategy_id=settings.strategy_id,
+        leverage=settings.leverage,
+        tiers=costs_of(settings).tiers(one.market),
+        gate=one.gate,
+    )
+
+
+def refuse_unsound(state: Any, frame: pd.DataFrame) -> None:
+    """Raise the error of the bar that is no candle, if there is one."""
+    if state[column.S_FLAW] >= 0.0:
+        raise flawed(frame, int(state[column.S_FLAW]))
+
+
+def fields_of(book: Logbook) -> tuple[dict[str, Any], dict[str, Callable[[], Any]]]:
+    """What a `LazyRecord` takes from a played column: fields that are ready, and how the others are made."""
+    state, curves = book.played.state, book.played.curves
+    stopped = int(state[column.S_STOPPED])
+    ready = {
+        "time": book.times[: int(state[column.S_BARS])] + book.bar_ms,
+        "equity": curves[0],
+        "balance": curves[1],
+        "exposure": curves[2],
+        "stop_reason": "max_drawdown" if stopped else "backtest_end",
+    }
+    return ready, {"fills": book.fills, "orders": book.orders, "trades": book.trades, "refusals": book.refusals}
