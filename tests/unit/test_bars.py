@@ -145,17 +145,29 @@ def test_a_timeframe_that_the_source_does_not_divide_is_refused(timeframe, sourc
     ),
 )
 def test_resampling_twice_equals_resampling_once(count, seed, missing, steps):
+    """Told up to when the candles are known; a middle bar that is missing at the end can't tell it (see below)."""
     rng = np.random.default_rng(seed)
     candles = walk(count, seed=seed)
     candles = candles[np.isin(np.arange(count), rng.integers(0, count, missing), invert=True)]
     middle, last = steps
-    once = resample(candles, last, source="1m")
-    twice = resample(resample(candles, middle, source="1m"), last, source=middle)
-    if len(candles):  # a middle bar that is not complete is left out, and with it the last bar
-        known = int(times(candles)[-1]) + MINUTE
-        assert all(times(once) + TIMEFRAMES[last] <= known)
+    known = int(times(candles)[-1]) + MINUTE if len(candles) else START
+    once = resample(candles, last, source="1m", until=known)
+    twice = resample(resample(candles, middle, source="1m", until=known), last, source=middle, until=known)
+    assert all(times(once) + TIMEFRAMES[last] <= known)
     pd.testing.assert_frame_equal(once, twice)
+    if len(candles):
+        pd.testing.assert_frame_equal(resample(candles, last, source="1m"), once)
     pd.testing.assert_frame_equal(resample(once, last, source=last), once)
+
+
+def test_a_gap_at_the_end_hides_from_coarser_bars_up_to_when_they_are_known():
+    """Minutes 0 and 16: the quarter of minute 0 is over, but of the five-minute bars only the first is there."""
+    candles = walk(17).iloc[[0, 16]]
+    middle = resample(candles, "5m", source="1m")
+    assert times(middle).tolist() == [START]
+    assert times(resample(candles, "15m", source="1m")).tolist() == [START]
+    assert resample(middle, "15m", source="5m").empty
+    assert times(resample(middle, "15m", source="5m", until=START + 17 * MINUTE)).tolist() == [START]
 
 
 @settings(deadline=None, max_examples=30)
