@@ -215,16 +215,18 @@ class Matching:
     def _walk(self, walk: _Walk, *, straight: bool) -> Generator[News, None, float]:
         """Walk the bar; returns the best price that the position at its end certainly saw."""
         bar, held = walk.bar, walk.held
-        at, side = bar.open, held.side
+        at, side, towards = bar.open, held.side, 0
         corners, best = self._corners(bar, side, straight=straight)
         while corners:
             to = corners[0]
             hit = self._next_hit(at, to, walk)
+            reached = to if hit is None else min(max(hit.price, bar.low), bar.high)  # marks may lie beyond
+            if reached != at:  # what trades at one price, one after the other, leaves the direction as it was
+                towards = 1 if reached > at else -1
+            at = reached
             if hit is None:
-                at = corners.popleft()
+                corners.popleft()
                 continue
-            towards = 1 if to > at else -1
-            at = min(max(hit.price, bar.low), bar.high)  # a mark price may lie beyond what was traded
             yield from self._trade(hit, walk)
             if held.side not in (0, side) and not straight:
                 planned = (

@@ -862,3 +862,18 @@ def test_every_change_of_an_order_is_news_once_and_in_order():
         ("3", "filled", "stop_loss"),
     ]
     assert all(desk.broker.orders[news.order.id].updated >= news.order.updated for news in desk.news)
+
+
+def test_pieces_of_an_order_that_trade_at_one_price_leave_the_market_going_where_it_went():
+    """A stop-limit whose stop-loss lies above its fill goes in and out at 985.75, on the way up to the other stop.
+
+    Bar 978.25, 992, 972, 985.75: down to 972, then up. Whole or in two pieces, the buy stop at 991.75 trades too,
+    and its stop-loss at 982.5 counts: 982.5 - 991.75 = -9.25.
+    """
+    for pieces in (1, 2):
+        desk = Desk(LINEAR, capital=100_000.0)
+        for _ in range(pieces):
+            desk.buy(1.0 / pieces, price=998.0, stop=985.75, stop_loss=993.25)
+        desk.buy(1.0, stop=991.75, stop_loss=982.5)
+        desk.bar(978.25, 992.0, 972.0, 985.75)
+        assert desk.ledger.balance == pytest.approx(100_000.0 - 9.25)
