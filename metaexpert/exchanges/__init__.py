@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from .. import indicators
 from ..bars import inspect, resample, to_ms
 from ..config import KNOWN_EXCHANGES
 from ..errors import ConfigError, DataError, did_you_mean
@@ -213,6 +214,7 @@ class MetaExchange:
         return origin if stored == timeframe else f"{origin}; resampled from {stored}"
 
     def _bars(self, market: Market, kind: Kind, timeframe: str, start: When, end: When) -> pd.DataFrame:
+        indicators.register()  # so that bars.ta is there
         stored = self._stored_timeframe(market, kind, timeframe)
         name = name_of(kind, stored)
         first, last = _window(_aligned(self._source.span(market, name), timeframe), start, end)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -254,3 +256,13 @@ def test_the_demo_exchange_has_mark_prices_and_funding_of_perpetuals_only(contra
     dated = "BTCUSDT_241227" if contract == "linear" else "BTCUSD_241227"
     with pytest.raises(DataError, match="perpetual contracts only"):
         demo.mark_bars(dated, "1h")
+
+
+def test_bars_of_an_exchange_have_indicators_in_a_fresh_process():
+    code = (
+        "from metaexpert import MetaExchange;"
+        "bars = MetaExchange('demo').bars('BTCUSDT', '1d', '2024-01-01', '2024-01-31');"
+        "print(bars.ta.sma(5).notna().sum())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert done.stdout.strip() == "27", done.stderr
