@@ -34,9 +34,13 @@ if TYPE_CHECKING:
 __all__ = ["Desk", "Histories", "SignalSettings", "desk_of", "histories_of", "record_of", "single_of"]
 
 _EVENT_ONLY = (
-    "position_mode", "limit_fill", "max_fill_volume_pct", "detail_timeframe", "tick_model", "max_spread_pct",
-    "max_open_positions", "max_positions_per_symbol", "warmup_bars",
-)  # fmt: skip
+    "position_mode",
+    "limit_fill",
+    "max_spread_pct",
+    "max_open_positions",
+    "max_positions_per_symbol",
+    "warmup_bars",
+)
 _EVENT_PATH = "write an expert with @expert.on_bar and run expert.backtest()"
 _MAX_LEVERAGE = 125.0
 
@@ -115,7 +119,7 @@ def desk_of(
         margined = shorts or margin_mode is not None or settings.get("leverage", 1) != 1
         market = _plain_market(margined=margined)
     if market.is_option:
-        raise ConfigError(f"{where}: options are modelled by the event path alone: {_EVENT_PATH}")
+        raise ConfigError(f"{where}: options can't be backtested yet: use a spot or futures market")
     known = market.exchange if market.exchange in config.KNOWN_EXCHANGES else "local"
     exchange = config.build(
         config.ExchangeSettings,
@@ -160,7 +164,7 @@ def histories_of(
             raise ConfigError(f"{name} contradicts {market.symbol}, which has none: leave it out")
     if market.expiry is not None and market.expiry <= end:
         raise ConfigError(
-            f"{market.symbol} expires within the bars, which the event path alone models: {_EVENT_PATH}"
+            f"{market.symbol} expires within the bars, and settlement is not modelled yet: end the bars before"
         )
     marks = None if mark is None else reference(mark, candles_of(mark, name="mark").timeframe)
     candles = with_marks(candles, marks)

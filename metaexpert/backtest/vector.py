@@ -18,10 +18,10 @@ __all__ = ["Backtest"]
 
 
 class Backtest:
-    """Backtests of signals: `from_signals` plays ready ones, `from_expert` an expert's, `sweep` many.
+    """Backtests of ready signals.
 
     They run through a compiled kernel that is made of the rules themselves, so that the result equals that of an
-    expert which trades the same signals in `on_bar`. What the kernel can't model is refused.
+    expert with the same ``@expert.signals``. What the kernel can't model is refused.
     """
 
     @staticmethod
@@ -55,7 +55,7 @@ class Backtest:
             **settings: settings of a strategy, as in ``@expert.on_init(...)``.
 
         Raises:
-            ConfigError: a setting is wrong, or only the event path can model it.
+            ConfigError: a setting is wrong, or can't be modelled here.
             DataError: the candles are unsound, or the numbers overflow.
             StrategyError: the signals are no boolean columns of the bars' length.
         """

@@ -1,0 +1,126 @@
+"""Backtest.from_signals: equal to an expert with the same signals, and plain about what it can't take."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from metaexpert import Backtest, MetaExchange, MetaExpert, MetaExpertError
+from metaexpert.indicators import cross_above, cross_below
+from metaexpert.store import CandleStore, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from metaexpert.models import Market
+
+type Kind = tuple[str, str | None, str]
+
+KINDS: list[Kind] = [("spot", None, "BTCUSDT"), ("futures", "linear", "BTCUSDT"), ("futures", "inverse", "BTCUSD")]
+
+
+def candles_of(kind: Kind) -> tuple[pd.DataFrame, Market]:
+    """A quarter of hourly candles, and their market as if they had been imported."""
+    exchange = MetaExchange("demo", market_type=kind[0], contract_type=kind[1])
+    bars = exchange.bars(kind[2], "1h", "2024-01-01", "2024-03-31")
+    return bars, replace(exchange.market(kind[2]), exchange="local", synthetic=False)
+
+
+def crosses(bars: pd.DataFrame, *, shorts: bool) -> dict[str, Any]:
+    fast, slow = bars["close"].rolling(10).mean(), bars["close"].rolling(30).mean()
+    up, down = cross_above(fast, slow), cross_below(fast, slow)
+    return {"long_entry": up, "long_exit": down} | ({"short_entry": down, "short_exit": up} if shorts else {})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("levels", [{}, {"stop_loss_pct": 2.0, "take_profit_pct": 3.0, "slippage_pct": 0.05}])
+def test_it_equals_an_expert_with_the_same_signals(kind: Kind, levels: dict[str, Any]) -> None:
+    bars, market = candles_of(kind)
+    CandleStore().append(market, "1h", bars, source=Source(name="test"))
+    shorts = kind[0] == "futures"
+    settings = {"size_value": 0.3, **levels} | ({"leverage": 3} if shorts else {})
+    expert = MetaExpert("local", market_type=kind[0], contract_type=kind[1], log_to_console=False)
+    expert.on_init(symbol=kind[2], timeframe="1h", **settings)(lambda: None)
+    expert.signals(lambda known: crosses(known, shorts=shorts))
+    theirs = expert.backtest()
+    ours = Backtest.from_signals(bars, **crosses(bars, shorts=shorts), market=market, **settings)
+    assert len(ours.trades) > 20
+    assert ours.record.fills == theirs.record.fills
+    assert ours.record.trades == theirs.record.trades
+    assert ours.record.equity.tolist() == theirs.record.equity.tolist()
+    assert ours.stats["sharpe"] == theirs.stats["sharpe"]
+
+
+def test_a_plain_market_and_hand_computed_money() -> None:
+    """In at 110, out at 130, one unit: 20, less 0.1 % of 110 and of 130, 0.24."""
+    closes = [100.0, 110.0, 120.0, 130.0, 140.0]
+    bars = frame_of(closes)
+    result = Backtest.from_signals(
+        bars, [False, True, False, False, False], [False, False, False, True, False], size=[1.0] * 5
+    )
+    assert [(fill.side, fill.price) for fill in result.record.fills] == [("buy", 110.0), ("sell", 130.0)]
+    assert result.stats["final_equity"] == pytest.approx(10_000 + 20 - 0.24)
+
+
+def frame_of(closes: list[float]) -> pd.DataFrame:
+    opens = [closes[0], *closes[:-1]]
+    return pd.DataFrame(
+        {"open": opens, "high": np.maximum(opens, closes), "low": np.minimum(opens, closes), "close": closes,
+         "volume": 1.0},
+        index=pd.date_range("2024-01-01", periods=len(closes), freq="h", tz="UTC", unit="ms", name="time"),
+    )  # fmt: skip
+
+
+BARS = frame_of([100.0, 110.0, 120.0, 130.0])
+UP = pd.Series([True, False, False, False], index=BARS.index)
+
+
+def at(row: int, name: str, value: float) -> pd.DataFrame:
+    bars = BARS.copy()
+    bars.loc[bars.index[row], name] = value
+    return bars
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: Backtest.from_signals(BARS), "at least long_entry or short_entry"),
+        (lambda: Backtest.from_signals(BARS, [True]), "long_entry has shape"),
+        (lambda: Backtest.from_signals(BARS, [True] * 9), "long_entry has shape"),
+        (lambda: Backtest.from_signals(BARS, UP.shift(1, freq="h")), "another index"),
+        (lambda: Backtest.from_signals(BARS, [1.5, 0.0, 0.0, 0.0]), "must be boolean"),
+        (lambda: Backtest.from_signals(BARS, [True, float("nan"), False, False]), "boolean"),
+        (lambda: Backtest.from_signals(BARS, UP, short_entry=UP), "both true at 2024-01-01 00:00"),
+        (lambda: Backtest.from_signals(BARS, UP, size=[-1.0] * 4), "size"),
+        (lambda: Backtest.from_signals(BARS.iloc[::-1], UP), "2024-01-01 02:00"),
+        (lambda: Backtest.from_signals(BARS.iloc[[0, 1, 1, 2]], [False] * 4), "2024-01-01 01:00"),
+        (lambda: Backtest.from_signals(at(2, "close", float("nan")), UP), "2024-01-01 02:00"),
+        (lambda: Backtest.from_signals(at(2, "low", 0.0), UP), "2024-01-01 02:00"),
+        (lambda: Backtest.from_signals(at(2, "high", 1.0), UP), "2024-01-01 02:00"),
+        (lambda: Backtest.from_signals(BARS.iloc[:0], []), "bar"),
+        (lambda: Backtest.from_signals(BARS[["open", "close"]], UP), "high"),
+        (lambda: Backtest.from_signals(BARS, UP, levrage=2), "did you mean 'leverage'"),
+        (lambda: Backtest.from_signals(BARS, UP, trend_filter=lambda bars: True), "event path alone"),
+        (lambda: Backtest.from_signals(BARS, UP, position_mode="hedge"), "event path alone"),
+        (lambda: Backtest.from_signals(BARS, UP, limit_fill="touch"), "event path alone"),
+        (lambda: Backtest.from_signals(BARS, UP, funding=0.0001), "funding contradicts"),
+        (lambda: Backtest.from_signals(BARS, UP, leverage=2, funding=2.0), "funding must be a rate"),
+        (lambda: Backtest.from_signals(BARS, UP, initial_capital=-1), "initial_capital"),
+    ],
+)  # fmt: skip
+def test_what_it_can_t_take_is_refused_with_the_place(call: Callable[[], Any], said: str) -> None:
+    with pytest.raises(MetaExpertError) as raised:
+        call()
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", [{"type": "options", "option_type": "call"}, {"expiry": 1_704_070_800_000}])
+def test_what_is_not_modelled_at_all_is_said_so(kind: dict[str, Any]) -> None:
+    market = MetaExchange("demo", market_type="futures", contract_type="linear").market("BTCUSDT")
+    with pytest.raises(MetaExpertError, match="yet"):
+        Backtest.from_signals(BARS, UP, market=replace(market, **kind))
