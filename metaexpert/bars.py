@@ -95,7 +95,8 @@ def empty() -> pd.DataFrame:
 
 def times(candles: pd.DataFrame) -> Times:
     """Return the open times of `candles` as int64 milliseconds UTC, shape (n,)."""
-    return pd.DatetimeIndex(candles.index).as_unit("ms").asi8
+    index = pd.DatetimeIndex(candles.index)
+    return (index if index.unit == "ms" else index.as_unit("ms")).asi8
 
 
 def to_ms(value: str | int | date | datetime, *, end: bool = False) -> int:

@@ -54,8 +54,8 @@ entered and left, and sums.
     S_FILLS, S_TRADES, S_FUNDED, S_DUE, S_OPENED, S_MAX_QTY, S_ENTERED, S_ENTERED_VALUE, S_EXITED,
     S_EXITED_VALUE, S_REALIZED, S_FEES, S_SLIPPAGE, S_FUNDING, S_PEAK, S_DAY, S_DAY_START, S_LAST, S_BLOCKED,
     S_STOPPED, S_BARS, S_CAPPED_BY_SETTING, S_CAPPED_BY_MARGIN, S_DAYS, S_TOP, S_LOW, S_DROP, S_FALL, S_LOWEST,
-    S_HELD_BARS, S_LONG_BARS, S_FLAW, STATE_WIDTH,
-) = range(44)  # fmt: skip
+    S_HELD_BARS, S_LONG_BARS, S_FLAW, S_HIGHEST, STATE_WIDTH,
+) = range(45)  # fmt: skip
 """The slots of the state.
 
 `S_WAITING` is the first order that has not met the market, `S_FUNDED` the next funding instant, `S_DUE` its bar,
@@ -143,8 +143,8 @@ class Funding(NamedTuple):
 class Books(NamedTuple):
     """What a run writes: its state, the log (shape (`WIDTH`, room), a column for each order), and the curve.
 
-    `curves` (3, n) holds equity, balance and exposure (signed notional over equity) at each bar's close, `daily`
-    (days,) equity at each day's last; what has no room is not kept.
+    `curves` (4, n) holds equity, balance, exposure (signed notional over equity) and drawdown (a fraction <= 0) at
+    each bar's close, `daily` (days,) equity at each day's last; what has no room is not kept.
     """
 
     state: Floats
@@ -156,7 +156,7 @@ class Books(NamedTuple):
 def opening_state(capital: float, first_time: int) -> list[float]:
     """The state of an account with `capital` and nothing traded, at the open of the first bar."""
     state = [0.0] * STATE_WIDTH
-    for slot in (S_BALANCE, S_PEAK, S_DAY_START, S_LAST, S_TOP, S_LOW, S_LOWEST):
+    for slot in (S_BALANCE, S_PEAK, S_DAY_START, S_LAST, S_TOP, S_LOW, S_LOWEST, S_HIGHEST):
         state[slot] = capital
     state[S_FLAW] = -1.0
     state[S_DAY] = float(first_time // DAY_MS)

@@ -49,7 +49,7 @@ class Kernel(NamedTuple):
 
 
 class Played(NamedTuple):
-    """What a column left behind: the last state, the log (`column.WIDTH`, orders), and the curves (3, bars)."""
+    """What a column left behind: the last state, the log (`column.WIDTH`, orders), and the curves (4, bars)."""
 
     state: Floats
     log: Floats
@@ -85,7 +85,7 @@ def play(
         signals: what is wanted at each bar.
         funding: the funding instants.
         capital: balance at the start.
-        curves: filled with equity, balance and exposure at each bar's close, shape (3, n); (3, 0): not kept.
+        curves: filled with what `Books.curves` says, shape (4, n); or (4, 0): not kept.
         daily: filled with equity at the end of each day (`Bars.day_ends`); or (0,): the curve is not summed up.
     """
     state = np.array(opening_state(capital, int(bars.time[0])))

@@ -138,35 +138,37 @@ class Logbook:
         """Every round trip; one that is still open comes last, marked at the last close."""
         log, filled = self.played.log, self._filled
         ended = filled[log[column.T_SIDE, filled] != 0.0]
-        rows, is_open = log[:, ended], self.played.state[column.S_QTY] != 0.0
-        if is_open:
-            rows = np.column_stack((rows, self._open_trade()))
-        n = int(rows.shape[1])
+        still_open = self._open_trade() if self.played.state[column.S_QTY] != 0.0 else None
+        n = len(ended) + (still_open is not None)
         exits: NDArray[np.bool_] = np.arange(n) < len(ended)
+
+        def of(row: int) -> Floats:
+            return log[row, ended] if still_open is None else np.append(log[row, ended], still_open[row])
+
         kind = rules.INVERSE if self.market.is_inverse else rules.LINEAR
-        entered, exited = rows[column.T_ENTERED], np.where(exits, rows[column.T_EXITED], 1.0)
-        left_at = np.where(exits, rows[column.T_EXITED_VALUE], 1.0)
         average: Any = rules.average_price  # plain arithmetic: it takes arrays as well
-        closed = self._moment(rows[column.O_UPDATED], rows[column.O_OPENED])
+        entered_value = of(column.T_ENTERED_VALUE)
+        left, left_value = (np.where(exits, of(row), 1.0) for row in (column.T_EXITED, column.T_EXITED_VALUE))
+        reasons = np.where(exits, of(column.O_REASON), len(_REASONS))
         columns: dict[str, Any] = {
             "id": np.arange(1, n + 1),
             "symbol": self.market.symbol,
-            "side": Coded((rows[column.T_SIDE] < 0.0).astype(np.int64), ("long", "short")),
-            "qty": rows[column.T_QTY],
-            "entry_time": self.times[rows[column.T_OPENED].astype(np.int64)],
-            "entry_price": average(kind, entered, rows[column.T_ENTERED_VALUE]),
-            "exit_time": Optional(np.where(exits, closed, -1), exits),
-            "exit_price": Optional(np.where(exits, average(kind, exited, left_at), np.nan), exits),
-            "pnl": rows[column.T_PNL],
-            "fees": rows[column.T_FEES],
-            "slippage": rows[column.T_SLIPPAGE],
-            "funding": rows[column.T_FUNDING],
-            "entry_notional": rows[column.T_ENTERED_VALUE],
-            "exit_reason": Coded(
-                np.where(exits, rows[column.O_REASON], len(_REASONS)).astype(np.int64), (*_REASONS, None)
+            "side": Coded((of(column.T_SIDE) < 0.0).astype(np.int64), ("long", "short")),
+            "qty": of(column.T_QTY),
+            "entry_time": self.times[of(column.T_OPENED).astype(np.int64)],
+            "entry_price": average(kind, of(column.T_ENTERED), entered_value),
+            "exit_time": Optional(
+                np.where(exits, self._moment(of(column.O_UPDATED), of(column.O_OPENED)), -1), exits
             ),
+            "exit_price": Optional(np.where(exits, average(kind, left, left_value), np.nan), exits),
+            "pnl": of(column.T_PNL),
+            "fees": of(column.T_FEES),
+            "slippage": of(column.T_SLIPPAGE),
+            "funding": of(column.T_FUNDING),
+            "entry_notional": entered_value,
+            "exit_reason": Coded(reasons.astype(np.int64), (*_REASONS, None)),
             "tag": self.tag,
-            "ambiguous": rows[column.T_AMBIGUOUS] != 0.0,
+            "ambiguous": of(column.T_AMBIGUOUS) != 0.0,
         }
         return Rows(Trade, columns, n)
 

@@ -33,7 +33,8 @@ from .column import (
     O_SHRINKABLE, O_SIDE, O_STATUS, O_UPDATED, O_WHY, O_WITHIN, REJECTED, SHORT_ENTRY, SHORT_EXIT, STOP_LOSS,
     S_BALANCE, S_BARS, S_BEST, S_BLOCKED, S_BY, S_CAPPED_BY_SETTING, S_DAY, S_DAYS, S_DAY_START, S_DROP,
     S_DUE, S_ENTERED, S_ENTERED_VALUE, S_ENTRY, S_EXITED, S_EXITED_VALUE, S_FALL, S_FEES, S_FILLS, S_FLAW,
-    S_FUNDED, S_FUNDING, S_HELD_BARS, S_LAST, S_LIQUIDATION, S_LONG_BARS, S_LOW, S_LOWEST, S_MARK, S_MAX_QTY,
+    S_FUNDED, S_FUNDING, S_HELD_BARS, S_HIGHEST, S_LAST, S_LIQUIDATION, S_LONG_BARS, S_LOW, S_LOWEST, S_MARK,
+    S_MAX_QTY,
     S_OPENED, S_ORDERS, S_PEAK, S_QTY, S_REALIZED, S_SLIPPAGE, S_STOP, S_STOPPED, S_TARGET, S_TOP, S_TRADES,
     S_WAITING, TAKE_PROFIT, T_AMBIGUOUS, T_OPENED, T_QTY, T_SIDE, WHY_DAY, WHY_ENDED, WHY_GATE, WHY_MARGIN,
     WHY_NOTHING_LEFT, WHY_NO_STOP, WHY_QTY, WHY_SHRUNK, WHY_TIER, WHY_ZERO,
@@ -77,6 +78,8 @@ def run_column(t: Terms, bars: Bars, signals: Signals, funds: Funding, books: Bo
             equity = _close_at_mark(t, s, log, i, equity)
         if curves.shape[1] > 0:
             curves[0, i], curves[1, i], curves[2, i] = equity, s[S_BALANCE], _exposure(t, s, close[i], equity)
+            s[S_HIGHEST] = max(s[S_HIGHEST], equity)
+            curves[3, i] = equity / s[S_HIGHEST] - 1.0
         if len(books.daily) > 0:
             _sum_up(s, books.daily, i == bars.day_ends[int(s[S_DAYS])], equity)
         s[S_BARS] += 1.0

@@ -116,7 +116,8 @@ class Record:
     """The bare outcome of one backtest, as the engine hands it over.
 
     `time` (int64 ms, the close times at which equity was marked, ascending), `equity` (balance + unrealised pnl),
-    `balance` (realised) and `exposure` (signed notional over equity) have one shape, (n,). `bars` holds for each
+    `balance` (realised) and `exposure` (signed notional over equity) have one shape, (n,), `drawdown` (a fraction
+    <= 0) too where it is known already. `bars` holds for each
     symbol the candles of the tested span (schema of `metaexpert.bars`), warm-up excluded; `orders` the last state
     of every order in order of creation; `refusals` how often each reason kept an entry from being made.
     `code` and `data` are SHA-256 hex digests of the expert's file and of all candles used; `seed` is what
@@ -150,6 +151,7 @@ class Record:
     seed: int | None = None
     criterion: float | None = None
     path: str = "event"
+    drawdown: np.ndarray | None = None
 
 
 class LazyRecord(Record):

@@ -59,7 +59,7 @@ def played(one: Single) -> Logbook:
     bars = one.candles.bars
     made = kernel.play(
         kernel.compiled().run_column, one.terms, bars, one.signals, one.funding, capital=one.capital,
-        curves=np.empty((3, len(bars.close))), daily=np.empty(0),
+        curves=np.empty((4, len(bars.close))), daily=np.empty(0),
     )  # fmt: skip
     refuse_unsound(made.state, one.frame)
     done = int(made.state[column.S_BARS])
@@ -97,6 +97,7 @@ def fields_of(book: Logbook) -> tuple[dict[str, Any], dict[str, Callable[[], Any
         "equity": curves[0],
         "balance": curves[1],
         "exposure": curves[2],
+        "drawdown": curves[3],
         "stop_reason": "max_drawdown" if stopped else "backtest_end",
     }
     return ready, {"fills": book.fills, "orders": book.orders, "trades": book.trades, "refusals": book.refusals}

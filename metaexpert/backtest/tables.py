@@ -58,10 +58,13 @@ def equity(s: Sample) -> pd.DataFrame:
     columns = {
         "equity": record.equity,
         "balance": record.balance,
-        "drawdown": s.below[1:],
+        "drawdown": s.below[1:] if record.drawdown is None else record.drawdown,
         "exposure": record.exposure,
     }
-    return pd.DataFrame(columns, index=pd.DatetimeIndex(_utc(record.time), name="time"))
+    shown = {name: values.view() for name, values in columns.items()}
+    for values in shown.values():
+        values.flags.writeable = False  # the record's own, not copies
+    return pd.DataFrame(shown, index=pd.DatetimeIndex(_utc(record.time), name="time"), copy=False)
 
 
 def trades(s: Sample) -> pd.DataFrame:

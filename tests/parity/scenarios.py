@@ -263,14 +263,14 @@ def by_loop(one: Scenario, run_column: Any) -> dict[str, Any]:
     with np.errstate(all="ignore"):
         played = kernel.play(
             run_column, terms, made.bars, signals, funding_of(rates, marks, made), capital=one.capital,
-            curves=np.zeros((3, len(one.bars))), daily=np.empty(0),
+            curves=np.zeros((4, len(one.bars))), daily=np.empty(0),
         )  # fmt: skip
     book = Logbook(
         played, one.market, made.bars.time, made.bar_ms, strategy.comment or None, strategy.strategy_id,
         strategy.leverage, costs_of(strategy).tiers(one.market), _no_gate,
     )  # fmt: skip
     bars = int(played.state[column.S_BARS])
-    equity, balance, exposure = (curve[:bars].tolist() for curve in played.curves)
+    equity, balance, exposure, _ = (curve[:bars].tolist() for curve in played.curves)
     return {
         "fills": list(book.fills()), "trades": list(book.trades()), "orders": list(book.orders()),
         "equity": equity, "balance": balance, "exposure": exposure, "refusals": book.refusals(),
