@@ -136,8 +136,8 @@ class Merged(NamedTuple):
     series: tuple[Series, ...]
     first: tuple[int, ...]
     time: memoryview[int]
-    begin: memoryview[int]
-    which: memoryview[int]
+    begin: Sequence[int]
+    which: Sequence[int]
     turns: Sequence[int]
 
 
@@ -232,12 +232,15 @@ class HistoryFeed:
         series = sorted(self.series.values(), key=lambda one: (one.length_ms, symbols.index(one.symbol)))
         first = [max(one.first, self._started(one)) for one in series]
         closes = [np.asarray(one.times)[at:] + one.length_ms for one, at in zip(series, first, strict=True)]
+        if len(series) == 1:  # nothing to merge, and nothing to hold in memory for it
+            count = len(closes[0])
+            nowhere = memoryview(np.broadcast_to(np.int16(0), count))
+            return Merged(tuple(series), tuple(first), memoryview(closes[0]), range(count + 1), nowhere, ())
         sizes = [len(close) for close in closes]
         time = np.concatenate([np.empty(0, dtype=np.int64), *closes])
         which = np.repeat(np.arange(len(series), dtype=np.int16), sizes)
-        if len(series) > 1:
-            order = np.argsort(time, kind="stable")  # at one moment in the order of `series`
-            time, which = time[order], which[order]
+        order = np.argsort(time, kind="stable")  # at one moment in the order of `series`
+        time, which = time[order], which[order]
         is_new = np.ones(len(time) + 1, dtype=np.bool_)
         np.not_equal(time[1:], time[:-1], out=is_new[1:-1])
         begin = np.flatnonzero(is_new)
@@ -256,7 +259,7 @@ class HistoryFeed:
         """The times (ms UTC) of the first `steps` steps."""
         import numpy as np
 
-        return np.array(self.merged().time[:steps], dtype=np.int64)
+        return np.asarray(self.merged().time[:steps], dtype=np.int64)
 
     def closes(self, symbol: str, steps: int) -> NDArray[np.float64]:
         """The last close of `symbol` at each of the first `steps` steps; 1 before there is one."""

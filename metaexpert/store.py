@@ -380,7 +380,10 @@ def _read_table(path: Path, kind: Kind, start: int | None = None, end: int | Non
                 if (start is None or last >= start) and (end is None or first < end)
             ]
             table = file.read_row_groups(wanted, columns=["time", *names])
-        return build(kind, table["time"].to_numpy(), [table[name].to_numpy() for name in names])
+        rows = build(kind, table["time"].to_numpy(), [table[name].to_numpy() for name in names])
+        del table
+        _arrow("pyarrow").default_memory_pool().release_unused()  # it would keep more than the rows themselves
+        return rows
 
 
 def _spans(footer: Any) -> list[tuple[int, int]]:
