@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import traceback
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from itertools import islice
 from math import inf
 from pathlib import Path
@@ -219,7 +219,8 @@ class MetaProcess:
         if self.trader.stopped is None:
             for lane, index, bar in closing:
                 self._hear(lane, index, bar)
-        self._run_timers(time, before=False)
+        if self._timers:
+            self._run_timers(time, before=False)
         stopped = self.trader.stopped
         if stopped is not None and self.broker.ledger.is_flat():
             self.stop(stopped)
@@ -231,7 +232,8 @@ class MetaProcess:
                 return
             bar = lane.series.bar(index) if bar is None else bar
             self._call("on_bar", handler, (bar,))
-            self._drain()
+            if self.broker.news:
+                self._drain()
         for plan in self.signals:
             if plan.series is lane.series and self.stop_reason is None:
                 plan.act(index, self.trader)
@@ -285,16 +287,20 @@ class MetaProcess:
 
     def _play_to(self, end: int) -> None:
         """Play the steps up to number `end`; those on which the broker has nothing to do take a shorter way."""
-        lanes, turns = tuple(self._lanes.values()), self.feed.merged().turns
+        lanes, merged = tuple(self._lanes.values()), self.feed.merged()
         lane = lanes[0]
-        is_plain = len(lane.handlers) == len(lane.legs) == 1 and not (self.signals or self._timers)
+        if self.signals or len(lane.handlers) != 1 or len(lane.legs) != 1:
+            self._play_many(lanes, end)
+            return
         while self.steps < end and self.stop_reason is None:
-            turn = bisect_right(turns, self.steps)
-            to = min(end, turns[turn]) if turn < len(turns) else end
-            if is_plain and turn % 2 == 0:
+            turn = bisect_right(merged.turns, self.steps)
+            to = min(end, merged.turns[turn]) if turn < len(merged.turns) else end
+            for timer in self._timers:
+                to = min(to, bisect_left(merged.time, timer.due))
+            if turn % 2 == 0 and to > self.steps:
                 self._play_one(lane, lane.legs[0], lane.handlers[0], to)
             else:
-                self._play_many(lanes, to if is_plain else end)
+                self._play_many(lanes, max(to, self.steps + 1))
 
     def _goes_on(self, time: int) -> bool:
         """Watch equity; False when a loss limit has stopped the strategy."""
@@ -311,6 +317,8 @@ class MetaProcess:
             if lane.legs:
                 lane.low, lane.high, latest = self.broker.quiet(lane.series.symbol)
                 until = min(until, latest)
+        for timer in self._timers:
+            until = min(until, timer.due - 1)
         return until
 
     def _play_one(self, lane: _Lane, held: Holding, handler: Handler, end: int) -> None:
@@ -353,28 +361,31 @@ class MetaProcess:
         self._drain()
 
     def _play_many(self, lanes: Sequence[_Lane], end: int) -> None:
-        """Any number of series, until the broker is to be asked again."""
-        merged, until = self.feed.merged(), self._quiet(lanes)
-        for timer in self._timers:
-            until = min(until, timer.due - 1)
-        while self.steps < end and not self.broker.book.stirred and self.stop_reason is None:
+        """Any number of series and handlers."""
+        book, (_, _, times, begin, series, _) = self.broker.book, self.feed.merged()
+        until = self._quiet(lanes)
+        while self.steps < end and self.stop_reason is None:
             closing: list[tuple[_Lane, int, Bar]] = []
-            time, is_quiet = merged.time[self.steps], True
-            for which in merged.which[merged.begin[self.steps] : merged.begin[self.steps + 1]]:
+            time, is_quiet = times[self.steps], True
+            for which in series[begin[self.steps] : begin[self.steps + 1]]:
                 lane = lanes[which]
                 bar = next(lane.bars)
                 closing.append((lane, lane.index, bar))
                 lane.index += 1
-                is_quiet = is_quiet and lane.low < bar.low and bar.high < lane.high
-            if not is_quiet or time > until:
+                if bar.low <= lane.low or bar.high >= lane.high:
+                    is_quiet = False
+            if is_quiet and time <= until:
+                self.clock.advance(time)
+                for lane, _, bar in closing:
+                    for held in lane.legs:
+                        held.mark = bar.close
+                self._told = 0
+                self._close(time, closing)
+                if not book.stirred:
+                    continue
+            else:
                 self._step(time, [bar for lane, _, bar in closing if lane.legs], closing)
-                return
-            self.clock.advance(time)
-            for lane, _, bar in closing:
-                for held in lane.legs:
-                    held.mark = bar.close
-            self._told = 0
-            self._close(time, closing)
+            until = self._quiet(lanes)
 
     # -- handlers -----------------------------------------------------------------------------------------------
 
