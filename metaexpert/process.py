@@ -441,7 +441,7 @@ class MetaProcess:
     def _call(self, event: str, handler: Handler, args: tuple[Any, ...]) -> Any:
         try:
             result = handler(*args)
-            return self._await(result) if inspect.iscoroutine(result) else result
+            return self._await(result) if result is not None and inspect.iscoroutine(result) else result
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is the expert's, not ours
