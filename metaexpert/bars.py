@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     type Mask = npt.NDArray[np.bool_]
     type Rows = npt.NDArray[np.int64]
 
-__all__ = ["COLUMNS", "Quality", "empty", "frame", "inspect", "resample", "sanitize", "times", "to_ms"]
+__all__ = ["COLUMNS", "Quality", "detached", "empty", "frame", "inspect", "resample", "sanitize", "times", "to_ms"]
 
 COLUMNS = ("open", "high", "low", "close", "volume")
 
@@ -91,6 +91,11 @@ def empty() -> pd.DataFrame:
     """Return a frame of the schema without rows."""
     nothing = np.empty(0)
     return frame(np.empty(0, dtype=np.int64), (nothing,) * len(COLUMNS))
+
+
+def detached[T: (pd.DataFrame, pd.Series)](values: T) -> T:
+    """A copy that nothing written to `values` reaches, and the other way round; pandas 3 makes it for nothing."""
+    return values.copy(deep=int(pd.__version__.partition(".")[0]) < 3)  # which copies when something is written
 
 
 def times(candles: pd.DataFrame) -> Times:

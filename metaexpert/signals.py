@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .feed import Series
     from .trader import Trader
 
-__all__ = ["COLUMNS", "SignalPlan", "answer", "columns_of"]
+__all__ = ["COLUMNS", "SignalPlan", "answer", "ask", "columns_of"]
 
 COLUMNS = ("long_entry", "long_exit", "short_entry", "short_exit", "size")
 """What a signals function may return: boolean columns, and `size`, a quantity (NaN: sized by the settings)."""
@@ -83,8 +83,17 @@ def answer(function: Callable[[Any], Any], candles: pd.DataFrame) -> Any:
     Raises:
         StrategyError: the function fails.
     """
+    return ask(function, candles.copy())
+
+
+def ask(function: Callable[..., Any], bars: pd.DataFrame, **parameters: Any) -> Any:
+    """What `function` says about `bars`.
+
+    Raises:
+        StrategyError: the function fails.
+    """
     try:
-        return function(candles.copy())
+        return function(bars, **parameters)
     except MetaExpertError:
         raise
     except Exception as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from .. import config
-from ..bars import COLUMNS, inspect, times
+from ..bars import COLUMNS, detached, inspect, times
 from ..bars import frame as frame_of
 from ..broker.data import FundingRate, FundingRates
 from ..errors import ConfigError, DataError
@@ -31,9 +31,18 @@ if TYPE_CHECKING:
     from .column import Funding, Signals
     from .terms import Candles
 
-__all__ = ["Desk", "Histories", "SignalSettings", "desk_of", "histories_of", "record_of", "single_of"]
+__all__ = [
+    "EVENT_ONLY",
+    "Desk",
+    "Histories",
+    "SignalSettings",
+    "desk_of",
+    "histories_of",
+    "record_of",
+    "single_of",
+]
 
-_EVENT_ONLY = (
+EVENT_ONLY = (
     "position_mode",
     "limit_fill",
     "max_spread_pct",
@@ -41,6 +50,7 @@ _EVENT_ONLY = (
     "max_positions_per_symbol",
     "warmup_bars",
 )
+"""Settings that the kernel does not know."""
 _EVENT_PATH = "write an expert with @expert.on_bar and run expert.backtest()"
 _MAX_LEVERAGE = 125.0
 
@@ -113,7 +123,7 @@ def desk_of(
         ConfigError: a setting is wrong, or only the event path can model it.
     """
     for name in settings:
-        if name in _EVENT_ONLY or callable(settings[name]):
+        if name in EVENT_ONLY or callable(settings[name]):
             raise ConfigError(f"{where}: {name} is modelled by the event path alone: {_EVENT_PATH}")
     if market is None:
         margined = shorts or margin_mode is not None or settings.get("leverage", 1) != 1
@@ -206,13 +216,10 @@ def _rate(value: object) -> float:
 
 def _in_schema(bars: pd.DataFrame, candles: Candles) -> pd.DataFrame:
     """The candles in the schema of `metaexpert.bars`, safe from what is done to `bars` later."""
-    import pandas as pd
-
     index: Any = bars.index
     sound = index.tz is not None and str(index.tz) == "UTC" and index.unit == "ms"
     if sound and all(bars[name].dtype == np.float64 for name in COLUMNS):
-        writes_through = int(pd.__version__.partition(".")[0]) < 3  # pandas copies on writing from 3 on
-        return bars.copy(deep=writes_through)
+        return detached(bars)
     values = [bars[name].to_numpy(dtype=np.float64) for name in COLUMNS]
     return frame_of(np.asarray(candles.bars.time), values)
 
@@ -225,7 +232,7 @@ def single_of(desk: Desk, histories: Histories, answer: Any) -> Single:
     """
     frame, market = histories.frame, desk.market
     signals: Signals = signals_of(columns_of(answer, frame.index), frame.index)
-    gates = Gates(desk.strategy, Series(market.symbol, histories.candles.timeframe, frame, first=0))
+    gates = Gates(desk.strategy, lambda: Series(market.symbol, histories.candles.timeframe, frame, first=0))
     if gates.are_set:
         signals = signals._replace(gate=gates.over(np.asarray(signals.wish)))
     return Single(
@@ -235,7 +242,7 @@ def single_of(desk: Desk, histories: Histories, answer: Any) -> Single:
     )  # fmt: skip
 
 
-def record_of(one: Single, desk: Desk) -> LazyRecord:
+def record_of(one: Single, desk: Desk, inputs: Mapping[str, Any] | None = None) -> LazyRecord:
     """Play the kernel; what nobody looks at is not made.
 
     Raises:
@@ -258,7 +265,7 @@ def record_of(one: Single, desk: Desk) -> LazyRecord:
         initial_capital=one.capital,
         markets={market.symbol: market},
         settings={**desk.exchange.as_dict(), **desk.strategy.as_dict(), **desk.run.as_dict()},
-        inputs={},
+        inputs=dict(inputs or {}),
         bars={market.symbol: frame},
         notes=desk.notes,
         path="kernel",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,8 @@ from ..filters import entry_filters, filter_refusal
 from . import column
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from ..config import StrategySettings
@@ -30,13 +33,17 @@ class Gates:
 
     Args:
         settings: the strategy's settings.
-        series: the candles, their history before the tested span included.
+        series: makes the candles, their history before the tested span included.
     """
 
-    def __init__(self, settings: StrategySettings, series: Series) -> None:
+    def __init__(self, settings: StrategySettings, series: Callable[[], Series]) -> None:
         self._settings = settings
-        self._series = series
+        self._make = series
         self._filters = entry_filters(settings)
+
+    @cached_property
+    def _series(self) -> Series:
+        return self._make()
 
     @property
     def are_set(self) -> bool:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Unpack
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from .. import config
-from .desk import SignalSettings, desk_of, histories_of, record_of, single_of
+from ..errors import ConfigError
+from .desk import EVENT_ONLY, SignalSettings, desk_of, histories_of, record_of, single_of
+from .grid import Book, Plan, sweep
 from .result import Result
 from .terms import candles_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
 
     from ..models import Market
+    from .desk import Desk
+    from .grid import Grid
 
 __all__ = ["Backtest"]
+
+_SWEEP = "Backtest.sweep(...)"
+_SETTINGS = frozenset(SignalSettings.__annotations__) | frozenset(EVENT_ONLY)
+_SETS = ("trade_hours", "allowed_days")  # settings whose one value is a set
 
 
 class Backtest:
@@ -75,3 +87,87 @@ class Backtest:
         histories = histories_of(bars, desk, candles, funding, mark)
         given = {name: values for name, values in answer.items() if values is not None}
         return Result(record_of(single_of(desk, histories, given), desk))
+
+    @staticmethod
+    def sweep(
+        bars: pd.DataFrame | Mapping[str, pd.DataFrame], signals: Callable[..., Any], *,
+        market: Market | Mapping[str, Market] | None = None, initial_capital: float = 10_000.0,
+        margin_mode: str | None = None, close_at_end: bool = False,
+        funding: pd.Series[float] | float | None = None, mark: pd.DataFrame | None = None,
+        timeframe: str | None = None, **ranges: Any,
+    ) -> Grid:  # fmt: skip
+        """Trade the signals of every combination of parameters, each on an account of its own.
+
+        ``Backtest.sweep(bars, signals, fast=range(5, 50, 5), slow=range(20, 200, 10), stop_loss_pct=[1.0, 2.0])``
+        calls ``signals(bars, fast=..., slow=...)``. The same indicator with the same arguments, asked for by
+        ``bars.ta``, is computed once; only statistics are kept of each pass.
+
+        Args:
+            bars: candles, or candles by symbol, which are then traded one by one.
+            signals: a function of the bars and its parameters that returns what `from_signals` takes (a dict or
+                DataFrame of boolean columns), or None to leave the pass out; or an expert with
+                ``@expert.signals``, whose inputs are swept under its own settings.
+            market: as in `from_signals`; or one by symbol.
+            initial_capital: as in `from_signals`.
+            margin_mode: as in `from_signals`.
+            close_at_end: as in `from_signals`.
+            funding: as in `from_signals`; for candles of one symbol.
+            mark: as in `from_signals`; for candles of one symbol.
+            timeframe: as in `from_signals`.
+            **ranges: the values of each parameter, or a setting of a strategy: one value, or several to be swept.
+
+        Raises:
+            ConfigError: a setting is wrong, nothing is swept, or only the event path can model it.
+            DataError: the candles are unsound.
+            StrategyError: the signals of a pass fail.
+        """
+        run = config.build(
+            config.RunSettings, {"initial_capital": initial_capital, "close_at_end": close_at_end}, where=_SWEEP
+        )
+        function, own = _source(signals)
+        fixed, swept = _dealt(ranges, own)
+        frames = bars if isinstance(bars, Mapping) else {"": bars}
+        if len(frames) > 1 and (funding is not None or mark is not None):
+            raise ConfigError(f"{_SWEEP}: funding and mark are of one symbol; sweep symbols with their own apart")
+        books: dict[str, Book] = {}
+        for symbol, one in frames.items():
+            candles = candles_of(one, timeframe, name=f"bars of {symbol}" if symbol else "bars")
+            traded = market.get(symbol) if isinstance(market, Mapping) else market
+            desks: dict[tuple[Any, ...], Desk] = {}
+            settings = {name: values for name, values in swept.items() if name in _SETTINGS}
+            for values in product(*settings.values()):
+                chosen = fixed | dict(zip(settings, values, strict=True))
+                desks[values] = desk_of(
+                    traded, run, candles.timeframe, chosen, shorts=True, margin_mode=margin_mode, where=_SWEEP
+                )
+            histories = histories_of(one, next(iter(desks.values())), candles, funding, mark)
+            books[symbol] = Book(histories=histories, desks=desks)
+        names = tuple(name for name in swept if name in _SETTINGS)
+        return sweep(Plan(signals=function, ranges=swept, settings=names, books=books))
+
+    @staticmethod
+    def from_expert(expert: Any, **settings: Any) -> Result:
+        """Backtest an expert: ``expert.backtest(**settings)``.
+
+        One with ``@expert.signals`` whose settings the kernel can model is played by it, any other by the event
+        engine; ``result.manifest["path"]`` says which. The outcome is the same.
+        """
+        return expert.backtest(**settings)
+
+
+def _source(signals: Any) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """A function of bars and parameters, and the settings that come with it: none, or those of an expert."""
+    return (signals, {}) if callable(signals) else signals.signal_source()
+
+
+def _dealt(ranges: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Sequence[Any]]]:
+    """Settings with one value, and everything that is swept."""
+    fixed, swept = dict(own), dict[str, Sequence[Any]]()
+    for name, value in ranges.items():
+        several = not isinstance(value, str) and isinstance(value, Iterable)
+        if name in _SETTINGS and (not several or name in _SETS):
+            fixed[name] = value
+        else:
+            swept[name] = list(cast("Iterable[Any]", value)) if several else [value]
+            fixed.pop(name, None)
+    return fixed, swept
