@@ -112,11 +112,15 @@ class MetaProcess:
 
     # -- the run ------------------------------------------------------------------------------------------------
 
-    def run(self, progress: Callable[[float], None] | None = None, *, close_at_end: bool = False) -> str:
+    def run(
+        self, progress: Callable[[float], None] | None = None, *, close_at_end: bool = False,
+        ends: float = -inf,
+    ) -> str:  # fmt: skip
         """Play the feed to its end or until something stops it; returns the reason.
 
         Args:
             progress: called with the share done, 0 to 1, now and then.
+            ends: contracts that expire up to this moment (ms UTC) are settled even if their candles end before.
             close_at_end: close what is still open at its last price, before `on_deinit` (rule 26).
 
         Raises:
@@ -127,6 +131,9 @@ class MetaProcess:
             self.dispatch("init")
             self._open()
             self._play(progress)
+            if self.stop_reason is None and self.broker.expiry.next_time <= ends:
+                self.tell(self.broker.expiry.end(ends))
+                self.marks.mark(self.steps - 1)
             if close_at_end and self.steps:
                 self._close_at_mark()
             reason = self.stop_reason or self.trader.stopped or "backtest_end"
@@ -206,6 +213,8 @@ class MetaProcess:
             clock.advance(max(bar.time, clock.now()))
             self.tell(broker.on_bar(bar))
         clock.advance(time)
+        if broker.expiry.next_time <= time:
+            self.tell(broker.expiry.end(time))
         trader.active_from = None
         self.marks.mark(self.steps)
 

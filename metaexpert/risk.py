@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import rules, tiers
-from .models import ContractType, SizeType
+from .models import SizeType
 from .timeframe import DAY_MS
 
 if TYPE_CHECKING:
@@ -190,7 +190,9 @@ class SizeRequest:
     """What sizing looks at. `price` is the expected entry; `stop` its stop-loss, None when there is none.
 
     `held` is the quantity that already stands on the side of the entry, `room` what the free margin still
-    carries (both unsigned, in the unit of `Order.qty`); `equity` is in the settlement currency.
+    carries (both unsigned, in the unit of `Order.qty`); `equity` is in the settlement currency. `margin_of_one` is
+    what one unit binds where that is not price / leverage, `quote_per_settle` what values in quote are divided by:
+    both are for options.
     """
 
     market: Market
@@ -200,6 +202,8 @@ class SizeRequest:
     room: float
     stop: float | None = None
     held: float = 0.0
+    margin_of_one: float | None = None
+    quote_per_settle: float = 1.0
 
 
 def size(
@@ -214,10 +218,16 @@ def size(
     """
     kind, market = _kind(ask.market), ask.market
     stop = rules.NO_PRICE if ask.stop is None else ask.stop
-    qty = rules.wanted(kind, SIZE_TYPES[size_type], value, ask.price, ask.equity, ask.leverage, stop)
+    if size_type is SizeType.FIXED_QUOTE:
+        value /= ask.quote_per_settle
+    if size_type is SizeType.PERCENT_EQUITY and ask.margin_of_one is not None:
+        qty = max(0.0, ask.equity) * value / ask.margin_of_one
+    else:
+        qty = rules.wanted(kind, SIZE_TYPES[size_type], value, ask.price, ask.equity, ask.leverage, stop)
     if qty == rules.NO_QTY:
         return no_stop(stop)
-    qty, by = rules.capped(kind, qty, ask.price, _or_none(cap_quote), ask.held, ask.room)
+    cap = _or_none(cap_quote) / ask.quote_per_settle
+    qty, by = rules.capped(kind, qty, ask.price, cap, ask.held, ask.room)
     rounded = rules.round_down(qty, market.qty_step)
     return (rounded, CAPS[by]) if rounded > 0.0 else size_is_zero(qty, by, market)
 
@@ -237,7 +247,7 @@ def size_is_zero(qty: float, by: int, market: Market) -> Refusal:
 
 
 def _kind(market: Market) -> int:
-    return rules.INVERSE if market.contract_type is ContractType.INVERSE else rules.LINEAR
+    return rules.INVERSE if market.is_inverse else rules.LINEAR
 
 
 # --- entry filters (rule 24) --------------------------------------------------------------------------------

@@ -306,6 +306,9 @@ class Trader:
         rate = self.costs.taker(holding.market)
         expected = price if order.price is not None else rules.slipped(price, side, self.costs.slippage_rate)
         closing = holding.closing_qty(side, math.inf)
+        sells_option = holding.market.is_option and side < 0
+        if holding.underlying is None and (sells_option or (holding.market.is_option and holding.in_base)):
+            return risk.Refusal("no_underlying", f"no price of the underlying of {order.symbol} is known")
         ask = risk.SizeRequest(
             market=holding.market,
             price=expected,
@@ -314,6 +317,8 @@ class Trader:
             room=self.broker.ledger.room(holding, side, closing, expected, fee_rate=rate, reserved=0.0),
             stop=self._stop(order, expected, side, holding.market.price_tick),
             held=abs(holding.qty) if holding.side == side else 0.0,
+            margin_of_one=holding.short_margin() if sells_option else None,
+            quote_per_settle=holding.quote_per_settle(),
         )
         settings = self.settings
         return risk.size(settings.size_type, settings.size_value, ask, settings.max_position_size_quote)

@@ -1,24 +1,30 @@
-"""What a backtest knows of each market beside its candles: funding rates and mark prices."""
+"""What a backtest knows of each market beside its candles: funding rates, mark prices, the underlying's price."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..bars import times
 from ..broker.data import FundingRate, FundingRates, MarketData, Reference
-from ..errors import DataError
+from ..errors import ConfigError, DataError
+from ..exchanges import MetaExchange
 from ..models import MarketType
 from ..series import Kind
 from ..timeframe import parse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
 
     from ..config import StrategySettings
-    from ..exchanges import MetaExchange
     from ..models import Market
 
 __all__ = ["market_data"]
+
+_FINE_FIRST = ("1m", "5m", "15m", "30m", "1h")
 
 
 def market_data(
@@ -26,13 +32,17 @@ def market_data(
     notes: list[str],
 ) -> MarketData:  # fmt: skip
     """Read what there is for the `tested` candles of `market`; what is missing, or made up, is said in `notes`."""
+    start, end = int(times(tested)[0]), int(times(tested)[-1]) + parse(timeframe)
+    if market.is_option:
+        return _option_data(source, market, timeframe, start, end, notes)
     if market.type is not MarketType.FUTURES:
         return MarketData()
-    start, end = int(times(tested)[0]), int(times(tested)[-1]) + parse(timeframe)
     marks = _marks(source, market, timeframe, start, end)
-    if market.expiry is not None:
-        return MarketData(marks=marks)
-    return MarketData(funding=_funding(source, market, start, end, strategy.funding_rate, notes), marks=marks)
+    if market.expiry is None:
+        return MarketData(funding=_funding(source, market, start, end, strategy.funding_rate, notes), marks=marks)
+    mark_bars = partial(source.mark_bars, market.symbol)
+    has_marks = Kind.MARK in source.kinds(market.symbol)
+    return MarketData(marks=marks, settlement=_closing(mark_bars, market.expiry) if has_marks else None)
 
 
 def reference(candles: pd.DataFrame, timeframe: str) -> Reference:
@@ -48,6 +58,53 @@ def _marks(source: MetaExchange, market: Market, timeframe: str, start: int, end
         return reference(source.mark_bars(market.symbol, timeframe, start, end), timeframe)
     except DataError:  # none of this timeframe, or none of this span
         return None
+
+
+def _option_data(
+    source: MetaExchange, market: Market, timeframe: str, start: int, end: int, notes: list[str]
+) -> MarketData:
+    """The price of an option's underlying; its index first, then spot, then the index of the perpetual."""
+    length = parse(timeframe)
+    for name, read in _underlying(source, market):
+        try:
+            candles = read(timeframe, start - length, end)
+        except (ConfigError, DataError):  # none of that kind here, or none of this span
+            continue
+        notes.append(f"{market.symbol}: the price of its underlying is that of {name}")
+        expiry = market.expiry
+        return MarketData(
+            underlying=reference(candles, timeframe),
+            settlement=_closing(read, expiry) if expiry is not None and expiry <= end + length else None,
+        )
+    notes.append(
+        f"{market.symbol}: no price of its underlying is known: selling to open is refused, and fees are of the "
+        f"premium; import candles of {market.base}/{market.quote}"
+    )
+    return MarketData()
+
+
+type _Read = Callable[[str, int, int], pd.DataFrame]
+
+
+def _underlying(source: MetaExchange, market: Market) -> Iterator[tuple[str, _Read]]:
+    """Where the underlying's price may be, as (name, what reads candles of a timeframe, start and end)."""
+    pair = f"{market.base}/{market.quote}"
+    yield f"its index on {source.exchange}", partial(source.index_bars, market.symbol)
+    yield f"{pair} on spot", partial(MetaExchange(source.exchange).bars, pair)
+    kind = "inverse" if market.settle == market.base else "linear"
+    futures = MetaExchange(source.exchange, market_type="futures", contract_type=kind)
+    yield f"the index of {pair}:{market.settle}", partial(futures.index_bars, f"{pair}:{market.settle}")
+
+
+def _closing(read: _Read, time: int) -> float | None:
+    """The close of the finest candle that ends at `time`; None when there is none."""
+    for timeframe in _FINE_FIRST:
+        try:
+            candles = read(timeframe, time - parse(timeframe), time)
+        except (ConfigError, DataError):
+            continue
+        return float(candles["close"].iloc[-1])
+    return None
 
 
 def _funding(

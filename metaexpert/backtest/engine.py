@@ -17,7 +17,7 @@ from ..errors import ConfigError, DataError, StrategyError
 from ..exchanges import MetaExchange
 from ..exchanges.demo import SEED
 from ..feed import HistoryFeed, Series
-from ..models import MarginMode, MarketType, PositionMode, TradeMode
+from ..models import MarginMode, PositionMode, TradeMode
 from ..process import MetaProcess
 from ..risk import LossLimits
 from ..signals import SignalPlan
@@ -73,6 +73,7 @@ class _History:
     series: list[Series]
     timeframe: str
     start: int
+    end: int
     typed: dict[str, str]
     data: dict[str, MarketData]
     notes: list[str]
@@ -98,8 +99,6 @@ def run(job: Job) -> Record:
 
 
 def _refuse_unmodelled(job: Job) -> None:
-    if job.exchange.market_type is MarketType.OPTIONS:
-        raise ConfigError("market_type='options' can't be backtested yet: use 'spot' or 'futures'")
     if job.run.trade_mode is not TradeMode.BACKTEST:
         raise ConfigError(f"trade_mode={job.run.trade_mode.value!r} is not available yet: use 'backtest'")
 
@@ -115,6 +114,8 @@ def _play(job: Job, history: _History, clock: SimClock, log: MetaLogger) -> Reco
         last = feed.matching(symbol).last()
         for held in ledger.legs(symbol):
             held.mark = 0.0 if last is None else last.close
+            underlying = history.data[symbol].underlying
+            held.underlying = None if underlying is None else underlying.closing(history.start)
     costs = costs_of(strategy)
     broker = SimulatedBroker(
         ledger, clock, costs, _protection(strategy), data=history.data, strategy_id=strategy.strategy_id
@@ -141,7 +142,7 @@ def _play(job: Job, history: _History, clock: SimClock, log: MetaLogger) -> Reco
     try:
         process.dispatch("backtest_init")
         process.raise_failure()
-        reason = process.run(job.progress, close_at_end=job.run.close_at_end)
+        reason = process.run(job.progress, close_at_end=job.run.close_at_end, ends=history.end)
         if not process.steps:
             raise StrategyError(f"the expert stopped before its first bar ({reason}): there is no result")
         criterion = _criterion(process.dispatch("backtest"))
@@ -213,6 +214,8 @@ def _load(job: Job) -> _History:
         symbol: market_data(source, market, tested[symbol], timeframes[0], job.strategy, notes)
         for symbol, market in markets.items()
     }
+    last = max(int(times(frame)[-1]) for frame in tested.values()) + 2 * parse(timeframes[0]) - 1
+    asked_end = job.run.backtest_end
     return _History(
         markets=markets,
         tested=tested,
@@ -220,6 +223,7 @@ def _load(job: Job) -> _History:
         series=series,
         timeframe=timeframes[0],
         start=start,
+        end=last if asked_end is None else to_ms(asked_end, end=True),
         typed=typed,
         data=data,
         notes=notes,
@@ -358,11 +362,14 @@ def _record(job: Job, history: _History, process: MetaProcess, reason: str, crit
             for symbol, frame in history.tested.items()
         },
         refusals=dict(sorted(process.trader.refusals.items())),
-        notes=tuple(history.notes),
+        notes=(*history.notes, *broker.expiry.notes),
         stop_reason=reason,
         warmup_bars=job.strategy.warmup_bars,
         code=job.code,
-        data=data_digest((one.symbol, one.timeframe, one.candles) for one in history.series),
+        data=data_digest(
+            ((one.symbol, one.timeframe, one.candles) for one in history.series),
+            (symbol.encode() + data.fingerprint() for symbol, data in history.data.items()),
+        ),
         seed=SEED if any(market.synthetic for market in history.markets.values()) else None,
         criterion=criterion,
     )

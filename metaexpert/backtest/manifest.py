@@ -84,9 +84,14 @@ def outcome_digest(record: Record) -> str:
     return digest.hexdigest()
 
 
-def data_digest(parts: Iterable[tuple[str, str, pd.DataFrame]]) -> str:
-    """Return the SHA-256 hex digest of candles, each part with its symbol and timeframe: times and values."""
+def data_digest(parts: Iterable[tuple[str, str, pd.DataFrame]], beside: Iterable[bytes] = ()) -> str:
+    """Return the SHA-256 hex digest of candles, each part with its symbol and timeframe: times and values.
+
+    What else a run knew (funding, mark prices) comes as bytes in `beside`.
+    """
     digest = hashlib.sha256()
+    for data in beside:
+        digest.update(data)
     for symbol, timeframe, candles in parts:
         digest.update(f"{symbol} {timeframe}\n".encode())
         digest.update(np.ascontiguousarray(times(candles), dtype="<i8").data)

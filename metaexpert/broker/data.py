@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import pairwise
@@ -59,6 +60,10 @@ class FundingRates:
         """The next instant that was not taken yet."""
         return self._rates[self._next].time if self._next < len(self._rates) else None
 
+    def fingerprint(self) -> bytes:
+        """All rates as bytes."""
+        return repr(self._rates).encode()
+
     def take(self, until: int) -> Iterator[FundingRate]:
         """The instants up to `until`, itself included, that were not taken yet."""
         while self._next < len(self._rates) and self._rates[self._next].time <= until:
@@ -97,6 +102,11 @@ class Reference:
         """Open times, opens, highs and lows."""
         return self._times, self._open, self._high, self._low
 
+    def fingerprint(self) -> bytes:
+        """All candles as bytes."""
+        prices = (self._open, self._high, self._low, self._close)
+        return array("q", self._times).tobytes() + b"".join(array("d", column).tobytes() for column in prices)
+
     def within(self, start: int, end: int) -> Span | None:
         """The prices of the candles within [start, end); None when there are none."""
         first = bisect_left(self._times, start)
@@ -134,8 +144,18 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketData:
-    """What a run knows of one market beside its candles; None where nothing is known."""
+    """What a run knows of one market beside its candles; None where nothing is known.
+
+    `settlement` is the price at expiry: the mark price of a future, that of an option's underlying.
+    """
 
     funding: FundingRates | None = None
     marks: Reference | None = None
     underlying: Reference | None = None
+    settlement: float | None = None
+
+    def fingerprint(self) -> bytes:
+        """All of it as bytes, to tell one run's data from another's."""
+        parts = [repr(self.settlement).encode()]
+        parts += [part.fingerprint() for part in (self.funding, self.marks, self.underlying) if part is not None]
+        return b"|".join(parts)

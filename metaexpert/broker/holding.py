@@ -144,6 +144,10 @@ class Holding:
             return math.inf
         return rules.option_margin(self.market.option_type == "call", spot, strike, self.in_base)
 
+    def quote_per_settle(self) -> float:
+        """What one unit of the premium's currency is worth in quote: 1, or the underlying's price."""
+        return self.underlying if self.market.is_option and self.in_base and self.underlying is not None else 1.0
+
     def fee(self, qty: float, price: float, rate: float) -> float:
         """Fee of a fill (rule 16); an option's is a rate of its underlying, where that has a price."""
         if self.market.is_option and self.underlying is not None:

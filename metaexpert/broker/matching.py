@@ -160,8 +160,17 @@ class Matching:
             if guard is not None:
                 guard.saw(bar.high if guard.side > 0 else bar.low)
             held.mark = bar.close
+        self._close_underlying(bar, legs)
         self.execution.moment = None
         return ()
+
+    def _close_underlying(self, bar: Bar, legs: Sequence[Holding]) -> None:
+        """The price of an option's underlying at the bar's close is the one that is known from now on."""
+        underlying = self._data[bar.symbol].underlying
+        if underlying is not None:
+            price = underlying.closing(bar.time + parse(bar.timeframe))
+            for held in legs:
+                held.underlying = price or held.underlying
 
     def _passes(self, bar: Bar, held: Holding) -> bool:
         """Does nothing happen to a position within `bar`?"""
@@ -202,7 +211,7 @@ class Matching:
                 guard.saw(best)
         for held in legs:
             held.mark = bar.close
-            held.underlying = held.underlying if spot is None else spot.close
+        self._close_underlying(bar, legs)
         self.execution.moment = None
 
     def _reaches_nothing(self, bar: Bar, held: Holding, marks: Span | None, orders: Sequence[Working]) -> bool:

@@ -27,6 +27,7 @@ from ..models import ExitReason, OrderStatus, OrderType, Rejection
 from .book import Book, Working
 from .costs import Costs
 from .execution import ENDED, NOTHING_TO_REDUCE, SHRUNK, Execution
+from .expiry import CONTRACT_ENDED, Expiry
 from .matching import Matching
 from .protection import Protection
 from .quiet import NEVER, Quiet, quiet
@@ -71,6 +72,7 @@ class SimulatedBroker:
         self._guards = self._execution.guards
         self._data: Mapping[str, MarketData] = {} if data is None else data
         self._matching = Matching(self._execution, self._data)
+        self.expiry = Expiry(self._execution, self._data, clock)
         for held in ledger.legs():
             held.tiers = self.costs.tiers(held.market)
 
@@ -90,6 +92,8 @@ class SimulatedBroker:
         if (order.position_side is not None) != self.ledger.hedge:
             mode = "needs" if self.ledger.hedge else "has no"
             return risk.Refusal("wrong_position_side", f"position_mode={self._mode!r} {mode} position_side")
+        if self.expiry.has_ended(order.symbol):
+            return risk.Refusal("expired", CONTRACT_ENDED)
         held = self.ledger.leg(order.symbol, order.position_side)
         checked = risk.conform(order, held.market, held.mark or None, held.qty)
         if isinstance(checked, risk.Refusal):
@@ -220,18 +224,16 @@ class SimulatedBroker:
         held, data = self.ledger.holdings[symbol], self._data.get(symbol)
         if self.ledger.hedge or held.market.is_option:
             return NEVER
-        guard = self._guards.get(held)
+        until, guard = self.expiry.next_time - 1, self._guards.get(held)
         if guard is None:
-            return quiet(self.book.of[symbol], None)
+            return quiet(self.book.of[symbol], None)._replace(until=until)
         if self.ledger.cross and (
             len(self._guards) > 1 or guard.liquidation != self.ledger.liquidation_price(held)
         ):
             return NEVER  # the next bar moves its liquidation price, which is not for this call to do
-        if data is None:
-            return quiet(self.book.of[symbol], guard)
-        until = inf if data.funding is None else data.funding.next_time or inf
+        if data is not None and data.funding is not None:
+            until = min(until, data.funding.next_time or inf)
         level = guard.liquidation_price
-        if data.marks is not None and level is not None:
-            reached = data.marks.first_reach(level, -guard.side, self.clock.now())
-            until = min(until, inf if reached is None else reached)
+        if data is not None and data.marks is not None and level is not None:
+            until = min(until, data.marks.first_reach(level, -guard.side, self.clock.now()) or inf)
         return quiet(self.book.of[symbol], guard)._replace(until=until)

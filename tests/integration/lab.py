@@ -30,11 +30,13 @@ KINDS = {
     "spot": {"market_type": "spot"},
     "linear": {"market_type": "futures", "contract_type": "linear"},
     "inverse": {"market_type": "futures", "contract_type": "inverse"},
+    "option": {"market_type": "options"},
 }
 SYMBOLS = {
     "spot": ("BTC/USDT", "ETH/USDT"),
     "linear": ("BTC/USDT:USDT", "ETH/USDT:USDT"),
     "inverse": ("BTC/USD:BTC",),
+    "option": ("BTC/USDT:USDT-240101-100-C", "BTC/USDT:USDT-240101-100-P"),  # they expire eight hours after START
 }
 FINAL = {OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED}
 
@@ -43,6 +45,7 @@ def market(symbol: str, **rules: Any) -> Market:
     """The market of `symbol`: its kind can be read off the name."""
     base, _, rest = symbol.partition("/")
     quote, _, settle = rest.partition(":")
+    settle, *option = settle.split("-")
     kind = None if not settle else ContractType.INVERSE if settle == base else ContractType.LINEAR
     plain: dict[str, Any] = {
         "type": MarketType.FUTURES if settle else MarketType.SPOT,
@@ -50,6 +53,14 @@ def market(symbol: str, **rules: Any) -> Market:
         "qty_step": 1.0 if kind is ContractType.INVERSE else 0.0001,
         "max_leverage": 125.0,
     }
+    if option:
+        plain |= {
+            "type": MarketType.OPTIONS,
+            "contract_type": None,
+            "max_leverage": 1.0,
+            "strike": float(option[1]),
+        }
+        plain |= {"option_type": "call" if option[2] == "C" else "put", "expiry": START + 8 * HOUR}
     return Market(
         symbol=symbol, exchange="local", base=base, quote=quote, settle=settle or quote, **(plain | rules)
     )
@@ -160,7 +171,10 @@ class Auditor:
         self.hear("bar", bar)
         self.within = None
         self.last[bar.symbol] = bar.close
+        expiry = self.run.market(bar.symbol).expiry
         for side in ("long", "short") if self.hedge else (None,):
+            if expiry is not None and expiry <= bar.time + HOUR:
+                break  # it has been settled
             assert self.run.position(bar.symbol, side).mark_price == bar.close
         self.check()
 
@@ -174,7 +188,7 @@ class Auditor:
         closed = min(abs(held), fill.qty) if held * sign < 0 else 0.0
         opened = round(fill.qty - closed, 9)
         loss = closed / entry / self.leverage if inverse else closed * entry / self.leverage
-        if self.isolated:
+        if self.isolated and not self.run.market(fill.symbol).is_option:
             assert fill.pnl >= -loss * (1 + 1e-9), "an isolated position lost more than its margin"
         if order.reduce_only:
             assert opened == 0.0, "reduce_only opened something"
@@ -195,6 +209,8 @@ class Auditor:
         """What is held, at its marks, by the same cash arithmetic."""
         total = 0.0
         for (symbol, side), qty in self.qty.items():
+            if qty == 0.0:
+                continue
             mark = self.run.position(symbol, side).mark_price
             assert mark is not None
             total += -qty / mark if self.run.market(symbol).is_inverse else qty * mark
@@ -218,7 +234,7 @@ class Auditor:
         assert self.fills == result.record.fills
         for fill in self.fills:
             assert fill.time >= self.sends.get(fill.order_id, 0), "an order traded before it could"
-            if fill.reason is not ExitReason.END:
+            if fill.reason not in (ExitReason.END, ExitReason.EXPIRY):
                 self._within_its_bar(fill, bars[fill.symbol])
         gained = sum(trade.net_pnl for trade in result.record.trades)
         assert result.record.equity[-1] - self.capital == pytest.approx(gained, abs=1e-9 * self.turnover)

@@ -627,21 +627,6 @@ def test_an_expert_that_runs_can_not_be_run_again_meanwhile():
         run.backtest()
 
 
-@pytest.mark.parametrize(
-    ("exchange", "said"),
-    [
-        ({"market_type": "options", "contract_type": None}, "market_type='options'"),
-    ],
-)
-def test_what_is_not_modelled_is_refused(exchange, said):
-    keep(BTC, flat(100, 101))
-    keywords = {"market_type": "futures", "contract_type": "linear"} | exchange
-    run = MetaExpert(**{key: value for key, value in keywords.items() if value is not None})
-    run.on_init(symbol="BTCUSDT", timeframe="1h")(lambda: None)
-    with pytest.raises(ConfigError, match=said):
-        run.backtest("2024-01-01", "2024-01-02")
-
-
 def test_symbols_that_settle_differently_are_refused():
     keep(COIN, flat(100, 101))
     CandleStore().append(market("ETH/USD:ETH"), "1h", candles(flat(10, 11)), source=Source("by hand"))

@@ -213,7 +213,7 @@ class Player:
 
 
 @st.composite
-def setups(draw, kinds=("spot", "linear", "inverse")):
+def setups(draw, kinds=("spot", "linear", "inverse", "option")):
     """(kind, settings of the exchange, of the strategy, of the run)."""
     kind = draw(st.sampled_from(kinds))
     own = {
@@ -239,12 +239,18 @@ def setups(draw, kinds=("spot", "linear", "inverse")):
     if draw(st.booleans()):
         own["daily_loss_limit"] = 20.0
     exchange = {}
-    if kind != "spot":
+    if kind not in ("spot", "option"):
         own["leverage"] = draw(st.sampled_from([1.0, 3.0, 10.0, 100.0]))
         own["funding_rate"] = draw(st.sampled_from([None, 0.001, -0.01]))
+    if kind != "spot":
         exchange["margin_mode"] = draw(st.sampled_from(["isolated", "cross"]))
         exchange["position_mode"] = draw(st.sampled_from(["oneway", "oneway", "hedge"]))
     return kind, exchange, own, draw(st.booleans())
+
+
+def scaled(kind, bars):
+    """The prices of what is traded: premiums are a tenth of their underlying's."""
+    return [tuple(price / 10 for price in bar) for bar in bars] if kind == "option" else bars
 
 
 def play(setup, bars, script, *, other=(), auditor=False, timeframes=()):
@@ -252,7 +258,9 @@ def play(setup, bars, script, *, other=(), auditor=False, timeframes=()):
     kind, exchange, own, close_at_end = setup
     symbols = SYMBOLS[kind][: 2 if other and kind != "inverse" else 1]
     for symbol, prices in zip(symbols, (bars, other), strict=False):
-        keep(symbol, prices)
+        keep(symbol, scaled(kind, prices))
+    if kind == "option":
+        keep("BTC/USDT", bars)
     run = expert(kind, **exchange)
     run.on_init(symbol=list(symbols), **own)(lambda: None)
     capital = 10.0 if kind == "inverse" else 1000.0
@@ -279,7 +287,10 @@ def test_the_books_agree_at_every_event(setup, bars, other, script, timeframes):
     """Cash + positions - fees + funding = equity; fills lie in their bar, after their order; orders end once."""
     with fresh_home():
         result, auditor = play(setup, bars, script, other=other, auditor=True, timeframes=timeframes)
-    frames = {symbol: candles(prices) for symbol, prices in zip(SYMBOLS[setup[0]], (bars, other), strict=False)}
+    frames = {
+        symbol: candles(scaled(setup[0], prices))
+        for symbol, prices in zip(SYMBOLS[setup[0]], (bars, other), strict=False)
+    }
     auditor.conclude(result, frames)
     assert auditor.checks >= len(result.record.time)
 
@@ -513,7 +524,7 @@ def test_the_properties_see_every_kind_of_event():
     look()
     assert seen["reasons"] >= {
         ExitReason.ORDER, ExitReason.STOP_LOSS, ExitReason.TAKE_PROFIT, ExitReason.TRAILING_STOP,
-        ExitReason.LIQUIDATION, ExitReason.END,
+        ExitReason.LIQUIDATION, ExitReason.END, ExitReason.EXPIRY,
     }  # fmt: skip
     assert seen["statuses"] >= {"open", "filled", "canceled", "rejected", "expired"}
     assert seen["makers"] == {True, False}
