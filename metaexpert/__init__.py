@@ -13,15 +13,20 @@ if TYPE_CHECKING:
     from .backtest.result import Result
     from .backtest.vector import Backtest
     from .errors import (
+        AccessDenied,
         AuthenticationError,
+        ClockError,
         ConfigError,
         DataError,
         ExchangeError,
         InsufficientFunds,
         MetaExpertError,
         NetworkError,
+        OrderNotFound,
         OrderRejected,
+        RequestError,
         StrategyError,
+        UnavailableError,
     )
     from .exchanges import MetaExchange
     from .expert import MetaExpert
@@ -55,10 +60,12 @@ if TYPE_CHECKING:
     from .process import MetaProcess
 
 __all__ = [
+    "AccessDenied",
     "Account",
     "AuthenticationError",
     "Backtest",
     "Bar",
+    "ClockError",
     "ConfigError",
     "ContractType",
     "DataError",
@@ -79,12 +86,14 @@ __all__ = [
     "NetworkError",
     "Order",
     "OrderBook",
+    "OrderNotFound",
     "OrderRejected",
     "OrderStatus",
     "OrderType",
     "Position",
     "PositionMode",
     "Rejection",
+    "RequestError",
     "Result",
     "Side",
     "SizeType",
@@ -94,6 +103,7 @@ __all__ = [
     "TimeInForce",
     "Trade",
     "TradeMode",
+    "UnavailableError",
     "__version__",
     "cross_above",
     "cross_below",
@@ -112,6 +122,11 @@ _EXPORTS = {
         "InsufficientFunds",
         "MetaExpertError",
         "NetworkError",
+        "OrderNotFound",
+        "RequestError",
+        "UnavailableError",
+        "ClockError",
+        "AccessDenied",
         "OrderRejected",
         "StrategyError",
     ),

@@ -5,10 +5,15 @@ MetaExpertError
 ├── DataError            candles are missing or unsound: import or download them
 ├── StrategyError        the expert's own code failed or called the library wrongly: mend the expert
 └── ExchangeError        the exchange said no
-    ├── OrderRejected    mend the order; nothing was traded
+    ├── RequestError     it can't be done as asked: mend the request
+    ├── OrderRejected    nothing was traded: mend the order
     │   └── InsufficientFunds
+    ├── OrderNotFound    it knows no such order
+    ├── UnavailableError nothing was done: try again later, after `retry_after` seconds where it says so
+    ├── ClockError       nothing was done: this computer's clock is off; measure the difference and send again
     ├── AuthenticationError   mend the keys or their rights
-    └── NetworkError     outcome unknown: look it up before doing anything else
+    ├── AccessDenied     it serves nobody from here, or this account no more: stop
+    └── NetworkError     outcome unknown: look it up before doing anything else; a read may be repeated
 
 Every message is one line that says what is wrong, where, and what to do.
 """
@@ -17,15 +22,20 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 __all__ = [
+    "AccessDenied",
     "AuthenticationError",
+    "ClockError",
     "ConfigError",
     "DataError",
     "ExchangeError",
     "InsufficientFunds",
     "MetaExpertError",
     "NetworkError",
+    "OrderNotFound",
     "OrderRejected",
+    "RequestError",
     "StrategyError",
+    "UnavailableError",
     "did_you_mean",
 ]
 
@@ -50,6 +60,10 @@ class ExchangeError(MetaExpertError):
     """The exchange said no."""
 
 
+class RequestError(ExchangeError):
+    """It can't be done as asked, and nothing was: mend the request."""
+
+
 class OrderRejected(ExchangeError):
     """The order was refused and nothing was traded: mend the order."""
 
@@ -58,8 +72,33 @@ class InsufficientFunds(OrderRejected):
     """The account can't carry the order: make it smaller or add funds."""
 
 
+class OrderNotFound(ExchangeError):
+    """The exchange knows no such order."""
+
+
+class UnavailableError(ExchangeError):
+    """Nothing was done, for now: a limit of requests, maintenance or overload. Try again later.
+
+    Args:
+        message: what happened.
+        retry_after: seconds that the exchange asks to wait, None where it says nothing.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ClockError(ExchangeError):
+    """Nothing was done, because this computer's clock differs: measure the difference and send it again."""
+
+
 class AuthenticationError(ExchangeError):
     """The keys are wrong or lack the right: mend the keys."""
+
+
+class AccessDenied(ExchangeError):
+    """The exchange serves nobody from here, or this account no more: stop."""
 
 
 class NetworkError(ExchangeError):

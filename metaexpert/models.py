@@ -279,7 +279,8 @@ class Order:
     `qty`, `filled` in base units (inverse: face value in quote); `price`, `stop_price`, `stop_loss`,
     `take_profit` in quote per base; `fee` in the settlement currency; `strategy_id` marks whose order it is
     (MetaTrader's magic number). `position_side` is the leg that it works on in hedge mode, ``"long"`` or
-    ``"short"``, None in one-way mode.
+    ``"short"``, None in one-way mode. `id` is ours and goes to the exchange as the client order id; `exchange_id`
+    is what the exchange calls it, None where there is none.
     """
 
     id: str
@@ -305,6 +306,7 @@ class Order:
     message: str | None = None
     created: int = 0
     updated: int = 0
+    exchange_id: str | None = None
 
     @property
     def remaining(self) -> float:
@@ -407,7 +409,8 @@ class Market:
     `qty_step`, `min_qty`, `max_qty` are in the unit of `Order.qty` (base; inverse: face value in quote).
     `min_notional` is in quote. `maker` and `taker` are fee rates (0.001 = 0.1 %). `contract_size` is how many
     `qty` units one contract of the exchange holds. None means: no such limit. `tiers` ascend by notional and by
-    rate; where there are none, `maintenance_margin_rate` holds for every position.
+    rate; where there are none, `maintenance_margin_rate` holds for every position. `id` is the exchange's own
+    name of the market.
 
     Raises:
         ConfigError: `tiers` do not ascend.
@@ -438,6 +441,7 @@ class Market:
     synthetic: bool = False
     source: str = field(default="", compare=False)
     tiers: tuple[Tier, ...] = ()
+    id: str = ""
 
     def __post_init__(self) -> None:
         tiers = tuple(Tier(*values) for values in self.tiers)  # read back from JSON they are bare lists

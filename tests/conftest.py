@@ -21,6 +21,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test dials an exchange by accident."""
+    monkeypatch.setenv("METAEXPERT_OFFLINE", "1")
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of recorded real data; tests that need it are skipped where it is absent."""

@@ -20,7 +20,12 @@ CLASSES = [getattr(errors, name) for name in errors.__all__ if name != "did_you_
         (errors.ExchangeError, errors.MetaExpertError),
         (errors.OrderRejected, errors.ExchangeError),
         (errors.InsufficientFunds, errors.OrderRejected),
+        (errors.RequestError, errors.ExchangeError),
+        (errors.OrderNotFound, errors.ExchangeError),
+        (errors.UnavailableError, errors.ExchangeError),
+        (errors.ClockError, errors.ExchangeError),
         (errors.AuthenticationError, errors.ExchangeError),
+        (errors.AccessDenied, errors.ExchangeError),
         (errors.NetworkError, errors.ExchangeError),
     ],
 )
