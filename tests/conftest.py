@@ -1,15 +1,34 @@
-"""What every test shares: a data folder of its own, and the shared folder where there is one."""
+"""What every test shares: an accountant, a data folder of its own, and the shared folder where there is one."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from accountant import Accountant
 from hypothesis import settings
 
 settings.register_profile("suite", deadline=None)  # a slow machine is no failure
 settings.load_profile("suite")
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def watching() -> Iterator[Accountant]:
+    """The one accountant of the whole suite."""
+    with pytest.MonkeyPatch.context() as patch:
+        made = Accountant()
+        made.start(patch)
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def accountant(watching: Accountant) -> Iterator[Accountant]:
+    """Books of its own beside every account and every run of a test: what they find fails it."""
+    yield watching
+    found, watching.found = watching.found, []
+    assert not found, found[0]
 
 
 @pytest.fixture(autouse=True)
