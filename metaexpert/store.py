@@ -217,11 +217,21 @@ class CandleStore:
     def markets(self, exchange: str, symbol: str | None = None) -> list[Market]:
         """Return all stored markets of `exchange` (of unified `symbol`), by symbol; none where the rules are lost.
 
+        A market whose rules are damaged stands in no other's way: it is left out, unless it is the `symbol` asked
+        for. `verify_all` and `market` name the file.
+
         Raises:
-            DataError: the file of a market's rules is damaged (it is named).
+            DataError: the file of the rules of `symbol` is damaged (it is named).
         """
         files = {path.parent / "market.json" for path in self._paths(exchange, symbol)}
-        return sorted((_read_market(file) for file in files if file.is_file()), key=lambda market: market.symbol)
+        found: list[Market] = []
+        for file in filter(Path.is_file, files):
+            try:
+                found.append(_read_market(file))
+            except DataError:
+                if symbol is not None:
+                    raise
+        return sorted(found, key=lambda market: market.symbol)
 
     def verify(self, exchange: str, symbol: str, name: str) -> Quality:
         """Read the whole series, check its bytes against their checksums, and count what is unsound in it.

@@ -275,6 +275,7 @@ class _Stored:
 
     def market(self, symbol: str, market_type: str, contract_type: str | None) -> Market:
         parsed = parse_symbol(symbol, market_type, contract_type)
+        self._store.markets(self._exchange, parsed.symbol)  # if its rules are damaged, that is what is wrong
         markets = self.markets()
         try:
             return resolve(symbol, markets, market_type, contract_type)

@@ -87,6 +87,16 @@ def test_imported_candles_are_read_from_the_store(store):
     assert (quality.rows, quality.source, quality.synthetic) == (24, "BTCUSDT-1h.csv", False)
 
 
+def test_damaged_rules_of_one_market_are_named_for_it_and_leave_the_others_be(store):
+    other = replace(SPOT, symbol="ETH/USDT", base="ETH")
+    store.append(other, "1h", candles(0, 10), source=Source("ETH.csv"))
+    (store.info("binance", "BTC/USDT", "1h").path.parent / "market.json").write_text("{")
+    exchange = MetaExchange("binance", store=store)
+    assert len(exchange.bars("ETHUSDT", "1h")) == 10
+    with pytest.raises(DataError, match=r"BTC.*market.json is damaged"):
+        exchange.bars("BTCUSDT", "1h")
+
+
 def test_bars_are_resampled_from_the_coarsest_stored_timeframe_that_divides(store):
     exchange = MetaExchange("binance", store=store)
     four = exchange.bars("BTCUSDT", "4h")

@@ -235,6 +235,16 @@ def test_damaged_rules_are_named_in_one_line(store, text):
         store.market("binance", "BTC/USDT")
 
 
+def test_damaged_rules_of_one_market_stand_in_no_other_s_way(store):
+    store.append(SPOT, "1h", candles([0, 1]), source=SOURCE)
+    other = replace(SPOT, symbol="ETH/USDT", base="ETH")
+    store.append(other, "1h", candles([0, 1]), source=SOURCE)
+    (store.info("binance", "BTC/USDT", "1h").path.parent / "market.json").write_text("{")
+    assert store.markets("binance") == [other]
+    with pytest.raises(DataError, match=r"market\.json is damaged"):
+        store.markets("binance", "BTC/USDT")
+
+
 @pytest.mark.parametrize(("name", "value"), [("price_tick", "0.01"), ("qty_step", 0), ("maker", float("nan"))])
 def test_rules_that_are_no_rules_are_damage(store, name, value):
     store.append(SPOT, "1h", candles([0, 1]), source=SOURCE)
