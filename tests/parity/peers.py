@@ -1,4 +1,4 @@
-"""Plays one job through another backtester: ``python peers.py backtesting|vectorbt|curves JOB.json ANSWER.json``.
+"""Plays one job through another backtester: ``python peers.py PLAY JOB.json ANSWER.json``, PLAY as in `PLAYS`.
 
 Runs in an environment of its own (see run-oracle) and knows nothing of MetaExpert. The job holds candles and the
 strategy's numbers, or daily curves; the answer holds trades, equity and the peer's own figures.
@@ -69,7 +69,39 @@ def backtesting(job):
                 self.sell(size=1)
 
     found = Backtest(frame(job), Cross, cash=job["cash"], commission=job["fee"]).run()
-    trades = [
+    figures = {name: plain(found[name]) for name in found.index if isinstance(found[name], int | float)}
+    return {"trades": backtesting_trades(found), "equity": equity_of(found), "figures": figures}
+
+
+def backtesting_stops(job):
+    """Entries on one side where it is flat, each with a stop and a target off the open at which it fills."""
+    from backtesting import Backtest, Strategy
+    from backtesting import backtesting as core
+
+    core._tqdm = lambda steps=None, **_: steps
+    side, opens, entries = job["side"], job["open"], set(job["entries"])
+
+    class Stops(Strategy):
+        def init(self):
+            pass
+
+        def next(self):
+            last = len(self.data) - 1
+            if last in entries and not self.position:
+                price = opens[last + 1]
+                levels = {"sl": price * (1 - side * job["stop"]), "tp": price * (1 + side * job["target"])}
+                (self.buy if side > 0 else self.sell)(size=1, **levels)
+
+    found = Backtest(frame(job), Stops, cash=job["cash"], commission=job["fee"]).run()
+    return {"trades": backtesting_trades(found), "equity": equity_of(found)}
+
+
+def equity_of(found):
+    return found["_equity_curve"]["Equity"].tolist()
+
+
+def backtesting_trades(found):
+    return [
         {
             "entry": row.EntryBar,
             "exit": row.ExitBar,
@@ -80,8 +112,6 @@ def backtesting(job):
         }
         for row in found["_trades"].itertuples()
     ]
-    figures = {name: plain(found[name]) for name in found.index if isinstance(found[name], int | float)}
-    return {"trades": trades, "equity": found["_equity_curve"]["Equity"].tolist(), "figures": figures}
 
 
 def vectorbt(job):
@@ -92,7 +122,49 @@ def vectorbt(job):
     money = {"size": 1.0, "size_type": "amount", "fees": job["fee"], "init_cash": job["cash"], "freq": "1h"}
     sides = {"short_entries": down, "upon_opposite_entry": "reverse"} if job["both"] else {"exits": down}
     played = vbt.Portfolio.from_signals(candles["Close"], up, price=candles["Open"], **sides, **money)
-    trades = [
+    closed = played.trades.closed
+    figures = {
+        "win_rate": plain(closed.win_rate()),
+        "profit_factor": plain(closed.profit_factor()),
+        "expectancy": plain(closed.expectancy()),
+        "sqn": plain(closed.sqn()),
+        "total_return": plain(played.total_return()),
+        "fees": plain(played.orders.fees.sum()),
+        "max_drawdown": plain(played.max_drawdown()),
+    }
+    return {"trades": vectorbt_trades(played), "equity": played.value().tolist(), "figures": figures}
+
+
+def vectorbt_stops(job):
+    """As `backtesting_stops`, but for the bar of the entry, in which no level is looked at."""
+    import vectorbt as vbt
+
+    candles = frame(job)
+    enter = np.zeros(len(candles), dtype=bool)
+    enter[np.array(job["entries"]) + 1] = True
+    played = vbt.Portfolio.from_signals(
+        candles["Close"],
+        entries=pd.Series(enter, index=candles.index),
+        price=candles["Open"],
+        open=candles["Open"],
+        high=candles["High"],
+        low=candles["Low"],
+        direction="longonly" if job["side"] > 0 else "shortonly",
+        sl_stop=job["stop"],
+        tp_stop=job["target"],
+        stop_entry_price="fillprice",
+        stop_exit_price="stoplimit",
+        size=1.0,
+        size_type="amount",
+        fees=job["fee"],
+        init_cash=job["cash"],
+        freq="1h",
+    )
+    return {"trades": vectorbt_trades(played), "equity": played.value().tolist()}
+
+
+def vectorbt_trades(played):
+    return [
         {
             "entry": int(row["entry_idx"]),
             "exit": int(row["exit_idx"]),
@@ -104,17 +176,6 @@ def vectorbt(job):
         for row in played.trades.values
         if row["status"] == 1
     ]
-    closed = played.trades.closed
-    figures = {
-        "win_rate": plain(closed.win_rate()),
-        "profit_factor": plain(closed.profit_factor()),
-        "expectancy": plain(closed.expectancy()),
-        "sqn": plain(closed.sqn()),
-        "total_return": plain(played.total_return()),
-        "fees": plain(played.orders.fees.sum()),
-        "max_drawdown": plain(played.max_drawdown()),
-    }
-    return {"trades": trades, "equity": played.value().tolist(), "figures": figures}
 
 
 def curves(jobs):
@@ -148,9 +209,16 @@ def curve(job):
     return {name: plain(value) for name, value in figures.items()}
 
 
+PLAYS = {
+    "backtesting": backtesting,
+    "vectorbt": vectorbt,
+    "backtesting_stops": backtesting_stops,
+    "vectorbt_stops": vectorbt_stops,
+    "curves": curves,
+}
+
 if __name__ == "__main__":
     warnings.filterwarnings("ignore")
     _, what, source, target = sys.argv
-    play = {"backtesting": backtesting, "vectorbt": vectorbt, "curves": curves}[what]
-    answer = play(json.loads(Path(source).read_text(encoding="utf-8")))
+    answer = PLAYS[what](json.loads(Path(source).read_text(encoding="utf-8")))
     Path(target).write_text(json.dumps(answer, allow_nan=False), encoding="utf-8")

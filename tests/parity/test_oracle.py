@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metaexpert import MetaExchange, MetaExpert, crossover, crossunder
+from metaexpert import Backtest, MetaExchange, MetaExpert, crossover, crossunder
 from metaexpert.backtest.record import Record
 from metaexpert.backtest.result import Result
 from metaexpert.bars import Quality
 from metaexpert.importer import import_file
-from metaexpert.models import ContractType, Market, MarketType
+from metaexpert.models import ContractType, ExitReason, Market, MarketType
 from metaexpert.store import CandleStore, Source
 
 pytestmark = pytest.mark.oracle
@@ -135,6 +135,63 @@ def test_a_peer_makes_the_same_trades_and_the_same_money(name, run, peer, reques
     assert result.record.equity == pytest.approx(np.array(theirs["equity"]), rel=1e-6)
     assert result.stats["final_equity"] == pytest.approx(theirs["equity"][-1], rel=1e-6)
     assert result.stats["final_equity"] != pytest.approx(CASH, rel=1e-3), "the comparison would prove nothing"
+
+
+STOP, TARGET = 0.02, 0.03
+
+
+def stopped_sample(side, *, within_entry_bar):
+    """The embedded candles, entered on one side where flat, every seventh bar; only a stop or a target leaves.
+
+    Without `within_entry_bar` entries whose first bar reaches a level are left out.
+    """
+    market = Market(
+        symbol=LINEAR, exchange="local", type=MarketType.FUTURES, base="BTC", quote="USDT", settle="USDT",
+        contract_type=ContractType.LINEAR, price_tick=0.0,
+    )  # fmt: skip
+    bars = MetaExchange("demo").bars("BTC/USD", "1h")
+    down, up = (STOP, TARGET) if side > 0 else (TARGET, STOP)
+    reached = (bars["low"] <= bars["open"] * (1 - down)) | (bars["high"] >= bars["open"] * (1 + up))
+    signals = np.arange(len(bars)) % 7 == 3
+    if not within_entry_bar:
+        signals &= ~reached.shift(-1, fill_value=False).to_numpy()
+    signals[-1] = False
+    result = Backtest.from_signals(
+        bars, **{"long_entry" if side > 0 else "short_entry": signals}, market=market, initial_capital=CASH,
+        size_type="fixed_base", size_value=1.0, stop_loss_pct=100 * STOP, take_profit_pct=100 * TARGET,
+        fee_maker=FEE, fee_taker=FEE,
+    )  # fmt: skip
+    plain = {name: bars[name].tolist() for name in ("open", "high", "low", "close")}
+    plan = {"entries": np.flatnonzero(signals).tolist(), "side": side, "stop": STOP, "target": TARGET}
+    times = bars.index.as_unit("ms").asi8.tolist()
+    return result, {"time": times, **plain, **plan, "fee": FEE, "cash": CASH}
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize("name", ["backtesting", "vectorbt"])
+def test_a_peer_leaves_by_the_same_stops_and_targets(name, side, peer):
+    """Bar, price and profit of each exit; equity at every bar.
+
+    The rules coincide: levels in percent of the price of the fill, reached at a touch, left at the level or at the
+    open of a bar that gaps over it; where one bar reaches both, the stop counts. They differ in two:
+
+    - vectorbt doesn't look at the bar of the entry, as backtesting.py and we do (rule 7): for it, entries whose
+      first bar reaches a level are left out.
+    - Our levels are rounded to the market's tick, never closer to the price (rule 11); theirs are not. The market
+      here has no tick.
+    """
+    result, job = stopped_sample(side, within_entry_bar=name == "backtesting")
+    theirs = peer(f"{name}_stops", job)
+    ours = our_trades(result, job["time"])
+    assert len(ours) == len(theirs["trades"]) > 300
+    for mine, other in zip(ours, sorted(theirs["trades"], key=lambda trade: trade["entry"]), strict=True):
+        assert mine == pytest.approx(other, rel=1e-6)
+    assert result.record.equity == pytest.approx(np.array(theirs["equity"]), rel=1e-6)
+    reasons = {trade.exit_reason for trade in result.record.trades}
+    assert {ExitReason.STOP_LOSS, ExitReason.TAKE_PROFIT} <= reasons
+    at_once = sum(trade["entry"] == trade["exit"] for trade in ours)
+    assert at_once > 5 if name == "backtesting" else at_once == 0
+    assert any(trade.ambiguous for trade in result.record.trades), "no bar reaches both: nothing is shown of that"
 
 
 def test_backtesting_py_gives_the_same_statistics(peer, request):
