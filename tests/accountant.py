@@ -195,8 +195,9 @@ def _worth(market: Market, qty: Any, price: Any) -> Any:
 
 
 def _bar_of(time: Any, at_close: Any, marks: Any) -> Any:
-    """The mark that is the first to know of what happened at `time`."""
-    return np.searchsorted(marks, np.where(at_close, time - 1, time), "right")
+    """The mark that is the first to know of what happened at `time`; a contract may end after the last one."""
+    bar = np.searchsorted(marks, np.where(at_close, time - 1, time), "right")
+    return np.where(at_close, np.minimum(bar, marks.size - 1), bar)
 
 
 def _running(amounts: Any, bars: Any, steps: int) -> Floats:
