@@ -403,7 +403,8 @@ class MetaExpert:
         return self._process
 
     def _trader(self, call: str) -> Trader:
-        return self._running(call).trader
+        process = self._process
+        return self._running(call).trader if process is None else process.trader
 
     # -- runs -----------------------------------------------------------------------------------------------------
 

@@ -185,8 +185,7 @@ def tier_refusal(broken: int, worth: float, leverage: float, tier: Tier, market:
 # --- sizes (rule 22) ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SizeRequest:
+class SizeRequest(NamedTuple):
     """What sizing looks at. `price` is the expected entry; `stop` its stop-loss, None when there is none.
 
     `held` is the quantity that already stands on the side of the entry, `room` what the free margin still
@@ -253,8 +252,7 @@ def _kind(market: Market) -> int:
 # --- entry filters (rule 24) --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntryState:
+class EntryState(NamedTuple):
     """What entry filters look at: the moment (ms UTC), the last closed bar's volume, what is already on.
 
     `open_positions` counts symbols with a position or a working entry, this one excluded; `entries` the entries

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import reprlib
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import risk, rules
 from .errors import ConfigError, StrategyError, did_you_mean
@@ -37,8 +37,7 @@ UNSET: Any = _Unset()
 """Stands for an argument that was not given, where None means: none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderTerms:
+class OrderTerms(NamedTuple):
     """The optional terms of an order: prices, flags and protection (see `MetaExpert.buy`)."""
 
     price: float | None = None
@@ -52,11 +51,13 @@ class OrderTerms:
 
 
 _REDUCES = OrderTerms(reduce_only=True)
+_PRICES = ("price", "stop_price", "stop_loss", "take_profit")
 _KINDS = {
     (False, False): OrderType.MARKET, (True, False): OrderType.LIMIT,
     (False, True): OrderType.STOP, (True, True): OrderType.STOP_LIMIT,
 }  # fmt: skip
 """The type of an order by what it has: a price, a stop price."""
+_TIFS = dict(TimeInForce.__members__)
 
 
 class Trader:
@@ -90,6 +91,10 @@ class Trader:
         self.active_from: int | None = None
         self._symbols = tuple(broker.ledger.holdings)
         self._filters = entry_filters(settings)
+        self._draft = Order(
+            id="", symbol="", side=Side.BUY, type=OrderType.MARKET, qty=0.0, tag=settings.comment or None,
+            strategy_id=settings.strategy_id,
+        )  # fmt: skip
 
     # -- looking things up ------------------------------------------------------------------------------------
 
@@ -251,36 +256,33 @@ class Trader:
     ) -> Order:
         """The order that `terms` ask for; the quantity may not be known yet."""
         now = self.clock.now()
-        price, stop_price = _optional("price", terms.price), _optional("stop_price", terms.stop_price)
-        kind = _KINDS[price is not None, stop_price is not None]
+        given: dict[str, Any] = {
+            name: _number(name, value) for name in _PRICES if (value := getattr(terms, name)) is not None
+        }
+        if terms.tag is not None:
+            given["tag"] = terms.tag
+        kind = _KINDS["price" in given, "stop_price" in given]
         if terms.post_only and kind not in (OrderType.LIMIT, OrderType.STOP_LIMIT):
             raise StrategyError("post_only needs a price: only limit orders can wait as maker")
-        tif = TimeInForce.__members__.get(str(terms.tif).upper())
+        tif = _TIFS.get(str(terms.tif).upper())
         if tif is None:
-            raise StrategyError(
-                f"unknown tif {terms.tif!r}{did_you_mean(str(terms.tif), TimeInForce.__members__)}"
-            )
+            raise StrategyError(f"unknown tif {terms.tif!r}{did_you_mean(str(terms.tif), _TIFS)}")
         if terms.post_only and tif is not TimeInForce.GTC:
             raise StrategyError(f"post_only contradicts tif={tif}: an order that waits can't be immediate")
-        return Order(
+        return self._draft.changed(
             id=self.broker.next_id(),
             symbol=symbol,
             side=side,
             type=kind,
             qty=qty,
-            price=price,
-            stop_price=stop_price,
-            stop_loss=_optional("stop_loss", terms.stop_loss),
-            take_profit=_optional("take_profit", terms.take_profit),
             reduce_only=terms.reduce_only,
             post_only=terms.post_only,
             tif=tif,
-            tag=terms.tag if terms.tag is not None else (self.settings.comment or None),
-            strategy_id=self.settings.strategy_id,
             position_side=self._leg(symbol, side, reduces=terms.reduce_only).position_side,
             reason=reason,
             created=now,
             updated=now,
+            **given,
         )
 
     def _enter(self, order: Order, closing: float) -> Order:
@@ -299,15 +301,16 @@ class Trader:
 
     def _size(self, order: Order) -> tuple[float, str | None] | risk.Refusal:
         holding = self.broker.ledger.leg(order.symbol, order.position_side)
-        price = order.price or order.stop_price or holding.mark
+        own = order.stop_price if order.price is None else order.price
+        price = holding.mark if own is None else own
         if price <= 0.0:
             return risk.Refusal("no_price", f"no price of {order.symbol} is known yet")
         side = order.side.sign
         rate = self.costs.taker(holding.market)
         expected = price if order.price is not None else rules.slipped(price, side, self.costs.slippage_rate)
         closing = holding.closing_qty(side, math.inf)
-        sells_option = holding.market.is_option and side < 0
-        if holding.underlying is None and (sells_option or (holding.market.is_option and holding.in_base)):
+        sells_option = holding.is_option and side < 0
+        if holding.is_option and holding.underlying is None and (sells_option or holding.in_base):
             return risk.Refusal("no_underlying", f"no price of the underlying of {order.symbol} is known")
         ask = risk.SizeRequest(
             market=holding.market,
@@ -349,18 +352,19 @@ class Trader:
     def _refusal(self, order: Order) -> risk.Refusal | None:
         if self.stopped is not None:
             return risk.Refusal(self.stopped, "the expert is stopping")
-        if order.side is Side.SELL and self.market(order.symbol).is_spot:
+        holding = self.broker.ledger.leg(order.symbol, order.position_side)
+        if order.side is Side.SELL and holding.is_spot:
             return risk.Refusal("spot_short", "spot can't go short")
         now = self.clock.now()
-        state = self._entry_state(order, now)
+        state = self._entry_state(order, holding, now)
         refusal = self.limits.refusal(now) or risk.entry_refusal(state, self._filters)
         return refusal or filter_refusal(self.series(order.symbol, None), self.settings, order.side.sign)
 
-    def _entry_state(self, order: Order, now: int) -> risk.EntryState:
-        last = self.feed.matching(order.symbol).last()
-        busy = {(one.symbol, one.position_side) for one in self.broker.working() if not one.reduce_only}
-        busy |= {(held.market.symbol, held.position_side) for held in self.broker.ledger.legs() if held.qty != 0.0}
-        holding = self.broker.ledger.leg(order.symbol, order.position_side)
+    def _entry_state(self, order: Order, holding: Holding, now: int) -> risk.EntryState:
+        """What the filters look at; what none of them asks for is left out."""
+        filters, last = self._filters, None
+        if filters.min_volume is not None:
+            last = self.feed.matching(order.symbol).last()
         waiting = [
             one for one in self.broker.working(order.symbol) if not one.reduce_only and one.side is order.side
         ]
@@ -368,9 +372,15 @@ class Trader:
         return risk.EntryState(
             time=now,
             volume=None if last is None else last.volume,
-            open_positions=len(busy - {(order.symbol, order.position_side)}),
+            open_positions=0 if filters.max_open_positions is None else self._busy_beside(order),
             entries=entries + len(waiting),
         )
+
+    def _busy_beside(self, order: Order) -> int:
+        """How many positions are held or on their way beside the one that `order` works on."""
+        busy = {(one.symbol, one.position_side) for one in self.broker.working() if not one.reduce_only}
+        busy |= {(held.market.symbol, held.position_side) for held in self.broker.ledger.legs() if held.qty != 0.0}
+        return len(busy - {(order.symbol, order.position_side)})
 
     def _refuse(self, order: Order, refusal: risk.Refusal) -> None:
         self.refusals[refusal.reason] += 1
@@ -396,10 +406,6 @@ _FLAT: dict[str, Any] = {
 def _check_side(call: str, side: object) -> None:
     if side not in ("long", "short"):
         raise StrategyError(f"{call}: unknown side {side!r}{did_you_mean(str(side), ('long', 'short'))}")
-
-
-def _optional(name: str, value: object) -> float | None:
-    return None if value is None else _number(name, value)
 
 
 def _number(name: str, value: object) -> float:

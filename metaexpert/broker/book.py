@@ -48,6 +48,7 @@ class Book:
     def __init__(self, symbols: Iterable[str], clock: Clock, strategy_id: int = 0) -> None:
         self.of: dict[str, list[Working]] = {symbol: [] for symbol in symbols}
         self.orders: dict[str, Order] = {}
+        self._working: dict[str, Working] = {}
         self.news: deque[News] = deque()
         self.stirred = False
         """Set with every piece of news; whoever wants to know of them resets it."""
@@ -69,7 +70,7 @@ class Book:
 
     def find(self, order_id: str) -> Working | None:
         """The working order of that id."""
-        return next((working for working in self if working.order.id == order_id), None)
+        return self._working.get(order_id)
 
     def active(self, bar: Bar) -> list[Working]:
         """The orders that may trade in `bar`."""
@@ -77,11 +78,12 @@ class Book:
 
     def is_expecting(self, but: str) -> bool:
         """Is an order, other than the one of id `but`, still on its way to the market?"""
-        return any(not working.arrived and working.order.id != but for working in self)
+        return any(not working.arrived for name, working in self._working.items() if name != but)
 
     def resting(self) -> Iterator[Order]:
         """The limit orders that wait in the market, stop-limits that were triggered included."""
-        return (working.order for working in self if working.arrived and working.triggered and not working.taking)
+        rest = (one for one in self._working.values() if one.arrived and one.triggered and not one.taking)
+        return (one.order for one in rest)
 
     # -- changing -----------------------------------------------------------------------------------------
 
@@ -93,12 +95,12 @@ class Book:
     def add(self, working: Working) -> None:
         """Take an order in."""
         self.of[working.order.symbol].append(working)
+        self._working[working.order.id] = working
 
     def remove(self, working: Working) -> None:
         """Take an order out, if it is in."""
-        queue = self.of[working.order.symbol]
-        if working in queue:
-            queue.remove(working)
+        if self._working.pop(working.order.id, None) is not None:
+            self.of[working.order.symbol].remove(working)
 
     def drop(self, working: Working, status: OrderStatus, message: str, reason: str | None = None) -> None:
         """Take a working order off the market; with a `reason` it was refused. What has filled stays filled."""
@@ -117,9 +119,9 @@ class Book:
         if order.updated != now:
             order = order.changed(updated=now)
         self.orders[order.id] = order
-        for working in self.of[order.symbol]:
-            if working.order.id == order.id:
-                working.order = order
+        working = self._working.get(order.id)
+        if working is not None:
+            working.order = order
         self.tell(order, result)
 
     def tell(self, order: Order, result: Fill | Rejection | None) -> None:

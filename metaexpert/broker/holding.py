@@ -32,13 +32,14 @@ class Holding:
 
     __slots__ = (
         "entered", "entered_value", "entries", "entry", "exited", "exited_value", "fees", "funding", "in_base",
-        "kind", "leverage", "mark", "market", "max_qty", "opened", "position_side", "posted", "qty", "realized",
-        "slippage", "tag", "tiers", "underlying",
+        "is_option", "is_spot", "kind", "leverage", "mark", "market", "max_qty", "opened", "position_side",
+        "posted", "qty", "realized", "slippage", "tag", "tiers", "underlying",
     )  # fmt: skip
 
     def __init__(self, market: Market, leverage: float, position_side: str | None = None) -> None:
         self.market = market
         self.kind = rules.INVERSE if market.is_inverse else rules.LINEAR
+        self.is_option, self.is_spot = market.is_option, market.is_spot
         self.in_base = market.settle == market.base
         self.leverage = leverage
         self.position_side = position_side
@@ -87,12 +88,12 @@ class Holding:
     @property
     def is_short_option(self) -> bool:
         """True for a short position in an option, which posts margin instead of paying."""
-        return self.qty < 0.0 and self.market.is_option
+        return self.qty < 0.0 and self.is_option
 
     @property
     def can_be_liquidated(self) -> bool:
         """False when flat, on spot and for bought options: what was paid for can't be lost twice."""
-        return self.qty != 0.0 and not self.market.is_spot and (self.qty < 0.0 or not self.market.is_option)
+        return self.qty != 0.0 and not self.is_spot and (self.qty < 0.0 or not self.is_option)
 
     def tier(self, notional: float) -> Tier:
         """The margin tier of a position of that `notional`; the last one above them all."""
@@ -115,20 +116,20 @@ class Holding:
 
     def room(self, side: int, free: float, price: float, fee_rate: float) -> float:
         """How much the `free` margin can open on `side` at `price`, fee included (rule 17). May be negative."""
-        if not self.market.is_option:
+        if not self.is_option:
             return rules.room(self.kind, free, price, self.leverage, fee_rate)
         return free / self.cost(side, 1.0, price, fee_rate)
 
     def cost(self, side: int, qty: float, price: float, fee_rate: float) -> float:
         """What opening `qty` on `side` at `price` takes from the free margin: margin and fee (no rebate)."""
-        if not self.market.is_option:
+        if not self.is_option:
             return rules.cash_cost(self.kind, qty, price, self.leverage, fee_rate)
         margin = self.short_margin() * qty if side < 0 else rules.initial_margin(self.kind, qty, price, 1.0)
         return margin + max(self.fee(qty, price, fee_rate), 0.0)
 
     def freed(self, closing: float, price: float, fee_rate: float, *, cross: bool) -> float:
         """What closing `closing` at `price` adds to the free margin; see `rules.freed`."""
-        if not self.market.is_option:
+        if not self.is_option:
             return rules.freed(
                 self.kind, self.qty, self.entry, self.mark, self.leverage, cross, closing, price, fee_rate
             )
@@ -146,11 +147,11 @@ class Holding:
 
     def quote_per_settle(self) -> float:
         """What one unit of the premium's currency is worth in quote: 1, or the underlying's price."""
-        return self.underlying if self.market.is_option and self.in_base and self.underlying is not None else 1.0
+        return self.underlying if self.is_option and self.in_base and self.underlying is not None else 1.0
 
     def fee(self, qty: float, price: float, rate: float) -> float:
         """Fee of a fill (rule 16); an option's is a rate of its underlying, where that has a price."""
-        if self.market.is_option and self.underlying is not None:
+        if self.is_option and self.underlying is not None:
             return rules.option_fee(qty, price, self.underlying, rate, self.in_base)
         return rules.fee(self.kind, qty, price, rate)
 

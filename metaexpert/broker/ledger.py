@@ -16,7 +16,7 @@ from ..models import Account, ExitReason, MarginMode, Market, Position, Side, Tr
 from .holding import Holding
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["Ledger"]
 
@@ -53,6 +53,11 @@ class Ledger:
         self.holdings = {symbol: Holding(market, leverage, long) for symbol, market in markets.items()}
         self.shorts = {symbol: Holding(market, leverage, "short") for symbol, market in markets.items() if hedge}
         self.hedge = hedge
+        self._all = (*self.holdings.values(), *self.shorts.values())
+        self._legs = {
+            symbol: tuple(held for held in self._all if held.market.symbol == symbol) for symbol in markets
+        }
+        self._has_options = any(held.is_option for held in self._all)
         self.cross = margin_mode is MarginMode.CROSS
         self.trades: list[Trade] = []
 
@@ -60,11 +65,9 @@ class Ledger:
         """The holding of a symbol; in hedge mode the long one unless ``"short"`` is asked for."""
         return self.shorts[symbol] if self.hedge and position_side == "short" else self.holdings[symbol]
 
-    def legs(self, symbol: str | None = None) -> list[Holding]:
+    def legs(self, symbol: str | None = None) -> tuple[Holding, ...]:
         """The one or two holdings of a symbol, or those of all."""
-        if symbol is None:
-            return [*self.holdings.values(), *self.shorts.values()]
-        return [self.holdings[symbol], self.shorts[symbol]] if self.hedge else [self.holdings[symbol]]
+        return self._all if symbol is None else self._legs[symbol]
 
     def is_flat(self) -> bool:
         """True when nothing is held."""
@@ -80,21 +83,22 @@ class Ledger:
 
         `continues` marks a further fill of an order that has filled in part: it is no entry of its own.
         """
-        closing = holding.closing_qty(side.sign, qty)
+        sign = side.sign
+        closing = holding.closing_qty(sign, qty)
         opening = qty - closing if closing < qty else 0.0
         share = closing / qty
         profit = 0.0
         if closing > 0.0:
             profit = holding.close(closing, price, fee * share, slippage * share)
             if holding.qty == 0.0:
-                trade = _trade(holding, -side.sign, time, reason, ambiguous=ambiguous)
-                self.trades.append(trade._replace(id=len(self.trades) + 1))
+                number = len(self.trades) + 1
+                self.trades.append(_trade(number, holding, -sign, time, reason, ambiguous=ambiguous))
         if opening > 0.0:
             if holding.qty == 0.0:
                 holding.begin(time, tag)
                 continues = False
             holding.entries += not continues
-            holding.open(side.sign, opening, price, fee * (1.0 - share), slippage * (1.0 - share))
+            holding.open(sign, opening, price, fee * (1.0 - share), slippage * (1.0 - share))
         holding.mark = price
         self.balance += profit - fee
         return profit
@@ -110,7 +114,7 @@ class Ledger:
         trades = list(self.trades)
         for held in self.legs():
             if held.qty != 0.0:
-                trades.append(_trade(held, held.side, None, None)._replace(id=len(trades) + 1))
+                trades.append(_trade(len(trades) + 1, held, held.side, None, None))
         return trades
 
     # -- the account --------------------------------------------------------------------------------------
@@ -118,9 +122,7 @@ class Ledger:
     def unrealized(self) -> float:
         """Profit of all open positions at their marks, in the settlement currency."""
         total = 0.0  # added up one by one: `sum` rounds otherwise, from Python 3.12 on
-        for held in self.holdings.values():
-            total += held.unrealized()
-        for held in self.shorts.values():
+        for held in self._all:
             total += held.unrealized()
         return total
 
@@ -138,14 +140,16 @@ class Ledger:
 
     def margin_used(self) -> float:
         """Initial margin of all open positions."""
-        return sum(held.margin() for held in self.legs())
+        return sum([held.margin() for held in self._all])
 
     def margin_free(self) -> float:
         """What new positions can bind: balance - margins, with unrealised profit counted in cross mode only.
 
         The profit of bought options is never free: it can be spent when they are sold.
         """
-        tied = sum(held.unrealized() for held in self.legs() if held.market.is_option and held.qty > 0.0)
+        tied = 0.0
+        if self._has_options:
+            tied = sum(held.unrealized() for held in self._all if held.is_option and held.qty > 0.0)
         return rules.free_margin(self.balance, self.unrealized() - tied, self.margin_used(), self.cross)
 
     def account(self, time: int) -> Account:
@@ -215,17 +219,18 @@ class Ledger:
             return rules.option_liquidation_price(held.entry, stake / -held.qty, 0.0)
         return rules.liquidation_price(held.kind, held.qty, held.entry, stake, 0.0)
 
-    def liquidated_with(self, held: Holding) -> list[Holding]:
+    def liquidated_with(self, held: Holding) -> tuple[Holding, ...]:
         """The positions that a liquidation of this one takes: in cross mode both of its symbol."""
-        return self._both(held) or [held]
+        return self._both(held) or (held,)
 
-    def _both(self, held: Holding) -> list[Holding]:
+    def _both(self, held: Holding) -> tuple[Holding, ...]:
         """The long and the short of one symbol where both are held on one margin, else nothing."""
-        symbol = held.market.symbol
-        both = self.legs(symbol) if self.hedge and self.cross else []
-        return both if len(both) == 2 and all(one.qty != 0.0 for one in both) else []
+        if not (self.hedge and self.cross):
+            return ()
+        both = self.legs(held.market.symbol)
+        return both if all(one.qty != 0.0 for one in both) else ()
 
-    def _hedged(self, held: Holding, both: list[Holding], *, kept: bool) -> float | None:
+    def _hedged(self, held: Holding, both: Sequence[Holding], *, kept: bool) -> float | None:
         rest = [one for one in self.legs() if one not in both and one.qty != 0.0]
         margin = self.balance + sum(one.unrealized() - (one.maintenance() if kept else 0.0) for one in rest)
         price, threatened = both[0].mark, 0
@@ -268,12 +273,12 @@ class Ledger:
 
 
 def _trade(
-    held: Holding, side: int, time: int | None, reason: ExitReason | None, *, ambiguous: bool = False
+    number: int, held: Holding, side: int, time: int | None, reason: ExitReason | None, *, ambiguous: bool = False
 ) -> Trade:
-    """The round trip of a holding, of no id yet."""
+    """The round trip of a holding."""
     still_open = held.unrealized() if time is None else 0.0
     return Trade(
-        id=0,
+        id=number,
         symbol=held.market.symbol,
         side="long" if side > 0 else "short",
         qty=held.max_qty,

@@ -64,8 +64,9 @@ class Margin:
         rest = rest_of(order, held)
         closing = held.closing_qty(order.side.sign, rest)
         price = held.mark if order.price is None else order.price
-        later = order.stop_price is not None or self.book.is_expecting(but=order.id) or price == 0.0
-        if later or order.reduce_only or closing == rest:
+        if order.reduce_only or closing == rest or order.stop_price is not None or price == 0.0:
+            return None
+        if self.book.is_expecting(but=order.id):
             return None
         room = self._room(order, held, closing, price, self.costs.taker(held.market))
         opening = rest - closing
@@ -74,10 +75,12 @@ class Margin:
     def above_tier(self, order: Order) -> risk.Refusal | None:
         """Why the position that `order` makes is too large for its leverage; None when it is not (rule 18)."""
         held = self.ledger.leg(order.symbol, order.position_side)
+        if order.reduce_only or not held.market.tiers:
+            return None
         own = order.stop_price if order.price is None else order.price
         price = held.mark if own is None else own
         after = abs(held.qty + order.side.sign * rest_of(order, held))
-        if order.reduce_only or price <= 0.0 or not held.market.tiers or after <= abs(held.qty):
+        if price <= 0.0 or after <= abs(held.qty):
             return None
         worth = rules.notional(held.kind, after, price)
         broken = tiers.broken_tier(worth, held.leverage, held.tiers)
@@ -92,7 +95,7 @@ class Margin:
 
     def _room(self, order: Order, held: Holding, closing: float, price: float, fee_rate: float) -> float:
         """How much `order` can open at `price` once `closing` is closed there: 0 for a short on spot."""
-        if held.market.is_spot and order.side is Side.SELL:
+        if held.is_spot and order.side is Side.SELL:
             return 0.0
         reserved = math.fsum(self._bound(one) for one in self.book.resting() if one.id != order.id)
         side = order.side.sign

@@ -10,7 +10,7 @@ from ..models import ExitReason, OrderStatus, OrderType, TimeInForce
 from ..timeframe import parse
 from .data import MarketData
 from .execution import SHRUNK
-from .quiet import quiet
+from .quiet import between
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -196,7 +196,9 @@ class Matching:
         end = bar.time + parse(bar.timeframe)
         marks = data.marks.within(bar.time, end) if data.marks is not None else None
         spot = data.underlying.within(bar.time, end) if data.underlying is not None else None
-        for held in sorted(legs, key=lambda one: -abs(one.qty)):  # the larger leg decides over the account
+        if len(legs) > 1:
+            legs = sorted(legs, key=lambda one: -abs(one.qty))  # the larger leg decides over the account
+        for held in legs:
             if spot is not None:
                 held.underlying = spot.high if held.market.option_type == "call" else spot.low
                 self.execution.relevel(held)
@@ -217,7 +219,7 @@ class Matching:
     def _reaches_nothing(self, bar: Bar, held: Holding, marks: Span | None, orders: Sequence[Working]) -> bool:
         """Is no order and no level reached after the open, and none moved?"""
         guard = self.execution.guards.get(held)
-        low, high, _ = quiet(orders, guard)
+        low, high = between(orders, guard)
         calm = low < bar.low and bar.high < high
         return calm and (guard is None or marks is None or guard.is_safe(marks.low, marks.high))
 

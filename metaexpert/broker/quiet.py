@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .book import Working
     from .protection import Guard
 
-__all__ = ["NEVER", "Quiet", "quiet"]
+__all__ = ["NEVER", "Quiet", "between"]
 
 
 class Quiet(NamedTuple):
@@ -24,28 +24,28 @@ class Quiet(NamedTuple):
 
     low: float
     high: float
-    until: float = inf
+    until: float
 
 
 NEVER = Quiet(inf, -inf, -inf)
 """No bar is quiet."""
 
 
-def quiet(orders: Iterable[Working], guard: Guard | None) -> Quiet:
-    """Between which prices none of `orders` trades and no level of `guard` is reached or moved."""
+def between(orders: Iterable[Working], guard: Guard | None) -> tuple[float, float]:
+    """Above and below which prices none of `orders` trades and no level of `guard` is reached or moved."""
     low, high = -inf, inf
     for working in orders:
         order = working.order
         level = order.price if working.triggered else order.stop_price
         if not working.arrived or working.taking or level is None:
-            return NEVER
+            return inf, -inf
         if (order.side is Side.BUY) == working.triggered:
             low = max(low, level)  # a limit to buy, a stop to sell
         else:
             high = min(high, level)
     if guard is None:
-        return Quiet(low, high)
+        return low, high
     best = guard.best if guard.protection.follows else guard.target
     if guard.side > 0:
-        return Quiet(max(low, guard.nearest_stop), min(high, guard.target, best))
-    return Quiet(max(low, guard.target, best), min(high, guard.nearest_stop))
+        return max(low, guard.nearest_stop), min(high, guard.target, best)
+    return max(low, guard.target, best), min(high, guard.nearest_stop)

@@ -30,7 +30,7 @@ from .execution import ENDED, NOTHING_TO_REDUCE, SHRUNK, Execution
 from .expiry import CONTRACT_ENDED, Expiry
 from .matching import Matching
 from .protection import Protection
-from .quiet import NEVER, Quiet, quiet
+from .quiet import NEVER, Quiet, between
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -84,8 +84,9 @@ class SimulatedBroker:
         if isinstance(checked, risk.Refusal):
             self.reject(order, checked.reason, checked.message)
             return
-        self.book.add(Working(checked, active_from, shrinkable=shrinkable))
-        self.book.announce(checked.changed(status=OrderStatus.OPEN, updated=self.clock.now()))
+        placed = checked.changed(status=OrderStatus.OPEN, updated=self.clock.now())
+        self.book.add(Working(placed, active_from, shrinkable=shrinkable))
+        self.book.announce(placed)
 
     def _checked(self, order: Order, *, shrinkable: bool = False) -> Order | risk.Refusal:
         """`order` on the market's steps; or why it can't be placed."""
@@ -221,12 +222,14 @@ class SimulatedBroker:
 
         True until `book.stirred` is set, and until a bar of any symbol that isn't quiet is matched.
         """
-        held, data = self.ledger.holdings[symbol], self._data.get(symbol)
-        if self.ledger.hedge or held.market.is_option:
+        held, until = self.ledger.holdings[symbol], self.expiry.next_time - 1
+        if self.ledger.hedge or held.is_option:
             return NEVER
-        until, guard = self.expiry.next_time - 1, self._guards.get(held)
-        if guard is None:
-            return quiet(self.book.of[symbol], None)._replace(until=until)
+        guard = self._guards.get(held)
+        low, high = between(self.book.of[symbol], guard)
+        if guard is None or low >= high:
+            return Quiet(low, high, until)
+        data = self._data.get(symbol)
         if self.ledger.cross and (
             len(self._guards) > 1 or guard.liquidation != self.ledger.liquidation_price(held)
         ):
@@ -236,4 +239,4 @@ class SimulatedBroker:
         level = guard.liquidation_price
         if data is not None and data.marks is not None and level is not None:
             until = min(until, data.marks.first_reach(level, -guard.side, self.clock.now()) or inf)
-        return quiet(self.book.of[symbol], guard)._replace(until=until)
+        return Quiet(low, high, until)
