@@ -55,7 +55,11 @@ class Venue:
         listed: by segment, what CCXT's `fetchMarkets` option is told to load no other markets.
         options: CCXT options that are always set, so that it probes nothing: account modes above all.
         passphrase: True where keys have one.
-        testnet: how its test environment is entered: ``"sandbox"`` or ``"demo"`` (CCXT's two ways), None: none.
+        testnet: by segment how its test environment is entered: ``"sandbox"`` or ``"demo"``, CCXT's two ways.
+        hosts: by segment the host of its REST interface.
+        balances: by segment the parameters of each call of CCXT's `fetch_balance` that together show all of it.
+            ``"{settle}"`` stands for every settlement currency of the segment.
+        positions: the same of `fetch_positions`.
         recv_window_ms: how old a request may be when it arrives; None where the exchange fixes it.
     """
 
@@ -65,11 +69,15 @@ class Venue:
     listed: Mapping[Segment, Mapping[str, Any]]
     options: Mapping[str, Any]
     passphrase: bool
-    testnet: str | None
+    testnet: Mapping[Segment, str]
+    hosts: Mapping[Segment, str]
+    balances: Mapping[Segment, tuple[Mapping[str, Any], ...]]
+    positions: Mapping[Segment, tuple[Mapping[str, Any], ...]]
     recv_window_ms: int | None = None
 
 
-_FUTURES = (Segment.SPOT, Segment.LINEAR, Segment.INVERSE)
+_CONTRACTS = (Segment.LINEAR, Segment.INVERSE)
+_FUTURES = (Segment.SPOT, *_CONTRACTS)
 _ALL = (*_FUTURES, Segment.OPTION)
 
 
@@ -85,7 +93,24 @@ VENUES: Mapping[str, Venue] = {
         listed=_types(spot=["spot"], linear=["linear"], inverse=["inverse"], option=["option"]),
         options={"fetchMargins": False, "fetchPositions": {"method": "positionRisk"}},
         passphrase=False,
-        testnet="sandbox",
+        testnet={Segment.SPOT: "sandbox", **dict.fromkeys(_CONTRACTS, "demo")},
+        hosts={
+            Segment.SPOT: "api.binance.com",
+            Segment.LINEAR: "fapi.binance.com",
+            Segment.INVERSE: "dapi.binance.com",
+            Segment.OPTION: "eapi.binance.com",
+        },
+        balances={
+            Segment.SPOT: ({"type": "spot"},),
+            Segment.LINEAR: ({"type": "swap", "subType": "linear"},),
+            Segment.INVERSE: ({"type": "swap", "subType": "inverse"},),
+            Segment.OPTION: ({"method": "eapiPrivateGetMarginAccount"},),  # CCXT would show the spot wallet
+        },
+        positions={
+            Segment.LINEAR: ({"subType": "linear"},),
+            Segment.INVERSE: ({"subType": "inverse"},),
+            Segment.OPTION: ({"method": "option"},),
+        },
         recv_window_ms=10_000,
     ),
     "bybit": Venue(
@@ -95,7 +120,17 @@ VENUES: Mapping[str, Venue] = {
         listed=_types(spot=["spot"], linear=["linear"], inverse=["inverse"], option=["option"]),
         options={"enableUnifiedMargin": False, "enableUnifiedAccount": True},
         passphrase=False,
-        testnet="sandbox",
+        testnet=dict.fromkeys(_ALL, "sandbox"),
+        hosts=dict.fromkeys(_ALL, "api.bybit.com"),
+        balances=dict.fromkeys(_ALL, ({"type": "spot"},)),  # one unified account; "spot" is how CCXT finds it
+        positions={
+            Segment.LINEAR: (
+                {"subType": "linear", "settleCoin": "USDT"},
+                {"subType": "linear", "settleCoin": "USDC"},
+            ),
+            Segment.INVERSE: ({"subType": "inverse"},),
+            Segment.OPTION: ({"type": "option"},),
+        },
         recv_window_ms=5_000,
     ),
     "okx": Venue(
@@ -105,7 +140,10 @@ VENUES: Mapping[str, Venue] = {
         listed=_types(spot=["spot"], linear=["swap", "future"], inverse=["swap", "future"], option=["option"]),
         options={},
         passphrase=True,
-        testnet="sandbox",
+        testnet=dict.fromkeys(_ALL, "sandbox"),
+        hosts=dict.fromkeys(_ALL, "www.okx.com"),
+        balances=dict.fromkeys(_ALL, ({},)),
+        positions={**dict.fromkeys(_CONTRACTS, ({},)), Segment.OPTION: ({"instType": "OPTION"},)},
     ),
     "bitget": Venue(
         id="bitget",
@@ -114,7 +152,20 @@ VENUES: Mapping[str, Venue] = {
         listed=_types(spot=["spot"], linear=["swap"], inverse=["swap"]),
         options={"uta": False},
         passphrase=True,
-        testnet="sandbox",
+        testnet=dict.fromkeys(_FUTURES, "sandbox"),
+        hosts=dict.fromkeys(_FUTURES, "api.bitget.com"),
+        balances={
+            Segment.SPOT: ({"type": "spot"},),
+            Segment.LINEAR: (
+                {"type": "swap", "productType": "USDT-FUTURES"},
+                {"type": "swap", "productType": "USDC-FUTURES"},
+            ),
+            Segment.INVERSE: ({"type": "swap", "productType": "COIN-FUTURES"},),
+        },
+        positions={
+            Segment.LINEAR: ({"productType": "USDT-FUTURES"}, {"productType": "USDC-FUTURES"}),
+            Segment.INVERSE: ({"productType": "COIN-FUTURES", "marginCoin": "{settle}"},),
+        },
     ),
     "kucoin": Venue(
         id="kucoin",
@@ -123,7 +174,13 @@ VENUES: Mapping[str, Venue] = {
         listed=_types(spot=["spot"], linear=["swap", "future"], inverse=["swap", "future"]),
         options={"uta": False, "hf": True},
         passphrase=True,
-        testnet=None,
+        testnet={},
+        hosts={Segment.SPOT: "api.kucoin.com", **dict.fromkeys(_CONTRACTS, "api-futures.kucoin.com")},
+        balances={
+            Segment.SPOT: ({"type": "spot"},),
+            **dict.fromkeys(_CONTRACTS, ({"type": "swap", "code": "{settle}"},)),
+        },
+        positions=dict.fromkeys(_CONTRACTS, ({},)),
     ),
 }
 

@@ -1,0 +1,59 @@
+"""CCXT's client of one exchange, with what we add: the shared rate limit, and errors that keep the answer.
+
+This is the one place that makes a CCXT client. An answer that is no JSON, empty or cut off, is an error here; CCXT
+takes it for success.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .faults import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .budget import Budget
+
+__all__ = ["client_class", "quiet_logger"]
+
+
+def client_class(exchange: str, budget: Budget) -> type[Any]:
+    """CCXT's class of `exchange`, REST and websockets, that spends `budget`."""
+    base: Any = getattr(import_module("ccxt.pro"), exchange)
+    errors: Any = import_module("ccxt")
+
+    class Client(base):
+        async def throttle(self, cost: float | None = None) -> None:
+            """Wait until the account's budget has room for a request of `cost`."""
+            seconds = self.rateLimit / 1000 * (1 if cost is None else cost)
+            await asyncio.sleep(budget.reserve(asyncio.get_running_loop().time(), seconds))
+
+        def handle_errors(
+            self, code: int, reason: str, url: str, method: str, headers: Mapping[str, str], body: str,
+            response: object, request_headers: object, request_body: object,
+        ) -> Any:  # fmt: skip
+            """Raise what CCXT makes of an answer, and of one that is no JSON, with the answer beside it."""
+            try:
+                found: Any = super().handle_errors(  # pyright: ignore[reportUnknownMemberType]
+                    code, reason, url, method, headers, body, response, request_headers, request_body
+                )
+                self.handle_http_status_code(code, reason, url, method, body)
+                if response is None:
+                    raise errors.BadResponse(f"{self.id}: no JSON")
+            except errors.BaseError as error:
+                error.answer = Answer(code, dict(headers), body)
+                raise
+            return found
+
+    return Client
+
+
+def quiet_logger() -> logging.Logger:
+    """A logger for CCXT that never passes on its debug messages, which hold keys and signatures."""
+    logger = logging.Logger("metaexpert.ccxt", level=logging.WARNING)
+    logger.parent = logging.getLogger("ccxt")
+    return logger

@@ -1,0 +1,190 @@
+"""Settings of a person as CCXT's configuration."""
+
+import asyncio
+import gc
+import logging
+
+import pytest
+
+from metaexpert.config import ExchangeSettings
+from metaexpert.errors import ConfigError
+from metaexpert.exchanges.bridge import Bridge
+from metaexpert.exchanges.budget import Budget, budget_of
+from metaexpert.exchanges.client import quiet_logger
+from metaexpert.exchanges.connection import check_connection, config_of, connect
+from metaexpert.exchanges.venues import VENUES
+from metaexpert.values import Secret
+
+KEYS = {"api_key": "thekey", "api_secret": "thesecret", "api_passphrase": "thephrase"}
+
+
+def settings(exchange, kind="spot", **more):
+    market, contract = {"option": ("options", None)}.get(kind, ("futures", kind))
+    where = {"market_type": "spot"} if kind == "spot" else {"market_type": market, "contract_type": contract}
+    return ExchangeSettings(exchange=exchange, **where, **more)
+
+
+CELLS = [(venue.id, segment.value) for venue in VENUES.values() for segment in venue.segments]
+
+
+@pytest.mark.parametrize(("exchange", "kind"), CELLS)
+def test_a_client_is_made_for_every_exchange_and_kind_without_a_request(exchange, kind):
+    client = connect(settings(exchange, kind, **KEYS))
+    assert (client.apiKey, client.secret) == ("thekey", "thesecret")
+    assert client.password == "thephrase"
+    assert client.options["maxRetriesOnFailure"] == 0
+    assert client.options["fetchMarkets"]["types"] == VENUES[exchange].listed[kind]["types"]
+    assert client.markets is None
+    for name, value in VENUES[exchange].options.items():
+        assert client.options[name] == value
+
+
+@pytest.mark.parametrize(("exchange", "kind"), CELLS)
+def test_the_test_network_is_entered_or_refused(exchange, kind):
+    venue = VENUES[exchange]
+    if kind not in venue.testnet:
+        with pytest.raises(ConfigError, match=r"test network.*paper"):
+            connect(settings(exchange, kind, testnet=True))
+        return
+    plain, test = connect(settings(exchange, kind)), connect(settings(exchange, kind, testnet=True))
+    assert (test.urls["api"], test.headers, test.options) != (plain.urls["api"], plain.headers, plain.options)
+
+
+@pytest.mark.parametrize(("exchange", "kind"), CELLS)
+def test_base_url_replaces_the_host_of_its_own_kind_alone(exchange, kind):
+    client = connect(settings(exchange, kind, base_url="https://mirror.example"))
+    found = str(client.urls["api"])
+    host = VENUES[exchange].hosts[kind]
+    assert "https://mirror.example" in found
+    assert f"'https://{host}" not in found
+
+
+def test_a_base_url_and_the_test_network_contradict():
+    with pytest.raises(ConfigError, match="base_url contradicts testnet"):
+        connect(settings("binance", testnet=True, base_url="https://mirror.example"))
+
+
+def test_a_sub_account_by_name_is_refused():
+    with pytest.raises(ConfigError, match="API keys of its own"):
+        connect(settings("bybit", subaccount="second"))
+
+
+@pytest.mark.parametrize("exchange", ["okx", "bitget", "kucoin"])
+def test_a_missing_passphrase_is_named_with_its_variable(exchange):
+    with pytest.raises(ConfigError, match=f"{exchange.upper()}_API_PASSPHRASE"):
+        check_connection(settings(exchange, api_key="k", api_secret="s"))
+
+
+@pytest.mark.parametrize(
+    ("proxy", "expected"),
+    [
+        ("http://one:1", {"httpsProxy": "http://one:1", "wssProxy": "http://one:1"}),
+        ("socks5://one:1", {"socksProxy": "socks5://one:1", "wsSocksProxy": "socks5://one:1"}),
+        (
+            {"https": "http://one:1", "ws": "http://two:2"},
+            {"httpsProxy": "http://one:1", "wssProxy": "http://two:2"},
+        ),
+        ({"http": "http://one:1"}, {"httpsProxy": "http://one:1", "wssProxy": "http://one:1"}),
+    ],
+)
+def test_a_proxy_serves_rest_and_websockets_together(proxy, expected):
+    config = config_of(settings("binance", proxy=proxy))
+    assert {name: value for name, value in config.items() if "roxy" in name} == expected
+
+
+def test_ccxts_debug_messages_are_never_passed_on(caplog):
+    logger = quiet_logger()
+    logging.getLogger("ccxt").setLevel(logging.DEBUG)
+    with caplog.at_level(logging.DEBUG):
+        logger.debug("headers with thekey")
+        logger.warning("something is odd")
+    assert caplog.messages == ["something is odd"]
+
+
+def test_a_repr_of_the_settings_shows_no_key():
+    assert "thekey" not in repr(settings("binance", **KEYS))
+    assert isinstance(settings("binance", **KEYS).api_key, Secret)
+
+
+# --- the budget -----------------------------------------------------------------------------------------------
+
+
+def test_requests_over_the_limit_wait_for_their_turn():
+    budget = Budget(burst=1.0)
+    assert [budget.reserve(100.0, 0.5) for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]
+    assert budget.reserve(110.0, 0.5) == 0.0
+
+
+def test_a_closed_budget_lets_nothing_out_before_its_time():
+    budget = Budget()
+    budget.close_until(107.0)
+    assert budget.reserve(100.0, 0.1) == pytest.approx(7.0)
+
+
+def test_one_account_has_one_budget_as_long_as_somebody_uses_it():
+    first = budget_of("binance", "real", "k")
+    assert budget_of("binance", "real", "k") is first
+    assert budget_of("binance", "test", "k") is not first
+    first.close_until(1e9)
+    del first
+    gc.collect()
+    assert budget_of("binance", "real", "k").reserve(0.0, 0.0) == 0.0
+
+
+def test_two_clients_of_one_account_share_their_budget():
+    waited = []
+
+    async def both():
+        clients = [connect(settings("bybit", **KEYS)) for _ in range(2)]
+        loop = asyncio.get_running_loop()
+        budget = budget_of("bybit", "real", "thekey")
+        budget.close_until(loop.time() + 3600)
+        for client in clients:
+            task = asyncio.ensure_future(client.throttle(1))
+            await asyncio.sleep(0)
+            waited.append(not task.done())
+            task.cancel()
+
+    asyncio.run(both())
+    assert waited == [True, True]
+
+
+# --- the bridge -----------------------------------------------------------------------------------------------
+
+
+async def answer(value):
+    await asyncio.sleep(0)
+    return value
+
+
+def test_a_coroutine_runs_for_a_sync_caller_also_inside_a_running_loop():
+    bridge = Bridge()
+    assert bridge.run(answer(1)) == 1
+
+    async def cell():
+        return bridge.run(answer(2))
+
+    assert asyncio.run(cell()) == 2
+    bridge.close()
+    assert bridge.run(answer(3)) == 3
+    bridge.close()
+
+
+def test_an_error_arrives_and_the_bridge_goes_on():
+    async def fail():
+        raise ConfigError("no")
+
+    bridge = Bridge()
+    with pytest.raises(ConfigError, match="no"):
+        bridge.run(fail())
+    assert bridge.run(answer(1)) == 1
+    bridge.close()
+
+
+def test_a_forgotten_bridge_ends_its_thread():
+    bridge = Bridge()
+    bridge.run(answer(1))
+    loop = bridge._loop
+    del bridge
+    gc.collect()
+    assert loop.is_closed()
