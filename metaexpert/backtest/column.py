@@ -54,13 +54,13 @@ entered and left, and sums.
     S_FILLS, S_TRADES, S_FUNDED, S_DUE, S_OPENED, S_MAX_QTY, S_ENTERED, S_ENTERED_VALUE, S_EXITED,
     S_EXITED_VALUE, S_REALIZED, S_FEES, S_SLIPPAGE, S_FUNDING, S_PEAK, S_DAY, S_DAY_START, S_LAST, S_BLOCKED,
     S_STOPPED, S_BARS, S_CAPPED_BY_SETTING, S_CAPPED_BY_MARGIN, S_DAYS, S_TOP, S_LOW, S_DROP, S_FALL, S_LOWEST,
-    S_HELD_BARS, S_LONG_BARS, S_FLAW, S_HIGHEST, STATE_WIDTH,
-) = range(45)  # fmt: skip
+    S_HELD_BARS, S_LONG_BARS, S_HIGHEST, STATE_WIDTH,
+) = range(44)  # fmt: skip
 """The slots of the state.
 
 `S_WAITING` is the first order that has not met the market, `S_FUNDED` the next funding instant, `S_DUE` its bar,
-`S_STOPPED` the limit that ended the run, `S_FLAW` the bar that is no candle (-1: none), `S_BARS` how many bars
-were played. `S_OPENED` to `S_FUNDING` belong to the round trip, `S_DAYS` to `S_LONG_BARS` sum up the curve.
+`S_STOPPED` the limit that ended the run, `S_BARS` how many bars were played. `S_OPENED` to `S_FUNDING` belong to
+the round trip, `S_DAYS` to `S_LONG_BARS` sum up the curve.
 """
 
 
@@ -158,7 +158,6 @@ def opening_state(capital: float, first_time: int) -> list[float]:
     state = [0.0] * STATE_WIDTH
     for slot in (S_BALANCE, S_PEAK, S_DAY_START, S_LAST, S_TOP, S_LOW, S_LOWEST, S_HIGHEST):
         state[slot] = capital
-    state[S_FLAW] = -1.0
     state[S_DAY] = float(first_time // DAY_MS)
     state[S_BLOCKED] = state[S_DAY] * DAY_MS
     return state

@@ -246,7 +246,7 @@ def record_of(one: Single, desk: Desk, inputs: Mapping[str, Any] | None = None) 
     """Play the kernel; what nobody looks at is not made.
 
     Raises:
-        DataError: a bar is no candle, or the numbers overflow.
+        DataError: the numbers overflow.
     """
     ready, makers = fields_of(played(one))
     market, frame, timeframe = one.market, one.frame, one.candles.timeframe

@@ -19,7 +19,6 @@ from . import kernel
 from .desk import record_of, single_of
 from .memo import Memo, with_memo
 from .result import Result
-from .single import refuse_unsound
 from .summary import METRICS, Summary, days_of
 
 if TYPE_CHECKING:
@@ -171,7 +170,6 @@ def sweep(plan: Plan) -> Grid:
 
     Raises:
         ConfigError: nothing is swept.
-        DataError: a bar is no candle.
         StrategyError: the signals of a pass fail.
     """
     if not prod(len(values) for values in plan.ranges.values()):
@@ -228,5 +226,4 @@ def _play(run_column: Callable[..., int], one: Single) -> dict[str, Value]:
         run_column, one.terms, candles.bars, one.signals, one.funding, capital=one.capital,
         curves=np.empty((4, 0)), daily=daily,
     )  # fmt: skip
-    refuse_unsound(played.state, one.frame)
     return Summary(played, daily, days, candles, one.capital, inverse=one.market.is_inverse).values()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .. import rules, tiers
-from . import loop
+from . import loop, quiet, sound
 from .column import S_ORDERS, WIDTH, Books, opening_state
 
 if TYPE_CHECKING:
@@ -34,17 +34,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Kernel", "Played", "compiled", "play"]
 
-_MODULES = (rules, tiers, loop)
-_ENTRY = "run_column"
+_MODULES = (rules, tiers, quiet, loop, sound)
+_ENTRIES = {"run_column": loop, "survey": sound}
 _CALLED = ("_book",)  # has many callers: inlined into each, it would only take longer to compile
 _OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
 _MOST_AT_FIRST, _MORE = 65_536, 64  # orders for which there is room in the log before it grows
 
 
 class Kernel(NamedTuple):
-    """The compiled loop. `note` says where it is not as it should be: that its code can't be kept on disk."""
+    """The compiled functions. `note` says what is not as it should be: that their code can't be kept on disk."""
 
     run_column: Callable[..., int]
+    survey: Callable[..., tuple[int, int]]
     note: str | None
 
 
@@ -64,12 +65,12 @@ def compiled() -> Kernel:
     """
     digest = _digest()
     try:
-        entry, note = _build(digest, keep=True), None
+        made, note = _build(digest, keep=True), None
     except RuntimeError as error:  # numba found no place for its cache
-        entry, note = _build(digest, keep=False), f"the compiled kernel can't be kept: {error}"
-    if note is not None or not _is_kept(entry, digest):
+        made, note = _build(digest, keep=False), f"the compiled kernel can't be kept: {error}"
+    if note is not None or not all(_is_kept(entry) for entry in made.values()):
         print("metaexpert: compiling the kernel once, about 10 s", file=sys.stderr)  # noqa: T201
-    return Kernel(entry, note)
+    return Kernel(**made, note=note)
 
 
 def play(
@@ -99,15 +100,15 @@ def play(
         longer[:, : log.shape[1]] = log
         log = longer
     if daily.size:
-        loop.settle(state)
+        quiet.settle(state)
     return Played(state, log[:, : int(state[S_ORDERS])], curves)
 
 
 # --- compiling ------------------------------------------------------------------------------------------------
 
 
-def _build(digest: str, *, keep: bool) -> Any:
-    """Compile copies of all functions of the modules, bound to one another; returns the entry."""
+def _build(digest: str, *, keep: bool) -> dict[str, Any]:
+    """Compile copies of all functions of the modules, bound to one another; returns the entries."""
     numba: Any = import_module("numba")
     made: dict[Any, Any] = {}
     spaces = {module: dict(vars(module)) for module in _MODULES}
@@ -115,7 +116,7 @@ def _build(digest: str, *, keep: bool) -> Any:
         for name, function in _functions(module).items():
             copy = FunctionType(function.__code__, spaces[module], name, function.__defaults__)
             options = dict(_OPTIONS)
-            if name == _ENTRY:
+            if name in _ENTRIES:
                 copy.__qualname__ = f"{name}_{digest}"
                 options["cache"] = keep
             else:
@@ -129,7 +130,7 @@ def _build(digest: str, *, keep: bool) -> Any:
                 if isinstance(value, FunctionType) and value in made
             }
         )
-    return made[getattr(loop, _ENTRY)]
+    return {name: made[getattr(module, name)] for name, module in _ENTRIES.items()}
 
 
 def _functions(module: ModuleType) -> dict[str, FunctionType]:
@@ -158,7 +159,7 @@ def _digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def _is_kept(entry: Any, digest: str) -> bool:
+def _is_kept(entry: Any) -> bool:
     """Is there code of these sources on disk?"""
     stats = getattr(entry, "stats", None)  # None with NUMBA_DISABLE_JIT
-    return stats is None or any(Path(stats.cache_path).glob(f"*{digest}*.nbc"))
+    return stats is None or any(Path(stats.cache_path).glob(f"*{entry.__qualname__}*.nbc"))

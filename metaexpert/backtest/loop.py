@@ -5,9 +5,10 @@ without resting orders, on bare numbers: it decides nothing itself but calls the
 Python runs it as it stands here, `metaexpert.backtest.kernel` compiles it; both give equal results, with ``==``,
 and equal those of the event engine.
 
-A bar goes like this: funding due at its open; liquidation by the gap; the orders of the last close arrive; funding
-due within it; protective levels, worst first (`_play`). Then the account is marked at the close, the loss limits
-are looked at, and the signals of the bar send orders for the next one (`_act`).
+Bars of which nothing comes are passed over together (`metaexpert.backtest.quiet`). Another one goes like this:
+funding due at its open; liquidation by the gap; the orders of the last close arrive; funding due within it;
+protective levels, worst first (`_play`). Then the loss limits are looked at, and the signals send orders
+for the next bar (`_act`). At last the account is marked at the close.
 
 Everywhere `t` are the terms, `s` the state, `log` the log, `i` a bar and `k` an order; what they hold stands in
 `metaexpert.backtest.column`.
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING
 from ..rules import (
     AT_STOP, BY_STOP, NOTHING, NO_PRICE, NO_QTY, UNSET, average_entry, better_stop, broken_limit, capped,
     carried, closing_qty, fee, first_level, first_touch, free_margin, freed, funding, in_force,
-    initial_margin, is_drawn_down, is_reached, is_safe, is_too_large, liquidation_fee, liquidation_price,
+    initial_margin, is_drawn_down, is_reached, is_too_large, liquidation_fee, liquidation_price,
     not_beyond, notional, plan_held, pnl, room, round_down, slipped, stake, stop_level, sum_of_steps,
     target_level, unset_stop, unset_target, wanted,
 )  # fmt: skip
@@ -31,20 +32,20 @@ from .column import (
     CANCELED, DAILY_LOSS, DAY_MS, DRAWDOWN, END, EXPIRED, FILLED, F_FEE, F_NUMBER, F_PNL, F_PRICE, F_SLIPPAGE,
     LIQUIDATION, LONG_ENTRY, LONG_EXIT, OPEN, ORDER, O_A, O_B, O_BAR, O_OPENED, O_QTY, O_REASON, O_REDUCE,
     O_SHRINKABLE, O_SIDE, O_STATUS, O_UPDATED, O_WHY, O_WITHIN, REJECTED, SHORT_ENTRY, SHORT_EXIT, STOP_LOSS,
-    S_BALANCE, S_BARS, S_BEST, S_BLOCKED, S_BY, S_CAPPED_BY_SETTING, S_DAY, S_DAYS, S_DAY_START, S_DROP,
-    S_DUE, S_ENTERED, S_ENTERED_VALUE, S_ENTRY, S_EXITED, S_EXITED_VALUE, S_FALL, S_FEES, S_FILLS, S_FLAW,
-    S_FUNDED, S_FUNDING, S_HELD_BARS, S_HIGHEST, S_LAST, S_LIQUIDATION, S_LONG_BARS, S_LOW, S_LOWEST, S_MARK,
-    S_MAX_QTY,
-    S_OPENED, S_ORDERS, S_PEAK, S_QTY, S_REALIZED, S_SLIPPAGE, S_STOP, S_STOPPED, S_TARGET, S_TOP, S_TRADES,
+    S_BALANCE, S_BEST, S_BLOCKED, S_BY, S_CAPPED_BY_SETTING, S_DAY, S_DAYS, S_DAY_START, S_DUE, S_ENTERED,
+    S_ENTERED_VALUE, S_ENTRY, S_EXITED, S_EXITED_VALUE, S_FEES, S_FILLS, S_FUNDED, S_FUNDING, S_LAST,
+    S_LIQUIDATION, S_MARK, S_MAX_QTY, S_OPENED, S_ORDERS, S_PEAK, S_QTY, S_REALIZED, S_SLIPPAGE, S_STOP,
+    S_STOPPED, S_TARGET, S_TRADES,
     S_WAITING, TAKE_PROFIT, T_AMBIGUOUS, T_OPENED, T_QTY, T_SIDE, WHY_DAY, WHY_ENDED, WHY_GATE, WHY_MARGIN,
     WHY_NOTHING_LEFT, WHY_NO_STOP, WHY_QTY, WHY_SHRUNK, WHY_TIER, WHY_ZERO,
 )  # fmt: skip
+from .quiet import is_quiet, mark, next_event, worst_price
 # isort: on
 
 if TYPE_CHECKING:
     from .column import Bars, Books, Floats, Funding, Log, Signals, Terms
 
-__all__ = ["run_column", "settle"]
+__all__ = ["run_column"]
 
 _MOST = 6  # orders that one bar may add to the log
 
@@ -56,72 +57,58 @@ def run_column(t: Terms, bars: Bars, signals: Signals, funds: Funding, books: Bo
     """Play the bars from `first` on; returns the next bar to play: the number of bars when all is done.
 
     It returns early where the log is nearly full. A run ends before its last bar where a limit stops it
-    (`S_STOPPED`) or a bar is no candle (`S_FLAW`).
+    (`S_STOPPED`).
     """
-    open_, high, low, close, n = bars.open, bars.high, bars.low, bars.close, len(bars.close)
-    s, log, curves = books.state, books.log, books.curves
+    n, i = len(bars.close), first
+    s, log = books.state, books.log
     full, follows = log.shape[1] - _MOST, _follows(t)
     has_limits = t.daily_loss < math.inf or t.drawdown != UNSET
-    for i in range(first, n):
+    end = n - 1 if t.close_at_end else n
+    while i < n:
         if s[S_ORDERS] > full and s[S_WAITING] < s[S_ORDERS]:
             return i
-        if not _is_candle(open_[i], high[i], low[i], close[i]):
-            s[S_FLAW] = i
-            return n
-        _meet(t, bars.marks, funds, s, log, i, open_[i], high[i], low[i], follows)
-        equity = _equity(t, s, close[i])
-        if has_limits:
-            _look_at_limits(t, s, log, i, bars.time[i] + t.bar_ms, equity)
-        if signals.wish[i] != 0 and s[S_STOPPED] == NOTHING:
-            _heed(t, bars, signals, s, log, i)
-        if t.close_at_end and i == n - 1:
-            equity = _close_at_mark(t, s, log, i, equity)
-        if curves.shape[1] > 0:
-            curves[0, i], curves[1, i], curves[2, i] = equity, s[S_BALANCE], _exposure(t, s, close[i], equity)
-            s[S_HIGHEST] = max(s[S_HIGHEST], equity)
-            curves[3, i] = equity / s[S_HIGHEST] - 1.0
-        if len(books.daily) > 0:
-            _sum_up(s, books.daily, i == bars.day_ends[int(s[S_DAYS])], equity)
-        s[S_BARS] += 1.0
+        until = i
+        if not has_limits and s[S_WAITING] == s[S_ORDERS]:
+            last = end if len(books.daily) == 0 else min(end, bars.day_ends[int(s[S_DAYS])] + 1)
+            until = next_event(t, bars, signals.wish, s, i, last, follows)
+        if until == i:
+            _live(t, bars, signals, funds, s, log, i, follows, has_limits)
+            until = i + 1
+        mark(t, s, bars, books, i, until)
+        i = until
         if s[S_STOPPED] != NOTHING and s[S_QTY] == 0.0:
             return n
     return n
 
 
-def _is_candle(open_: float, high: float, low: float, close: float) -> bool:
-    """Do low and high span open and close, and are all prices positive numbers?"""
-    return 0.0 < low <= min(open_, close) and max(open_, close) <= high < math.inf
+def _live(
+    t: Terms, bars: Bars, signals: Signals, funds: Funding, s: Floats, log: Log, i: int, follows: bool,
+    has_limits: bool,
+) -> None:  # fmt: skip
+    """Take bar `i` through all that may happen."""
+    _meet(t, bars.marks, funds, s, log, i, bars.open[i], bars.high[i], bars.low[i], follows)
+    s[S_MARK] = bars.close[i]
+    if has_limits:
+        _look_at_limits(t, s, log, i, bars.time[i] + t.bar_ms)
+    if signals.wish[i] != 0 and s[S_STOPPED] == NOTHING:
+        _heed(t, bars, signals, s, log, i)
+    if t.close_at_end and i == len(bars.close) - 1:
+        _close_at_mark(t, s, log, i)
 
 
 def _meet(
     t: Terms, marks: Log, funds: Funding, s: Floats, log: Log, i: int, open_: float, high: float, low: float,
     follows: bool,
 ) -> None:  # fmt: skip
-    """Take account and waiting orders through bar `i`; most bars reach nothing."""
+    """Take account and waiting orders through bar `i`."""
     if s[S_WAITING] < s[S_ORDERS]:
         _play(t, marks, funds, s, log, i, open_, high, low)
     elif s[S_QTY] != 0.0:
         side = _side(s)
-        if s[S_DUE] <= i or not _is_quiet(s, side, high, low, _worst(marks, i, side, high, low)):
+        if s[S_DUE] <= i or not is_quiet(s, side, high, low, worst_price(marks, i, side, high, low)):
             _play(t, marks, funds, s, log, i, open_, high, low)
         elif follows:
             _follow(t, s, high if side > 0 else low)
-
-
-def _is_quiet(s: Floats, side: int, high: float, low: float, worst: float) -> bool:
-    """Does a bar reach no level, `worst` being the price that decides on liquidation?"""
-    if is_reached(s[S_LIQUIDATION], worst, -side, strict=False):
-        return False
-    return is_safe(side, low, high, s[S_STOP], s[S_TARGET], unset_stop(side))
-
-
-def _worst(marks: Log, i: int, side: int, high: float, low: float) -> float:
-    """The worst price of bar `i` for a position on `side`: the mark's where it is known, else the bar's own."""
-    own = low if side > 0 else high
-    if marks.shape[1] == 0:
-        return own
-    mark = marks[2, i] if side > 0 else marks[1, i]
-    return own if math.isnan(mark) else mark
 
 
 def _heed(t: Terms, bars: Bars, signals: Signals, s: Floats, log: Log, i: int) -> None:
@@ -132,46 +119,11 @@ def _heed(t: Terms, bars: Bars, signals: Signals, s: Floats, log: Log, i: int) -
     _act(t, s, log, i, signals.wish[i], size, gate, closes)
 
 
-def _equity(t: Terms, s: Floats, close: float) -> float:
-    """Mark the account at `close` (rule 21)."""
-    s[S_MARK] = close
-    return s[S_BALANCE] if s[S_QTY] == 0.0 else s[S_BALANCE] + pnl(t.kind, s[S_QTY], s[S_ENTRY], close)
-
-
-def _exposure(t: Terms, s: Floats, close: float, equity: float) -> float:
-    """Signed notional over equity; 0 where equity is not above 0."""
-    if s[S_QTY] == 0.0 or equity <= 0.0:
-        return 0.0
-    return _side(s) * notional(t.kind, s[S_QTY], close) / equity
-
-
-def _sum_up(s: Floats, days: Floats, ends_day: bool, equity: float) -> None:
-    """Keep what statistics need of the curve: the last equity of each day, the deepest falls, the time held.
-
-    Falls under one peak are deepest where equity is lowest, so that division waits for the next peak.
-    """
-    if equity > s[S_TOP]:
-        settle(s)
-        s[S_TOP] = s[S_LOW] = equity
-    elif equity < s[S_LOW]:
-        s[S_LOW] = equity
-    if s[S_QTY] != 0.0 and equity > 0.0:
-        s[S_HELD_BARS] += 1.0
-        s[S_LONG_BARS] += 1.0 if s[S_QTY] > 0.0 else 0.0
-    days[int(s[S_DAYS])] = equity
-    if ends_day:
-        s[S_DAYS] += 1.0
-
-
-def settle(s: Floats) -> None:
-    """Count the fall from the last peak to the lowest equity since: a fraction, and in money (both <= 0)."""
-    s[S_DROP] = min(s[S_DROP], s[S_LOW] / s[S_TOP] - 1.0)
-    s[S_FALL] = min(s[S_FALL], s[S_LOW] - s[S_TOP])
-    s[S_LOWEST] = min(s[S_LOWEST], s[S_LOW])
-
-
-def _look_at_limits(t: Terms, s: Floats, log: Log, i: int, time: int, equity: float) -> None:
-    """Mark `equity` at `time` and close everything when a loss limit is reached (rules 21, 25)."""
+def _look_at_limits(t: Terms, s: Floats, log: Log, i: int, time: int) -> None:
+    """Mark the account at `time` and close everything when a loss limit is reached (rules 21, 25)."""
+    equity = s[S_BALANCE]
+    if s[S_QTY] != 0.0:
+        equity += pnl(t.kind, s[S_QTY], s[S_ENTRY], s[S_MARK])
     day = (time - 1) // DAY_MS
     if day > s[S_DAY]:
         s[S_DAY], s[S_DAY_START] = day, s[S_LAST]
@@ -211,8 +163,8 @@ def _play(
         _fund(t, funds, s, i, open_, at_open=False)
     if s[S_QTY] != 0.0:
         side = _side(s)
-        worst = _worst(marks, i, side, high, low)
-        if not _is_quiet(s, side, high, low, worst):
+        worst = worst_price(marks, i, side, high, low)
+        if not is_quiet(s, side, high, low, worst):
             _leave(t, s, log, i, side, open_, high, low, worst, has_mark)
         elif _follows(t):
             _follow(t, s, high if side > 0 else low)
@@ -296,21 +248,16 @@ def _arrive(t: Terms, s: Floats, log: Log, i: int, k: int, open_: float) -> None
         _fill(t, s, log, i, k, qty, open_, paid, ambiguous=False)
 
 
-def _close_at_mark(t: Terms, s: Floats, log: Log, i: int, equity: float) -> float:
-    """Close what is open at the last mark, without slippage, and let waiting orders expire (rule 26).
-
-    Returns the equity after it; `equity` as it was when there is nothing to close.
-    """
+def _close_at_mark(t: Terms, s: Floats, log: Log, i: int) -> None:
+    """Close what is open at the last mark, without slippage, and let waiting orders expire (rule 26)."""
     last = int(s[S_ORDERS])
     if s[S_QTY] != 0.0:
         k = _new_order(s, log, i, 0, -_side(s), abs(s[S_QTY]), END, reduces=True)
         _fill(t, s, log, i, k, abs(s[S_QTY]), s[S_MARK], s[S_MARK], ambiguous=False)
         log[O_OPENED, k] = 0.0
-        equity = s[S_BALANCE]
     for k in range(int(s[S_WAITING]), last):
         if log[O_STATUS, k] == OPEN:
             _drop(log, k, i, 0, EXPIRED, WHY_ENDED, 0.0, 0.0)
-    return equity
 
 
 # --- fills ----------------------------------------------------------------------------------------------------

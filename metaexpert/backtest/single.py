@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import DataError
 from . import column, kernel
 from .logbook import Logbook
-from .terms import costs_of, flawed, terms_of
+from .terms import costs_of, terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,14 +54,13 @@ def played(one: Single) -> Logbook:
     """Play the kernel over the column, with its curves.
 
     Raises:
-        DataError: a bar is no candle, or the numbers overflow.
+        DataError: the numbers overflow.
     """
     bars = one.candles.bars
     made = kernel.play(
         kernel.compiled().run_column, one.terms, bars, one.signals, one.funding, capital=one.capital,
         curves=np.empty((4, len(bars.close))), daily=np.empty(0),
     )  # fmt: skip
-    refuse_unsound(made.state, one.frame)
     done = int(made.state[column.S_BARS])
     curves = made.curves[:, :done]
     if not np.isfinite(curves[0].sum()):
@@ -80,12 +79,6 @@ def played(one: Single) -> Logbook:
         tiers=costs_of(settings).tiers(one.market),
         gate=one.gate,
     )
-
-
-def refuse_unsound(state: Any, frame: pd.DataFrame) -> None:
-    """Raise the error of the bar that is no candle, if there is one."""
-    if state[column.S_FLAW] >= 0.0:
-        raise flawed(frame, int(state[column.S_FLAW]))
 
 
 def fields_of(book: Logbook) -> tuple[dict[str, Any], dict[str, Callable[[], Any]]]:

@@ -14,7 +14,7 @@ from ..errors import ConfigError, DataError, StrategyError
 from ..risk import SIZE_TYPES
 from ..timeframe import TIMEFRAMES, parse, timeframe_of
 from ..trader import first_stop_pct
-from . import column
+from . import column, kernel
 from .column import Bars, Funding, Signals, Terms
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ __all__ = [
     "candles_of",
     "check_leverage",
     "costs_of",
-    "flawed",
     "funding_of",
     "signals_of",
     "terms_of",
@@ -138,8 +137,6 @@ def candles_of(frame: pd.DataFrame, timeframe: str | None = None, *, name: str =
         timeframe: theirs; None takes the shortest distance between two of them.
         name: how a message calls the frame.
 
-    Whether the prices are sound the loop finds out (`column.S_FLAW`): it reads them anyway.
-
     Raises:
         DataError: the frame holds no candles, or times, numbers or volumes that are unsound.
     """
@@ -149,15 +146,15 @@ def candles_of(frame: pd.DataFrame, timeframe: str | None = None, *, name: str =
     if not len(frame):
         raise DataError(f"{name}: there are no candles")
     time = _times(frame, name)
-    steps = np.diff(time)
-    if steps.size and int(steps.min()) <= 0:
-        at = int((steps <= 0).argmax()) + 1
-        what = "repeats" if steps[at - 1] == 0 else "is earlier than"
-        raise DataError(f"{name}: row {at}, {frame.index[at]}, {what} the one before: sort the candles, each once")
-    bar_ms = _length(steps, timeframe, name)
     prices = [_floats(frame, column, name) for column in COLUMNS]
-    if not float(prices[-1].min()) >= 0.0:
-        raise flawed(frame, int((~(prices[-1] >= 0.0)).argmax()), name)
+    shortest, flaw = kernel.compiled().survey(*map(_fixed, (time, *prices)))
+    if shortest <= 0:
+        at = int((np.diff(time) <= 0).argmax()) + 1
+        what = "repeats" if time[at] == time[at - 1] else "is earlier than"
+        raise DataError(f"{name}: row {at}, {frame.index[at]}, {what} the one before: sort the candles, each once")
+    bar_ms = _length(shortest, len(time), timeframe, name)
+    if flaw >= 0:
+        raise _flawed(frame, flaw, name)
     first, last = (int(time[place] + bar_ms - 1) // column.DAY_MS for place in (0, -1))
     closes_by = (
         np.arange(first + 1, last + 1) * column.DAY_MS - bar_ms
@@ -177,19 +174,20 @@ def _times(frame: pd.DataFrame, name: str) -> Ints:
     return times(frame)
 
 
-def _length(steps: Ints, timeframe: str | None, name: str) -> int:
+def _length(shortest: int, bars: int, timeframe: str | None, name: str) -> int:
     """The length of a bar in ms."""
     if timeframe is not None:
         length = parse(timeframe)
-        if steps.size and int(steps.min()) < length:
+        if shortest < length:
             raise DataError(f"{name}: candles lie closer together than {timeframe}: say which timeframe they have")
         return length
-    if not steps.size:
+    if bars < 2:
         raise DataError(f"{name}: one candle does not tell the timeframe; give timeframe='1h' or so")
-    length = int(steps.min())
-    if length not in TIMEFRAMES.values():
-        raise DataError(f"{name}: candles lie {length} ms apart, which is no timeframe; give timeframe='1h' or so")
-    return length
+    if shortest not in TIMEFRAMES.values():
+        raise DataError(
+            f"{name}: candles lie {shortest} ms apart, which is no timeframe; give timeframe='1h' or so"
+        )
+    return shortest
 
 
 def _floats(frame: pd.DataFrame, column: str, name: str) -> Floats:
@@ -199,7 +197,7 @@ def _floats(frame: pd.DataFrame, column: str, name: str) -> Floats:
         raise DataError(f"{name}: column {column!r} must hold numbers") from None
 
 
-def flawed(frame: pd.DataFrame, at: int, name: str = "bars") -> DataError:
+def _flawed(frame: pd.DataFrame, at: int, name: str) -> DataError:
     """The error that says that row `at` is no candle."""
     row = ", ".join(f"{column}={float(frame[column].iloc[at]):g}" for column in COLUMNS)
     return DataError(

@@ -13,6 +13,7 @@ import pandas as pd
 from metaexpert.backtest import column, engine, kernel
 from metaexpert.backtest.data import reference
 from metaexpert.backtest.logbook import Logbook
+from metaexpert.backtest.sample import Sample
 from metaexpert.backtest.terms import candles_of, costs_of, funding_of, signals_of, terms_of, with_marks
 from metaexpert.bars import frame
 from metaexpert.bars import times as times_of
@@ -252,28 +253,36 @@ def _silent(now: Any) -> MetaLogger:
     return MetaLogger("trial", LogSettings(log_to_console=False), now=now)
 
 
-def by_loop(one: Scenario, run_column: Any) -> dict[str, Any]:
-    """What the bar loop makes of it: the loop itself, or the kernel."""
+def play(one: Scenario, run_column: Any, *, curves: bool = True) -> tuple[kernel.Played, Any, Any, Any]:
+    """What a column leaves behind, equity at the end of each day (without `curves`), its candles and settings."""
     marks = None if one.marks is None else reference(one.marks, "1h")
     made = with_marks(candles_of(one.bars), marks)
     rates = [] if one.rates is None else [FundingRate(time, rate, None) for time, rate in one.rates]
     strategy = StrategySettings(symbol=one.market.symbol, timeframe="1h", **one.settings)
     terms = terms_of(strategy, one.market, cross=one.cross, bar_ms=made.bar_ms, close_at_end=one.close_at_end)
     signals = signals_of(one.columns | {"size": one.columns.get("size")}, one.bars.index)
+    daily = np.zeros(0 if curves else len(made.bars.day_ends))
     with np.errstate(all="ignore"):
         played = kernel.play(
             run_column, terms, made.bars, signals, funding_of(rates, marks, made), capital=one.capital,
-            curves=np.zeros((4, len(one.bars))), daily=np.empty(0),
+            curves=np.zeros((4, len(one.bars) if curves else 0)), daily=daily,
         )  # fmt: skip
+    return played, daily, made, strategy
+
+
+def by_loop(one: Scenario, run_column: Any) -> dict[str, Any]:
+    """What the bar loop makes of it: the loop itself, or the kernel."""
+    played, _, made, strategy = play(one, run_column)
     book = Logbook(
         played, one.market, made.bars.time, made.bar_ms, strategy.comment or None, strategy.strategy_id,
         strategy.leverage, costs_of(strategy).tiers(one.market), _no_gate,
     )  # fmt: skip
     bars = int(played.state[column.S_BARS])
-    equity, balance, exposure, _ = (curve[:bars].tolist() for curve in played.curves)
+    equity, balance, exposure, drawdown = (curve[:bars].tolist() for curve in played.curves)
     return {
         "fills": list(book.fills()), "trades": list(book.trades()), "orders": list(book.orders()),
-        "equity": equity, "balance": balance, "exposure": exposure, "refusals": book.refusals(),
+        "equity": equity, "balance": balance, "exposure": exposure, "drawdown": drawdown,
+        "refusals": book.refusals(),
     }  # fmt: skip
 
 
@@ -286,6 +295,7 @@ def as_dict(record: Any) -> dict[str, Any]:
     return {
         "fills": record.fills, "trades": record.trades, "orders": record.orders, "equity": record.equity.tolist(),
         "balance": record.balance.tolist(), "exposure": record.exposure.tolist(),
+        "drawdown": Sample(record).below[1:].tolist(),
         "refusals": dict(record.refusals),
     }  # fmt: skip
 

@@ -1,0 +1,178 @@
+"""Bars that pass quietly: which they are, and what they leave in the curves. A part of `metaexpert.backtest.loop`.
+
+On most bars nothing happens but that the price moves. They are found first, in a loop that only looks, and marked
+after, in loops that only write: both are quick because they do nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from ..rules import is_reached, is_safe, notional, pnl, unset_stop, unset_target
+from .column import (
+    LONG_ENTRY,
+    LONG_EXIT,
+    S_BALANCE,
+    S_BARS,
+    S_BEST,
+    S_DAYS,
+    S_DROP,
+    S_DUE,
+    S_ENTRY,
+    S_FALL,
+    S_HELD_BARS,
+    S_HIGHEST,
+    S_LIQUIDATION,
+    S_LONG_BARS,
+    S_LOW,
+    S_LOWEST,
+    S_MARK,
+    S_QTY,
+    S_STOP,
+    S_TARGET,
+    S_TOP,
+    SHORT_ENTRY,
+    SHORT_EXIT,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from .column import Bars, Books, Floats, Ints, Log, Terms
+
+__all__ = ["is_quiet", "mark", "next_event", "settle", "worst_price"]
+
+
+# --- which bars they are --------------------------------------------------------------------------------------
+
+
+def next_event(t: Terms, bars: Bars, wish: Ints, s: Floats, i: int, until: int, follows: bool) -> int:
+    """The first bar from `i` on that may do more than move the mark, `until` when there is none before it.
+
+    There must be no waiting order. `follows`: a level moves with the price.
+    """
+    asked = _heard(t, s)
+    if s[S_QTY] != 0.0:
+        until = int(max(i, min(until, s[S_DUE])))
+        if follows or _has_level(s):
+            return _next_move(bars, wish, s, i, until, asked, follows)
+    for k in range(i, until):
+        if wish[k] & asked != 0:
+            return k
+    return until
+
+
+def _heard(t: Terms, s: Floats) -> int:
+    """The signals that are not ignored now."""
+    if s[S_QTY] > 0.0:
+        return LONG_EXIT | SHORT_ENTRY
+    if s[S_QTY] < 0.0:
+        return SHORT_EXIT | LONG_ENTRY
+    return LONG_ENTRY if t.spot else LONG_ENTRY | SHORT_ENTRY
+
+
+def _has_level(s: Floats) -> bool:
+    """Is there a price at which the position is left?"""
+    side = 1 if s[S_QTY] > 0.0 else -1
+    nowhere = unset_stop(side)
+    return s[S_STOP] != nowhere or s[S_LIQUIDATION] != nowhere or s[S_TARGET] != unset_target(side)
+
+
+def _next_move(bars: Bars, wish: Ints, s: Floats, i: int, until: int, asked: int, follows: bool) -> int:
+    """Like `next_event`, for a position that has levels."""
+    side = 1 if s[S_QTY] > 0.0 else -1
+    for k in range(i, until):
+        high, low = bars.high[k], bars.low[k]
+        if wish[k] & asked != 0 or not is_quiet(s, side, high, low, worst_price(bars.marks, k, side, high, low)):
+            return k
+        if follows and side * ((high if side > 0 else low) - s[S_BEST]) > 0.0:
+            return k
+    return until
+
+
+def is_quiet(s: Floats, side: int, high: float, low: float, worst: float) -> bool:
+    """Does a bar reach no level, `worst` being the price that decides on liquidation?"""
+    if is_reached(s[S_LIQUIDATION], worst, -side, strict=False):
+        return False
+    return is_safe(side, low, high, s[S_STOP], s[S_TARGET], unset_stop(side))
+
+
+def worst_price(marks: Log, i: int, side: int, high: float, low: float) -> float:
+    """The worst price of bar `i` for a position on `side`: the mark's where it is known, else the bar's own."""
+    own = low if side > 0 else high
+    if marks.shape[1] == 0:
+        return own
+    mark = marks[2, i] if side > 0 else marks[1, i]
+    return own if math.isnan(mark) else mark
+
+
+# --- what they leave ------------------------------------------------------------------------------------------
+
+
+def mark(t: Terms, s: Floats, bars: Bars, books: Books, i: int, until: int) -> None:
+    """Mark the account at the closes of the bars `i` to `until` - 1, between which nothing happens (rule 21)."""
+    close = bars.close[i:until]
+    s[S_MARK] = close[-1]
+    s[S_BARS] += until - i
+    if books.curves.shape[1] > 0:
+        _draw(t, s, close, books.curves[0, i:until], books.curves[1, i:until], books.curves[2, i:until])
+        _draw_below(s, books.curves[0, i:until], books.curves[3, i:until])
+    if len(books.daily) > 0:
+        _sum_up(t, s, close)
+        day = int(s[S_DAYS])
+        books.daily[day] = _equity(t, s, close[-1])
+        if until - 1 == bars.day_ends[day]:
+            s[S_DAYS] += 1.0
+
+
+def _equity(t: Terms, s: Floats, close: float) -> float:
+    return s[S_BALANCE] if s[S_QTY] == 0.0 else s[S_BALANCE] + pnl(t.kind, s[S_QTY], s[S_ENTRY], close)
+
+
+def _draw(t: Terms, s: Floats, close: Floats, equity: Floats, balance: Floats, exposure: Floats) -> None:
+    """Fill three curves; exposure is signed notional over equity, 0 where equity is not above 0."""
+    money, held, entry = s[S_BALANCE], s[S_QTY], s[S_ENTRY]
+    side = 1.0 if held > 0.0 else -1.0
+    for k in range(len(balance)):
+        balance[k] = money
+    if held == 0.0:
+        for k in range(len(equity)):
+            equity[k], exposure[k] = money, 0.0
+        return
+    for k in range(len(equity)):
+        now = money + pnl(t.kind, held, entry, close[k])
+        equity[k] = now
+        exposure[k] = side * notional(t.kind, held, close[k]) / now if now > 0.0 else 0.0
+
+
+def _draw_below(s: Floats, equity: Floats, below: Floats) -> None:
+    """Fill the drawdowns, fractions of the highest equity so far."""
+    highest = s[S_HIGHEST]
+    for k in range(len(equity)):
+        highest = max(highest, equity[k])
+        below[k] = equity[k] / highest - 1.0
+    s[S_HIGHEST] = highest
+
+
+def _sum_up(t: Terms, s: Floats, close: Floats) -> None:
+    """Keep what statistics need of the curve: the deepest falls and the time held.
+
+    Falls under one peak are deepest where equity is lowest, so that division waits for the next peak.
+    """
+    is_long, is_held = s[S_QTY] > 0.0, s[S_QTY] != 0.0
+    for k in range(len(close) if is_held else 1):  # the others leave the same
+        equity = _equity(t, s, close[k])
+        if equity > s[S_TOP]:
+            settle(s)
+            s[S_TOP] = s[S_LOW] = equity
+        elif equity < s[S_LOW]:
+            s[S_LOW] = equity
+        if is_held and equity > 0.0:
+            s[S_HELD_BARS] += 1.0
+            s[S_LONG_BARS] += 1.0 if is_long else 0.0
+
+
+def settle(s: Floats) -> None:
+    """Count the fall from the last peak to the lowest equity since: a fraction, and in money (both <= 0)."""
+    s[S_DROP] = min(s[S_DROP], s[S_LOW] / s[S_TOP] - 1.0)
+    s[S_FALL] = min(s[S_FALL], s[S_LOW] - s[S_TOP])
+    s[S_LOWEST] = min(s[S_LOWEST], s[S_LOW])

@@ -1,0 +1,38 @@
+"""What is looked at in all candles before they are played; `metaexpert.backtest.kernel` compiles it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .column import Floats, Ints
+
+__all__ = ["survey"]
+
+_AT_ONCE = 1024  # rows that are looked at before asking whether one of them was unsound
+
+
+def survey(time: Ints, open_: Floats, high: Floats, low: Floats, close: Floats, volume: Floats) -> tuple[int, int]:
+    """The shortest distance between two times, and the first row that is no candle (-1: none).
+
+    The distance is 0 or negative where times don't ascend, and the largest integer for a single row.
+    """
+    n, shortest = len(time), 2**63 - 1
+    for k in range(n - 1):
+        shortest = min(shortest, time[k + 1] - time[k])
+    for first in range(0, n, _AT_ONCE):
+        until, sound = min(first + _AT_ONCE, n), True
+        for k in range(first, until):
+            sound &= _is_candle(open_[k], high[k], low[k], close[k], volume[k])
+        if not sound:
+            for k in range(first, until):
+                if not _is_candle(open_[k], high[k], low[k], close[k], volume[k]):
+                    return shortest, k
+    return shortest, -1
+
+
+def _is_candle(open_: float, high: float, low: float, close: float, volume: float) -> bool:
+    """Do low and high span open and close, are all prices positive numbers, and is the volume not negative?"""
+    spans = (low <= open_) & (low <= close) & (open_ <= high) & (close <= high)
+    return spans & (low > 0.0) & (high < math.inf) & (volume >= 0.0)
