@@ -31,7 +31,7 @@ def test_passphrase_and_test_network_are_as_ccxt_has_them(venue):
 
     client = getattr(ccxt.pro, venue.id)()
     assert client.requiredCredentials["password"] == venue.passphrase
-    if venue.testnet is None:
+    if not venue.testnet:
         with pytest.raises((TypeError, KeyError)):
             client.set_sandbox_mode(True)
     else:
