@@ -109,6 +109,7 @@ class Logbook:
             "message": self._messages(),
             "created": self._moment(log[column.O_BAR], log[column.O_WITHIN]),
             "updated": self._moment(log[column.O_UPDATED], log[column.O_OPENED]),
+            "exchange_id": None,
         }
         names = [field.name for field in fields(Order)]
         return Rows(lambda *row: Order(**dict(zip(names, row, strict=True))), columns, n)

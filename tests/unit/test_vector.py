@@ -104,7 +104,7 @@ def at(row: int, name: str, value: float) -> pd.DataFrame:
         (lambda: Backtest.from_signals(BARS.iloc[:0], []), "bar"),
         (lambda: Backtest.from_signals(BARS[["open", "close"]], UP), "high"),
         (lambda: Backtest.from_signals(at(3, "volume", -1.0), UP), "2024-01-01 03:00"),
-        (lambda: Backtest.from_signals(BARS, UP, leverage=2, mark=at(1, "low", 0.0)), "mark: row 1, 2024-01-01 01:00"),
+        (lambda: Backtest.from_signals(BARS, UP, leverage=2, mark=at(1, "low", 0.0)), "mark: row 1, 2024"),
         (lambda: Backtest.from_signals(BARS, UP, levrage=2), "did you mean 'leverage'"),
         (lambda: Backtest.from_signals(BARS, UP, trend_filter=lambda bars: True), "event path alone"),
         (lambda: Backtest.from_signals(BARS, UP, position_mode="hedge"), "event path alone"),
