@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from .faults import Answer
 
@@ -37,10 +37,9 @@ def client_class(exchange: str, budget: Budget) -> type[Any]:
             response: object, request_headers: object, request_body: object,
         ) -> Any:  # fmt: skip
             """Raise what CCXT makes of an answer, and of one that is no JSON, with the answer beside it."""
-            judge = cast("Any", super()).handle_errors
             try:
-                found: Any = judge(
-                    code, reason, url, method, headers, body, response, request_headers, request_body
+                found: Any = base.handle_errors(
+                    self, code, reason, url, method, headers, body, response, request_headers, request_body
                 )
                 self.handle_http_status_code(code, reason, url, method, body)
                 if response is None:
