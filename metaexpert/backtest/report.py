@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rich.console import RenderableType
+    from rich.table import Table
 
     from ..bars import Quality
     from .catalogue import Statistics
@@ -69,21 +70,24 @@ class Row(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A titled block: sentences, then a table; either may be empty."""
+    """A titled block: sentences, then rows, or a `table` whose first line holds its headings; all may be empty."""
 
     title: str
     lines: Sequence[str] = ()
     rows: Sequence[Row] = ()
+    table: Sequence[Sequence[str]] = ()
 
 
 def sections(sample: Sample, values: Statistics, found: Sequence[Alarm]) -> list[Section]:
-    """Return the report of one run: Data, Run, Result, Trades, Costs, Risk, Alarms."""
+    """Return the report of one run: Data, Run, Result, Symbols (of several), Trades, Costs, Risk, Alarms."""
     record = sample.record
     doubts = [alarm.message for alarm in found] or ["none: no check found a reason to doubt this result"]
+    several = [Section("Symbols", table=_symbol_table(sample))] if len(record.markets) > 1 else []
     return [
         Section("Data", _data_lines(record)),
         Section("Run", _run_lines(record), _rows(record, values, _RUN)),
         Section("Result", (), _rows(record, values, _RESULT)),
+        *several,
         Section("Trades", (), _rows(record, values, _TRADES) + _group_rows(sample)),
         Section("Costs", (), _chain_rows(sample) + _rows(record, values, _COST_SHARES)),
         Section("Risk", (), _rows(record, values, _RISK)),
@@ -105,7 +109,7 @@ def as_text(blocks: Sequence[Section]) -> str:
         out += ["", block.title, "-" * len(block.title)]
         for line in block.lines:
             out += textwrap.wrap(line, _WIDTH, initial_indent="* ", subsequent_indent="  ")
-        out += [_text_row(row) for row in block.rows]
+        out += [_text_row(row) for row in block.rows] + _text_table(block.table)
     return "\n".join(out[1:])
 
 
@@ -130,7 +134,7 @@ def as_rich(blocks: Sequence[Section]) -> RenderableType:
         for row in block.rows:
             colour = "red" if row.value.startswith("-") else ""
             table.add_row(Text(row.label), Text(row.value, style=colour), Text(row.note))
-        parts += [part for part in (lines, table) if part.row_count]
+        parts += [part for part in (lines, table, _rich_table(block.table)) if part.row_count]
     return Stack(*parts)
 
 
@@ -148,11 +152,35 @@ def as_html(blocks: Sequence[Section]) -> str:
                 for row in block.rows
             )
             out.append("<table>" + "".join(cells) + "</table>")
+        if block.table:
+            head, *body = ("".join(f"<td>{escape(cell)}</td>" for cell in line) for line in block.table)
+            lines = "".join(f"<tr>{line}</tr>" for line in body)
+            out.append(f"<table><tr>{head.replace('td>', 'th>')}</tr>{lines}</table>")
     return "\n".join([*out, "</div>"])
 
 
 def _text_row(row: Row) -> str:
     return f"{row.label:<42} {row.value:>22}  {row.note}".rstrip()
+
+
+def _text_table(table: Sequence[Sequence[str]]) -> list[str]:
+    """The first column flush left, the others flush right."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in table
+    ]
+
+
+def _rich_table(table: Sequence[Sequence[str]]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for number, heading in enumerate(table[0] if table else ()):
+        made.add_column(Text(heading), justify="right" if number else "left", no_wrap=True)
+    for line in table[1:]:
+        made.add_row(*(Text(cell, style="red" if cell.startswith("-") else "") for cell in line))
+    return made
 
 
 def _data_lines(record: Record) -> list[str]:
@@ -238,16 +266,23 @@ def _chain_rows(sample: Sample) -> list[Row]:
 
 
 def _group_rows(sample: Sample) -> list[Row]:
-    """The net profit of each exit reason, and of each symbol where there are several."""
-    groups = [("exit", group) for group in tables.groups(sample, "exit_reason")]
-    if len(sample.record.markets) > 1:
-        groups += [("symbol", group) for group in tables.groups(sample, "symbol")]
+    """The net profit of each exit reason."""
     return [
-        Row(
-            f"Net profit, {kind} {group.name}", _money(sample.record, group.net_profit), f"{group.trades:,} trades"
-        )
-        for kind, group in groups
+        Row(f"Net profit, exit {group.name}", _money(sample.record, group.net_profit), f"{group.trades:,} trades")
+        for group in tables.groups(sample, "exit_reason")
     ]
+
+
+def _symbol_table(sample: Sample) -> list[list[str]]:
+    """What each symbol has made, open trades at their last price: the profits add up to the account's."""
+    groups, digits = tables.groups(sample, "symbol"), _digits(sample.record)
+    rows = [["Symbol", "Trades", "Open", "Won", "Net profit", "Fees", "Funding"]]
+    for one in groups:
+        money = (one.net_profit + one.open_profit, one.fees, one.funding)
+        won = _shown(one.win_rate_pct, "%", "", digits)
+        shown = [_shown(value + 0.0, "currency", "", digits) for value in money]
+        rows.append([one.name, f"{one.trades:,}", f"{one.open_trades:,}", won, *shown])
+    return rows
 
 
 def _money(record: Record, value: float) -> str:

@@ -30,7 +30,11 @@ _FLOATS = frozenset({
 
 
 class Group(NamedTuple):
-    """The closed trades that have one thing in common; money in the settlement currency."""
+    """The closed trades that have one thing in common; money in the settlement currency.
+
+    `open_trades` and `open_profit` (net, at the last price) are those still open; they count in
+    `fees` and `funding`, which are paid already, and in no other column.
+    """
 
     name: str
     trades: int
@@ -40,6 +44,9 @@ class Group(NamedTuple):
     profit_factor: float | None
     avg_days: float | None
     fees: float
+    funding: float
+    open_trades: int
+    open_profit: float
 
 
 class Month(NamedTuple):
@@ -99,12 +106,19 @@ def orders(s: Sample) -> pd.DataFrame:
 
 
 def groups(s: Sample, by: Literal["symbol", "side", "exit_reason", "tag"]) -> list[Group]:
-    """The closed trades by one of their fields, in order of first appearance."""
-    members: dict[str, list[int]] = {}
+    """The trades by one of their fields, in order of first appearance; every symbol of the run has its row."""
+    members: dict[str, list[int]] = {symbol: [] for symbol in s.record.markets} if by == "symbol" else {}
+    opened: dict[str, list[Trade]] = {}
     for i, trade in enumerate(s.closed_trades):
-        value = getattr(trade, by)
-        members.setdefault("" if value is None else str(value), []).append(i)
-    return [_group(s, name, of) for name, of in members.items()]
+        members.setdefault(_named(trade, by), []).append(i)
+    for trade in s.open_trades if by != "exit_reason" else ():
+        opened.setdefault(_named(trade, by), []).append(trade)
+    return [_group(s, name, members.get(name, []), opened.get(name, [])) for name in members | opened]
+
+
+def _named(trade: Trade, by: str) -> str:
+    value = getattr(trade, by)
+    return "" if value is None else str(value)
 
 
 def months(s: Sample) -> list[Month]:
@@ -130,8 +144,9 @@ def daily_equity(s: Sample) -> dict[str, float]:
     return dict(zip(dates, s.daily_path[1:].tolist(), strict=True))
 
 
-def _group(s: Sample, name: str, members: list[int]) -> Group:
+def _group(s: Sample, name: str, members: list[int], opened: list[Trade]) -> Group:
     net, returns, held = s.closed.net[members], s.closed.returns[members], s.held_ms[members]
+    paid = [*(s.closed_trades[i] for i in members), *opened]
     wins, average, days = stats.share(net > 0.0), stats.mean(returns), stats.mean(held)
     return Group(
         name=name,
@@ -141,7 +156,10 @@ def _group(s: Sample, name: str, members: list[int]) -> Group:
         avg_return_pct=None if average is None else 100.0 * average,
         profit_factor=stats.omega(net),
         avg_days=None if days is None else days / DAY_MS,
-        fees=float(sum(s.closed_trades[i].fees for i in members)),
+        fees=float(sum(trade.fees for trade in paid)),
+        funding=float(sum(trade.funding for trade in paid)),
+        open_trades=len(opened),
+        open_profit=float(sum(trade.net_pnl for trade in opened)),
     )
 
 

@@ -20,7 +20,8 @@ GAPS = ((START, START + HOUR, 2), (START + 5 * HOUR, START + 9 * HOUR, 5))
 def small(**fields):
     rows = [trade(1, pnl=20.0, fees=1.0, exit_reason=ExitReason.TAKE_PROFIT)]
     deals = [fill(1, fee=0.5), fill(2, price=120.0, side=Side.SELL, fee=0.5, slippage=0.25)]
-    return Result(record((100.0, 119.0), **{"trades": rows, "fills": deals} | fields))
+    equity = fields.pop("equity", (100.0, 119.0))
+    return Result(record(equity, **{"trades": rows, "fills": deals} | fields))
 
 
 def console_text(result, **options):
@@ -113,14 +114,53 @@ def test_repr_is_one_short_line():
     assert repr(small()) == "<Result trial: return 19.00 %, max drawdown 0.00 %, trades 1, alarms 4>"
 
 
-def test_exit_reasons_and_several_symbols_have_their_own_rows():
-    """Which exits and which symbols made the money."""
-    markets = {SYMBOL: market(), "ETH/USDT": market("ETH/USDT")}
-    bars = {symbol: candles([100.0, 110.0]) for symbol in markets}
-    text = str(small(markets=markets, bars=bars))
-    assert "Net profit, exit take_profit" in text
-    assert "Net profit, symbol BTC/USDT" in text
-    assert "symbol BTC/USDT" not in str(small())
+def several():
+    """20 - 1 made with BTC; ETH still open at 7 - 2 + 0.5, SOL never traded: 19 + 5.5 = 24.5."""
+    symbols = (SYMBOL, "ETH/USDT", "SOL/USDT")
+    still = trade(2, symbol="ETH/USDT", pnl=7.0, fees=2.0, funding=0.5, exit_=None)
+    done = trade(1, pnl=20.0, fees=1.0, exit_reason=ExitReason.TAKE_PROFIT)
+    markets = {symbol: market(symbol) for symbol in symbols}
+    return small(
+        equity=(100.0, 124.5), trades=[done, still], markets=markets,
+        bars={symbol: candles([100.0, 110.0]) for symbol in symbols},
+    )  # fmt: skip
+
+
+def test_several_symbols_have_a_table_of_their_own():
+    """Its profits add up to the account's, open trades at their last price; what was not traded is there."""
+    text = str(several())
+    lines = text[text.index("Symbols\n") :].splitlines()[2:6]
+    assert [line.split() for line in lines] == [
+        ["Symbol", "Trades", "Open", "Won", "Net", "profit", "Fees", "Funding"],
+        ["BTC/USDT", "1", "0", "100.00", "%", "19.00", "1.00", "0.00"],
+        ["ETH/USDT", "0", "1", "n/a", "5.50", "2.00", "0.50"],
+        ["SOL/USDT", "0", "0", "n/a", "0.00", "0.00", "0.00"],
+    ]
+    assert max(map(len, lines)) == len(lines[0])
+    assert "Symbols" not in str(small())
+
+
+def test_the_table_of_symbols_is_on_the_console_and_in_html_too():
+    result = several()
+    assert "ETH/USDT  " in console_text(result, width=100)
+    assert max(map(len, console_text(result, width=60).splitlines())) <= 60
+    page = result._repr_html_()
+    assert "<tr><th>Symbol</th><th>Trades</th>" in page
+    assert "<tr><td>ETH/USDT</td><td>0</td><td>1</td><td>n/a</td><td>5.50</td>" in page
+
+
+def test_profits_by_symbol_add_up_to_the_result():
+    """19 + 5.5 + 0, of which 19 is closed."""
+    table = several().by_symbol
+    assert table.index.tolist() == ["BTC/USDT", "ETH/USDT", "SOL/USDT"]
+    assert table["net_profit"].tolist() == [19.0, 0.0, 0.0]
+    assert table["open_profit"].tolist() == [0.0, 5.5, 0.0]
+    assert table["open_trades"].tolist() == [0, 1, 0]
+
+
+def test_exit_reasons_have_their_own_rows():
+    """Which exits made the money."""
+    assert "Net profit, exit take_profit" in str(small())
 
 
 def test_refusals_and_inputs_are_in_the_run():
