@@ -404,7 +404,8 @@ class Market:
     `min_notional` is in quote. `maker` and `taker` are fee rates (0.001 = 0.1 %). `contract_size` is how many
     `qty` units one contract of the exchange holds. None means: no such limit. `tiers` ascend by notional and by
     rate; where there are none, `maintenance_margin_rate` holds for every position. `id` is the exchange's own
-    name of the market.
+    name of the market, `max_market_qty` its limit for market orders. `amount_step` is set where the exchange
+    counts inverse contracts in base: its step there, in base.
 
     Raises:
         ConfigError: `tiers` do not ascend.
@@ -436,6 +437,8 @@ class Market:
     source: str = field(default="", compare=False)
     tiers: tuple[Tier, ...] = ()
     id: str = ""
+    max_market_qty: float | None = None
+    amount_step: float | None = None
 
     def __post_init__(self) -> None:
         tiers = tuple(Tier(*values) for values in self.tiers)  # read back from JSON they are bare lists

@@ -60,6 +60,7 @@ class Venue:
         balances: by segment the parameters of each call of CCXT's `fetch_balance` that together show all of it.
             ``"{settle}"`` stands for every settlement currency of the segment.
         positions: the same of `fetch_positions`.
+        inverse_in_base: True where an amount of inverse contracts counts base, not face value.
         recv_window_ms: how old a request may be when it arrives; None where the exchange fixes it.
     """
 
@@ -73,6 +74,7 @@ class Venue:
     hosts: Mapping[Segment, str]
     balances: Mapping[Segment, tuple[Mapping[str, Any], ...]]
     positions: Mapping[Segment, tuple[Mapping[str, Any], ...]]
+    inverse_in_base: bool = False
     recv_window_ms: int | None = None
 
 
@@ -166,6 +168,7 @@ VENUES: Mapping[str, Venue] = {
             Segment.LINEAR: ({"productType": "USDT-FUTURES"}, {"productType": "USDC-FUTURES"}),
             Segment.INVERSE: ({"productType": "COIN-FUTURES", "marginCoin": "{settle}"},),
         },
+        inverse_in_base=True,
     ),
     "kucoin": Venue(
         id="kucoin",
