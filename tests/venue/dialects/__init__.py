@@ -1,0 +1,12 @@
+"""The exchanges' own languages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import binance
+
+if TYPE_CHECKING:
+    from ..routes import Dialect
+
+DIALECTS: tuple[Dialect, ...] = (binance,)

@@ -1,0 +1,170 @@
+"""Orders, fills and positions as the venue keeps them, and the reasons for which it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .instruments import Instrument
+
+ZERO = Decimal(0)
+
+
+class Reason(StrEnum):
+    """Why a request is refused; each dialect has its own code for it."""
+
+    SIGNATURE = "signature"
+    KEY = "key"
+    PASSPHRASE = "passphrase"
+    TIMESTAMP = "timestamp"
+    RIGHTS = "rights"
+    ADDRESS = "address"
+    PARAMETER = "parameter"
+    SYMBOL = "symbol"
+    STEP = "step"
+    TICK = "tick"
+    SMALL = "small"
+    LARGE = "large"
+    NOTIONAL = "notional"
+    FUNDS = "funds"
+    DUPLICATE = "duplicate"
+    NOT_FOUND = "not found"
+    WOULD_TAKE = "would take"
+    WOULD_TRIGGER = "would trigger"
+    REDUCE_ONLY = "reduce only"
+    POSITION_SIDE = "position side"
+    LEVERAGE = "leverage"
+    NO_CHANGE = "no change"
+    BUSY = "busy"
+    PATH = "path"
+    MAINTENANCE = "maintenance"
+    OVERLOAD = "overload"
+    RATE_LIMIT = "rate limit"
+    BAN = "ban"
+    GEO_BLOCK = "geo block"
+    UNKNOWN = "unknown"
+
+
+class Refusal(Exception):
+    """The venue refuses a request; nothing was changed. `what` is what was refused (mode, leverage…)."""
+
+    def __init__(self, reason: Reason, what: str = "") -> None:
+        super().__init__(f"{reason}: {what}")
+        self.reason = reason
+        self.what = what
+
+
+class Status(StrEnum):
+    """Where an order stands."""
+
+    WAITING = "waiting"
+    """For its trigger."""
+    OPEN = "open"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    TRIGGERED = "triggered"
+    """A conditional order whose child was sent: see `Order.child`."""
+
+
+LIVE = {Status.WAITING, Status.OPEN}
+
+
+@dataclass(slots=True, kw_only=True)
+class Fill:
+    """One execution of an order."""
+
+    id: int
+    time: int
+    price: Decimal
+    amount: Decimal
+    fee: Decimal
+    fee_coin: str
+    maker: bool
+    profit: Decimal = ZERO
+
+
+@dataclass(slots=True, kw_only=True)
+class Order:
+    """One order, as it was sent and as it stands.
+
+    `price` None is a market order; `cost` replaces `amount` when so much quote is to be spent. A `trigger` fires
+    when the price `rises` to it or falls to it; `trailing` (a share) moves it after the price from `activation`.
+    `raw` is what was sent, for the words that only echo.
+    """
+
+    instrument: Instrument
+    buy: bool
+    amount: Decimal
+    price: Decimal | None = None
+    cost: Decimal | None = None
+    client_id: str = ""
+    tif: str = "GTC"
+    post_only: bool = False
+    reduce_only: bool = False
+    side: str = "BOTH"
+    trigger: Decimal | None = None
+    trigger_by: str = "last"
+    rises: bool | None = None
+    trailing: Decimal | None = None
+    trailing_gap: Decimal | None = None
+    activation: Decimal | None = None
+    close_all: bool = False
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    parent: int = 0
+    raw: dict[str, str] = field(default_factory=dict[str, str])
+    id: int = 0
+    status: Status = Status.OPEN
+    filled: Decimal = ZERO
+    created: int = 0
+    updated: int = 0
+    child: int = 0
+    best: Decimal | None = None
+    fills: list[Fill] = field(default_factory=list[Fill])
+
+    @property
+    def conditional(self) -> bool:
+        """Whether it waits, or waited, for a trigger."""
+        return self.trigger is not None or self.trailing is not None or self.trailing_gap is not None
+
+    @property
+    def remaining(self) -> Decimal:
+        """What is still to be filled."""
+        return self.amount - self.filled
+
+    @property
+    def quote(self) -> Decimal:
+        """What its fills were worth in quote."""
+        return sum((self.instrument.notional(fill.amount, fill.price) for fill in self.fills), ZERO)
+
+    @property
+    def value(self) -> Decimal:
+        """What its fills were worth in the coin of settlement."""
+        return sum((self.instrument.value(fill.amount, fill.price) for fill in self.fills), ZERO)
+
+    @property
+    def average(self) -> Decimal:
+        """The mean price of its fills, 0 without any."""
+        return sum((fill.amount * fill.price for fill in self.fills), ZERO) / self.filled if self.fills else ZERO
+
+    @property
+    def fee(self) -> Decimal:
+        """All fees paid for it."""
+        return sum((fill.fee for fill in self.fills), ZERO)
+
+
+@dataclass(slots=True)
+class Position:
+    """What is held of one instrument on one side; `amount` is signed."""
+
+    instrument: Instrument
+    side: str = "BOTH"
+    amount: Decimal = ZERO
+    entry: Decimal = ZERO
+    realized: Decimal = ZERO
+    opened: int = 0
+    updated: int = 0
