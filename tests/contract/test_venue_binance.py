@@ -75,6 +75,12 @@ async def test_klines_begin_at_the_start_and_end_running(binance: Any, venue: Ve
         assert volume > 0
 
 
+async def test_weekly_candles_open_on_mondays(binance: Any) -> None:
+    """1970-01-05 was a Monday: four days after the epoch."""
+    rows = await binance.fetch_ohlcv(SPOT, "1w", limit=3)
+    assert [row[0] % (7 * 24 * HOUR) for row in rows] == [4 * 24 * HOUR] * 3
+
+
 async def test_mark_and_index_candles(binance: Any, venue: Venue) -> None:
     """Mark and index candles are near the last price and not the same."""
     start = venue.now() - 10 * HOUR
@@ -286,6 +292,8 @@ async def test_spot_stop_limit(binance: Any, venue: Venue) -> None:
     order = await binance.create_order(SPOT, "limit", "sell", 0.1, 48_500, {"triggerPrice": 49_000})
     assert [one["id"] for one in await binance.fetch_open_orders(SPOT)] == [order["id"]]
     state.pin(item, 48_900)
+    fired = await binance.fetch_order(order["id"], SPOT)
+    assert (fired["status"], fired["average"]) == ("closed", 48_900.0)
     assert (await binance.fetch_balance())["BTC"]["total"] == 1.9
 
 

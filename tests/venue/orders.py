@@ -124,6 +124,8 @@ class Order:
     updated: int = 0
     child: int = 0
     best: Decimal | None = None
+    reason: Reason | None = None
+    """Why it was cancelled at once, where the exchange takes an order first and cancels it then."""
     fills: list[Fill] = field(default_factory=list[Fill])
 
     @property

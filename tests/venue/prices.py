@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from metaexpert.timeframe import floor
+
 from .instruments import LEVELS, Instrument, Kind
 
 if TYPE_CHECKING:
@@ -109,9 +111,10 @@ class Prices:
         self, instrument: Instrument, interval: int, start: int, end: int, now: int, what: str = "last"
     ) -> list[Candle]:
         """The candles that open in [start, end), the running one included; `interval` in ms."""
-        first = -(-max(start, instrument.listed // interval * interval) // interval) * interval
+        first = floor(max(start, floor(instrument.listed, interval)) + interval - 1, interval)
         minutes = self.minutes(instrument, first // MINUTE, min(end + interval, now) // MINUTE, what)
-        bucket = minutes.minute * MINUTE // interval * interval
+        shift = floor(0, interval)
+        bucket = (minutes.minute * MINUTE - shift) // interval * interval + shift
         found = [] if not len(bucket) else _folded(instrument, bucket, minutes)
         running = self._running(instrument, now, what)
         if running is not None:
@@ -229,7 +232,7 @@ def _folded(instrument: Instrument, bucket: Ints, minutes: Minutes) -> list[Cand
 
 def _join(found: list[Candle], minute: Candle, interval: int) -> None:
     """Put the running minute into the last candle, or begin a new one."""
-    time = minute.time // interval * interval
+    time = floor(minute.time, interval)
     if not found or found[-1].time != time:
         found.append(minute._replace(time=time))
         return

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from .instruments import Instrument
-    from .state import State
+    from .state import Habits, State
 
     type Handler = Callable[["Call"], Any]
 
@@ -77,8 +77,8 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict[str, str])
 
     def body(self) -> str:
-        """The payload as JSON, close-packed as the exchanges send it."""
-        return json.dumps(self.payload, separators=(",", ":"))
+        """The payload as JSON, close-packed as the exchanges send it; a string is a page as it is."""
+        return self.payload if isinstance(self.payload, str) else json.dumps(self.payload, separators=(",", ":"))
 
 
 class Routes:
@@ -121,8 +121,8 @@ class Dialect(Protocol):
     HOSTS: tuple[str, ...]
     """The ends of its host names."""
     ROUTES: Routes
-    FEE_IN_QUOTE: bool
-    """Whether the fee of a spot purchase is paid in quote."""
+    HABITS: Habits
+    """In what it differs beyond words."""
 
     def instruments(self, now: int) -> Iterable[Instrument]:
         """What it lists."""

@@ -79,11 +79,7 @@ class Venue:
         start = self.clock.now()
         self.states: dict[str, State] = {
             dialect.NAME: State(
-                dialect.instruments(start),
-                self.prices,
-                self.now,
-                dialect.wallet_of,
-                fee_in_quote=dialect.FEE_IN_QUOTE,
+                dialect.instruments(start), self.prices, self.now, dialect.wallet_of, dialect.HABITS
             )
             for dialect in DIALECTS
         }
@@ -229,7 +225,8 @@ def credentials(exchange: str) -> dict[str, str]:
 
 
 def _response(given: Answer) -> web.Response:
-    headers = {"Content-Type": "application/json"} | given.headers
+    kind = "text/html" if isinstance(given.payload, str) else "application/json"
+    headers = {"Content-Type": kind} | given.headers
     return web.Response(status=given.status, body=given.body().encode(), headers=headers)
 
 
@@ -238,7 +235,7 @@ async def _spoil(
 ) -> web.StreamResponse:
     """Answer as the rule has it; `done` is the true answer where the request has had its effect."""
     if rule.fault in CODES:
-        given = dialect.refuse(call, Refusal(CODES[rule.fault]))
+        given = dialect.refuse(call, Refusal(CODES[rule.fault], f"{rule.seconds:g}"))
         if rule.status:
             given.status = rule.status
         if rule.fault in {Fault.RATE_LIMIT, Fault.BAN}:

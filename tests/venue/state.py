@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 from decimal import ROUND_DOWN, Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .instruments import DAY, Instrument, Kind
 from .orders import LIVE, ZERO, Fill, Order, Position, Reason, Refusal, Status
@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 RIGHTS = frozenset({"read", "trade"})
 
 
+class Habits(NamedTuple):
+    """In what exchanges differ beyond words."""
+
+    fee_in_quote: bool = False
+    """The fee of a spot purchase is paid in quote, not in what was bought."""
+    keeps_id: frozenset[Kind] = frozenset()
+    """A conditional order of these kinds lives on under its id once it fires; else it sends another one."""
+    cancels_post_only: bool = False
+    """A post-only order that would take is accepted, then cancelled; else it is refused."""
+
+
 class State:
     """Instruments, prices, balances, positions and orders of one exchange.
 
@@ -28,19 +39,20 @@ class State:
 
     def __init__(
         self, instruments: Iterable[Instrument], prices: Prices, now: Callable[[], int],
-        wallet_of: Callable[[Instrument], str], *, fee_in_quote: bool = False,
+        wallet_of: Callable[[Instrument], str], habits: Habits = Habits(),  # noqa: B008 - a constant
     ) -> None:  # fmt: skip
         self.instruments = {(item.kind, item.id): item for item in instruments}
         self.prices = prices
         self.now = now
         self.wallet_of = wallet_of
-        self.fee_in_quote = fee_in_quote
+        self.habits = habits
         self.rights: frozenset[str] = RIGHTS
         self.addresses: tuple[str, ...] = ()
         self.balances: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
         self.positions: dict[tuple[Kind, str, str], Position] = {}
         self.orders: dict[int, Order] = {}
         self.hedged: set[str] = set()
+        self.settings: dict[str, str] = {}
         self.leverages: dict[tuple[Kind, str], Decimal] = {}
         self.isolated: set[tuple[Kind, str]] = set()
         self.pinned: dict[tuple[Kind, str], Decimal] = {}
@@ -130,13 +142,24 @@ class State:
         (self.isolated.add if isolated else self.isolated.discard)(key)
 
     def set_hedged(self, scope: str, hedged: bool) -> None:
-        """Choose the position mode of a scope (a wallet, or what else the exchange sets it for)."""
+        """Choose the position mode of a scope: of a wallet, or of one instrument (see `scope_of`)."""
         if (scope in self.hedged) == hedged:
             raise Refusal(Reason.NO_CHANGE, "position mode")
-        busy = [item for item in self.held() if self.wallet_of(item.instrument) == scope]
-        if busy:
+        if any(scope in self._scopes(item.instrument) for item in self.held()):
             raise Refusal(Reason.BUSY, "position mode")
         (self.hedged.add if hedged else self.hedged.discard)(scope)
+
+    @staticmethod
+    def scope_of(item: Instrument) -> str:
+        """The name under which the position mode of one instrument alone is set."""
+        return f"{item.kind}/{item.id}"
+
+    def is_hedged(self, item: Instrument) -> bool:
+        """Whether both sides of `item` can be held at once."""
+        return not self.hedged.isdisjoint(self._scopes(item))
+
+    def _scopes(self, item: Instrument) -> set[str]:
+        return {self.wallet_of(item), self.scope_of(item)}
 
     def held(self, instrument: Instrument | None = None) -> list[Position]:
         """The positions that are not empty."""
@@ -205,8 +228,11 @@ class State:
         if order.conditional:
             order.status = Status.WAITING
             order.best = None if order.activation is not None else self.price(order.instrument)
+        elif order.post_only and self._reaches(order):
+            order.reason = Reason.WOULD_TAKE
+            self._end(order, Status.CANCELED)
         else:
-            self._match(order)
+            self._match(order, fresh=True)
         return order
 
     def find(self, order_id: str = "", client_id: str = "", *kinds: Kind) -> Order:
@@ -264,7 +290,7 @@ class State:
         self._last_fill += 1
         worth = item.value(amount, price) if item.kind is not Kind.SPOT else item.notional(amount, price)
         fee, coin = worth * (item.maker if maker else item.taker), item.settle
-        if item.kind is Kind.SPOT and order.buy and not self.fee_in_quote:
+        if item.kind is Kind.SPOT and order.buy and not self.habits.fee_in_quote:
             fee, coin = fee / price, item.base
         fill = Fill(
             id=self._last_fill, time=self.now(), price=price, amount=amount, fee=fee, fee_coin=coin, maker=maker
@@ -302,7 +328,8 @@ class State:
             raise Refusal(Reason.LARGE, item.id)
         if not order.reduce_only and item.notional(order.amount, price) < item.min_cost:
             raise Refusal(Reason.NOTIONAL, item.id)
-        if order.post_only and order.price is not None and not order.conditional and self._reaches(order):
+        taker = order.post_only and not order.conditional and self._reaches(order)
+        if taker and not self.habits.cancels_post_only:
             raise Refusal(Reason.WOULD_TAKE, item.id)
         if order.trigger is not None and self._fires(order):
             raise Refusal(Reason.WOULD_TRIGGER, item.id)
@@ -316,7 +343,7 @@ class State:
         item = order.instrument
         if not item.margined:
             return
-        if (order.side == "BOTH") == self._is_hedged(item):
+        if (order.side == "BOTH") == self.is_hedged(item):
             raise Refusal(Reason.POSITION_SIDE, item.id)
         held = self.position(item, order.side).amount
         closes = (
@@ -324,9 +351,6 @@ class State:
         )
         if closes and not order.conditional and (held <= 0 if not order.buy else held >= 0):
             raise Refusal(Reason.REDUCE_ONLY, item.id)
-
-    def _is_hedged(self, item: Instrument) -> bool:
-        return self.wallet_of(item) in self.hedged or f"{item.kind}/{item.id}" in self.hedged
 
     def position(self, item: Instrument, side: str) -> Position:
         """The position of one side, empty perhaps."""
@@ -356,11 +380,10 @@ class State:
         price = self.price(order.instrument)
         return order.price is None or (price <= order.price if order.buy else price >= order.price)
 
-    def _match(self, order: Order) -> None:
-        """The seam for a matching engine: fill an order whole at the price of now, or at its own once it rests."""
-        fresh = order.created == order.updated and not order.fills
+    def _match(self, order: Order, *, fresh: bool = False) -> None:
+        """The seam for a matching engine: fill a fresh order at the price of now, a resting one at its own."""
         if self._reaches(order):
-            resting = order.price is not None and not (fresh and order.created == self.now())
+            resting = order.price is not None and not fresh
             amount = self._allowed(order)
             if not amount:
                 self._end(order, Status.CANCELED)
@@ -397,14 +420,17 @@ class State:
         return price >= order.best + gap if order.buy else price <= order.best - gap
 
     def _fire(self, order: Order) -> None:
+        if order.instrument.kind in self.habits.keeps_id:
+            order.status, order.updated = Status.OPEN, self.now()
+            self._match(order, fresh=True)
+            return
         child = replace(
             order, trigger=None, trailing=None, trailing_gap=None, parent=order.id, fills=[], status=Status.OPEN
         )  # fmt: skip
-        order.status = Status.TRIGGERED
-        order.updated = self.now()
+        self._end(order, Status.TRIGGERED)
         self._accept(child)
         order.child = child.id
-        self._match(child)
+        self._match(child, fresh=True)
 
     def _attach(self, order: Order) -> None:
         """Send the stop-loss and take-profit that came with an order, once it is filled."""

@@ -6,8 +6,10 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING, Any
 
+from ...instruments import Kind
 from ...orders import Reason, Refusal
 from ...routes import KEY, SECRET, Answer, Call
+from ...state import Habits
 from . import account, market, trading
 from .codes import code_of
 from .listing import instruments
@@ -16,11 +18,11 @@ from .market import ROUTES
 if TYPE_CHECKING:
     from ...instruments import Instrument
 
-__all__ = ["FEE_IN_QUOTE", "HOSTS", "NAME", "ROUTES", "authorise", "instruments", "refuse", "wallet_of", "wrap"]
+__all__ = ["HABITS", "HOSTS", "NAME", "ROUTES", "authorise", "instruments", "refuse", "wallet_of", "wrap"]
 
 NAME = "binance"
 HOSTS = ("binance.com", "binance.vision", "binancefuture.com")
-FEE_IN_QUOTE = False
+HABITS = Habits(keeps_id=frozenset({Kind.SPOT}))
 MODULES = (market, trading, account)
 """Their functions fill the one table of routes."""
 

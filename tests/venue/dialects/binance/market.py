@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from metaexpert.timeframe import parse
+from metaexpert.timeframe import floor, parse
 
 from ...instruments import Instrument, Kind, fixed, text
 from ...orders import Reason, Refusal
@@ -77,7 +77,7 @@ def _klines(call: Call, item: Instrument, what: str) -> Any:
     limit = min(call.whole("limit", 500), LIMITS[item.kind])
     end = call.whole("endTime", call.now) + 1
     if start := call.whole("startTime", 0):
-        ends = min(end, -(-start // interval) * interval + limit * interval)
+        ends = min(end, floor(start + interval - 1, interval) + limit * interval)
         return [_kline(item, row, interval, what) for row in call.state.candles(item, interval, start, ends, what)]
     rows = call.state.candles(item, interval, end - limit * interval, end, what)
     return [_kline(item, row, interval, what) for row in rows]
