@@ -11,7 +11,6 @@ from .__version__ import __version__
 
 if TYPE_CHECKING:
     from .backtest.result import Result
-    from .backtest.vector import Backtest
     from .errors import (
         AccessDenied,
         AuthenticationError,
@@ -58,6 +57,7 @@ if TYPE_CHECKING:
         TradeMode,
     )
     from .process import MetaProcess
+    from .research import Backtest
 
 __all__ = [
     "AccessDenied",
@@ -113,7 +113,6 @@ __all__ = [
 
 _EXPORTS = {
     "backtest.result": ("Result",),
-    "backtest.vector": ("Backtest",),
     "errors": (
         "AuthenticationError",
         "ConfigError",
@@ -160,6 +159,7 @@ _EXPORTS = {
         "TradeMode",
     ),
     "process": ("MetaProcess",),
+    "research": ("Backtest",),
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 

@@ -5,22 +5,20 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
-import sys
-import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import config
-from .errors import ConfigError, MetaExpertError, StrategyError, did_you_mean
+from .errors import ConfigError, StrategyError, did_you_mean
 from .handlers import Handlers, is_interactive
 from .inputs import Inputs
 from .models import Side, TradeMode
+from .script import is_script, say_errors_plainly
 from .trader import UNSET, OrderTerms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import TracebackType
 
     import pandas as pd
 
@@ -53,7 +51,7 @@ class MetaExpert:
     """
 
     def __init__(self, exchange: str = "demo", **settings: Any) -> None:
-        _say_errors_plainly()
+        say_errors_plainly()
         keywords = {"exchange": exchange, **settings}
         own, logging = config.split(keywords, config.ExchangeSettings, config.LogSettings)
         self._exchange_keywords = own
@@ -427,7 +425,7 @@ class MetaExpert:
                 f"trade_mode={run.trade_mode.value!r} is not available yet: this version runs backtests only"
             )
         result = self._backtest(run)
-        if _is_script(self._file()):
+        if is_script(self._file()):
             print(result)  # noqa: T201 - what the user of a script waits for
             print(f"Saved in {result.save()}")  # noqa: T201
         return result
@@ -442,7 +440,7 @@ class MetaExpert:
         symbol: str | list[str] | None = None, timeframe: str | None = None, exchange: str | None = None,
         market_type: str | None = None, contract_type: str | None = None, close_at_end: bool | None = None,
         settings: Mapping[str, Any] | None = None, inputs: Mapping[str, Any] | None = None,
-        progress: Callable[[float], None] | None = None, path: Path | None = None,
+        progress: Callable[[float], None] | None = None, path: Path | None = None, engine: str | None = None,
     ) -> Result:  # fmt: skip
         """Backtest with some of the file's settings replaced; what is None stays as the file says.
 
@@ -460,9 +458,11 @@ class MetaExpert:
             inputs: other inputs by name.
             progress: called with the share done, 0 to 1, now and then.
             path: the expert's file, where the code's digest and the ``.env`` file come from.
+            engine: ``"event"`` or ``"kernel"``: play it by this one, which may refuse; None takes the kernel where
+                the expert trades by ``@expert.signals`` alone and nothing is set that it can't model.
 
         Raises:
-            ConfigError: as `run`.
+            ConfigError: as `run`; or `engine` can't play it.
             DataError: as `run`.
             StrategyError: as `run`.
         """
@@ -471,12 +471,14 @@ class MetaExpert:
         ))  # fmt: skip
         strategy = dict(settings or {}) | _given(symbol=symbol, timeframe=timeframe)
         moved = _given(exchange=exchange, market_type=market_type, contract_type=contract_type)
-        return self._backtest(run, strategy, moved, dict(inputs or {}), progress, path)
+        if engine not in (None, "event", "kernel"):
+            raise ConfigError(f"unknown engine {engine!r}{did_you_mean(str(engine), ('event', 'kernel'))}")
+        return self._backtest(run, strategy, moved, dict(inputs or {}), progress, path, engine)
 
     def _backtest(
         self, run: config.RunSettings, strategy: Mapping[str, Any] | None = None,
         exchange: Mapping[str, Any] | None = None, inputs: Mapping[str, Any] | None = None,
-        progress: Callable[[float], None] | None = None, path: Path | None = None,
+        progress: Callable[[float], None] | None = None, path: Path | None = None, engine: str | None = None,
     ) -> Result:  # fmt: skip
         """Build the job, run it, wrap the record; in a thread of its own where a loop already runs here."""
         from .backtest.engine import Job
@@ -509,6 +511,7 @@ class MetaExpert:
                 code=_code_digest(file),
                 notes=warnings,
                 progress=progress,
+                engine=engine,
             )
             if self._handlers.is_async and _loop_is_running():
                 with ThreadPoolExecutor(1) as pool:
@@ -546,36 +549,8 @@ class MetaExpert:
         return make
 
 
-def _say_errors_plainly() -> None:
-    """In a script an error that is the user's to mend is one line; a traceback, when there is one, hides keys."""
-    is_script = hasattr(sys.modules.get("__main__"), "__file__") and not sys.flags.interactive
-    if is_script and sys.excepthook is sys.__excepthook__:
-        sys.excepthook = _say
-
-
-def _say(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    if isinstance(error, KeyboardInterrupt):
-        print("error: interrupted", file=sys.stderr)  # noqa: T201
-    elif isinstance(error, MetaExpertError) and "--debug" not in sys.argv:
-        main = getattr(sys.modules["__main__"], "__file__", None)
-        lines = [frame.lineno for frame in traceback.extract_tb(trace) if frame.filename == main]
-        where = f"{Path(str(main)).name}:{lines[-1]}: " if lines else ""
-        print(f"error: {where}{error}", file=sys.stderr)  # noqa: T201
-    else:
-        from .logger import Redactor
-
-        text = "".join(traceback.format_exception(kind, error, trace))
-        print(Redactor().text(text), end="", file=sys.stderr)  # noqa: T201
-
-
 def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _is_script(file: Path | None) -> bool:
-    """Is `file` what ``python FILE`` was told to run?"""
-    main = getattr(sys.modules.get("__main__"), "__file__", None)
-    return file is not None and main is not None and Path(main).resolve() == file.resolve()
 
 
 def _name_of(file: Path | None) -> str:

@@ -20,6 +20,7 @@ from .errors import ConfigError, MetaExpertError, StrategyError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
 
+    from .backtest.result import Result
     from .expert import MetaExpert
 
 __all__ = ["NEEDED", "Loaded", "load_expert"]
@@ -31,6 +32,11 @@ NEEDED = frozenset(
     }
 )
 """The packages that this library imports."""
+
+_RUN_OPTIONS = {
+    "start": "backtest_start", "end": "backtest_end", "capital": "initial_capital", "close_at_end": "close_at_end",
+}  # fmt: skip
+"""The arguments of `MetaExpert.backtest` by the settings of a run that they stand for."""
 
 _OPAQUE = object()  # a value in the file's run(...) call that can't be known without running it
 
@@ -48,6 +54,19 @@ class Loaded:
     run_defaults: Mapping[str, Any]
     notes: tuple[str, ...] = ()
     _siblings: dict[str, ModuleType] = field(default_factory=dict[str, ModuleType], repr=False)
+
+    def backtest(self, **options: Any) -> Result:
+        """Backtest the expert; `options` (see `MetaExpert.backtest`) win over the file's own ``run(...)`` call.
+
+        Raises:
+            ConfigError: as `MetaExpert.run`.
+            DataError: as `MetaExpert.run`.
+            StrategyError: as `MetaExpert.run`.
+        """
+        own = {name: self.run_defaults.get(setting) for name, setting in _RUN_OPTIONS.items()}
+        given = {name: value for name, value in options.items() if value is not None}
+        with self.importing():
+            return self.expert.backtest(**(own | given), path=self.path)
 
     @contextmanager
     def importing(self) -> Generator[None]:

@@ -104,6 +104,7 @@ class MetaProcess:
         self._lanes: dict[Series, _Lane] = {}
         self._timers: list[_Timer] = []
         self._runner: asyncio.Runner | None = None
+        self._has_begun = False
         self._told = 0
         self._all = iter(feed)
         self._hears_account = "account" in handlers
@@ -128,7 +129,7 @@ class MetaProcess:
         """
         reason = "error"
         try:
-            self.dispatch("init")
+            self.begin()
             self._open()
             self._play(progress)
             if self.stop_reason is None and self.broker.expiry.next_time <= ends:
@@ -144,6 +145,12 @@ class MetaProcess:
             self.dispatch("deinit", reason)
         self.raise_failure()
         return reason
+
+    def begin(self) -> None:
+        """Let `on_init` run, once; a run begins with it."""
+        if not self._has_begun:
+            self._has_begun = True
+            self.dispatch("init")
 
     def close(self) -> None:
         """Release the event loop of ``async def`` handlers, when none will run again."""
@@ -258,8 +265,12 @@ class MetaProcess:
         if breach is not None and self.trader.stopped is None:
             self._breach(breach)
 
-    def _breach(self, limit: str) -> None:
+    def warn_of_limit(self, limit: str) -> None:
+        """Log, once, that a loss limit was reached."""
         self.log.log_once(f"limit:{limit}", "loss limit reached: closing everything", limit=limit)
+
+    def _breach(self, limit: str) -> None:
+        self.warn_of_limit(limit)
         self.trader.cancel_all()
         self.trader.close_all(ExitReason(limit))
         if limit == "max_drawdown":

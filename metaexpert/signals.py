@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import MetaExpertError, StrategyError, did_you_mean
 from .trader import OrderTerms
@@ -23,6 +24,18 @@ __all__ = ["COLUMNS", "SignalPlan", "answer", "ask", "columns_of"]
 COLUMNS = ("long_entry", "long_exit", "short_entry", "short_exit", "size")
 """What a signals function may return: boolean columns, and `size`, a quantity (NaN: sized by the settings)."""
 
+_LARGEST = 1e150  # a number whose square a float still holds: beyond it quantities and values overflow
+
+
+class _Said(NamedTuple):
+    """The columns as plain lists, in the order of `COLUMNS`: quick to read one by one."""
+
+    long_entry: list[bool]
+    long_exit: list[bool]
+    short_entry: list[bool]
+    short_exit: list[bool]
+    size: list[float] | None
+
 
 class SignalPlan:
     """What `function` says about the candles of `series`, acted on bar by bar.
@@ -31,38 +44,41 @@ class SignalPlan:
     on the other side (spot: closes it). An exit is made also where the entry that would reverse is refused.
     In hedge mode longs and shorts are entered and left each for themselves.
 
+    `columns` holds what it says; see `columns_of`.
+
     Raises:
-        StrategyError: the function fails, returns something else than boolean columns of the bars' length, or
-            wants to be long and short at once.
+        StrategyError: the function fails, or its answer is none that `columns_of` takes.
     """
 
     def __init__(self, function: Callable[[Any], Any], series: Series) -> None:
         self.series = series
-        columns = columns_of(answer(function, series.candles), series.candles.index)
-        wishes: list[list[bool]] = [columns[name].tolist() for name in COLUMNS if name != "size"]
-        self._long_entry, self._long_exit, self._short_entry, self._short_exit = wishes
-        size = columns["size"]
-        self._size: list[float] | None = None if size is None else size.tolist()
+        self.columns = columns_of(answer(function, series.candles), series.candles.index)
+
+    @cached_property
+    def _said(self) -> _Said:
+        plain: list[Any] = [None if values is None else values.tolist() for values in self.columns.values()]
+        return _Said(*plain)
 
     def act(self, index: int, trader: Trader) -> None:
         """Do what the signals of bar `index` say."""
-        symbol = self.series.symbol
+        symbol, said = self.series.symbol, self._said
         if trader.hedge:
             self._act_on_legs(symbol, index, trader)
             return
         held = trader.held(symbol)
-        leaves = (held > 0.0 and self._long_exit[index]) or (held < 0.0 and self._short_exit[index])
-        if self._long_entry[index] and held <= 0.0:
+        leaves = (held > 0.0 and said.long_exit[index]) or (held < 0.0 and said.short_exit[index])
+        if said.long_entry[index] and held <= 0.0:
             leaves = not self._enter("long", index, trader) and leaves
-        elif self._short_entry[index] and held >= 0.0:
+        elif said.short_entry[index] and held >= 0.0:
             spot = trader.market(symbol).is_spot
             leaves = spot or (not self._enter("short", index, trader) and leaves)
         if leaves:
             trader.close(symbol, None, None)
 
     def _act_on_legs(self, symbol: str, index: int, trader: Trader) -> None:
+        said = self._said
         for side, enters, leaves in (
-            ("long", self._long_entry, self._long_exit), ("short", self._short_entry, self._short_exit),
+            ("long", said.long_entry, said.long_exit), ("short", said.short_entry, said.short_exit),
         ):  # fmt: skip
             is_held = trader.held(symbol, side) != 0.0
             if is_held and leaves[index]:
@@ -72,7 +88,8 @@ class SignalPlan:
 
     def _enter(self, direction: str, index: int, trader: Trader) -> bool:
         """Open, reversing what stands against it; False when the entry was refused."""
-        size = None if self._size is None or math.isnan(self._size[index]) else self._size[index]
+        sizes = self._said.size
+        size = None if sizes is None or math.isnan(sizes[index]) else sizes[index]
         order = trader.open(direction, size, self.series.symbol, OrderTerms())
         return any(order.id == working.id for working in trader.broker.working(self.series.symbol))
 
@@ -106,8 +123,8 @@ def columns_of(answer: Any, index: pd.Index[Any]) -> dict[str, Any]:
     """The signals as arrays over the bars' `index`: `COLUMNS` by name; all False, `size` None, where not given.
 
     Raises:
-        StrategyError: the answer is something else than boolean columns of the bars' length, or wants to be long
-            and short at once.
+        StrategyError: the answer is something else than boolean columns of the bars' length, wants to be long and
+            short at once, or to enter with a size that is no positive number.
     """
     import numpy as np
     import pandas as pd
@@ -127,8 +144,28 @@ def columns_of(answer: Any, index: pd.Index[Any]) -> dict[str, Any]:
     columns = {name: given.get(name, None if name == "size" else nothing) for name in COLUMNS}
     both = columns["long_entry"] & columns["short_entry"]
     if both.any():
-        raise StrategyError(f"signals: long_entry and short_entry are both true at {index[int(both.argmax())]}")
+        raise StrategyError(
+            f"signals: long_entry and short_entry are both true at {_place(index, both)}: choose one"
+        )
+    if columns["size"] is not None:
+        _refuse_sizes(columns["size"], columns["long_entry"] | columns["short_entry"], index)
     return columns
+
+
+def _refuse_sizes(size: Any, enters: Any, index: pd.Index[Any]) -> None:
+    """Refuse a size of an entry that can't be one; what stands on other bars is not looked at."""
+    bad = enters & ~((size > 0.0) & (size <= _LARGEST)) & (size == size)  # noqa: PLR0124 - NaN is left out
+    if bad.any():
+        raise StrategyError(
+            f"signals: size at {_place(index, bad)} must be a positive number, got {size[int(bad.argmax())]:g}; "
+            "NaN where the settings size"
+        )
+
+
+def _place(index: pd.Index[Any], wrong: Any) -> str:
+    """The first bar that is `wrong`."""
+    row = int(wrong.argmax())
+    return f"{index[row]} (row {row})"
 
 
 def _column(name: str, values: Any, index: pd.Index[Any]) -> Any:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..config import ExchangeSettings, RunSettings, StrategySettings
-    from .column import Funding, Signals
+    from .column import Funding
     from .terms import Candles
 
 __all__ = [
@@ -231,10 +231,8 @@ def single_of(desk: Desk, histories: Histories, answer: Any) -> Single:
         StrategyError: they are no boolean columns of the bars' length.
     """
     frame, market = histories.frame, desk.market
-    signals: Signals = signals_of(columns_of(answer, frame.index), frame.index)
     gates = Gates(desk.strategy, lambda: Series(market.symbol, histories.candles.timeframe, frame, first=0))
-    if gates.are_set:
-        signals = signals._replace(gate=gates.over(np.asarray(signals.wish)))
+    signals = gates.kept(signals_of(columns_of(answer, frame.index)))
     return Single(
         market=market, settings=desk.strategy, frame=frame, candles=histories.candles, signals=signals,
         funding=histories.funding, capital=desk.run.initial_capital, cross=desk.cross,

@@ -25,7 +25,9 @@ from ..timeframe import parse
 from ..trader import Trader, same_name
 from .data import market_data
 from .manifest import data_digest
-from .record import Record
+from .paths import hindrance, single_of, tell_of_limits
+from .record import LazyRecord, Record
+from .single import fields_of, played
 from .terms import check_leverage, costs_of
 
 if TYPE_CHECKING:
@@ -44,7 +46,11 @@ __all__ = ["Job", "run"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Everything one backtest needs. `bind` is told the process that runs, and None when it is over."""
+    """Everything one backtest needs.
+
+    `bind` is told the process that runs, and None when it is over. `engine` is the one that is asked for,
+    ``"event"`` or ``"kernel"``; None takes the kernel where it can model everything.
+    """
 
     name: str
     exchange: ExchangeSettings
@@ -58,6 +64,7 @@ class Job:
     code: str = ""
     notes: tuple[str, ...] = ()
     progress: Callable[[float], None] | None = None
+    engine: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +147,8 @@ def _play(job: Job, history: _History, clock: SimClock, log: MetaLogger) -> Reco
     )
     job.bind(process)
     try:
+        if _takes_kernel(job, history, process):
+            return _kernel_record(job, history, process)
         process.dispatch("backtest_init")
         process.raise_failure()
         reason = process.run(job.progress, close_at_end=job.run.close_at_end, ends=history.end)
@@ -151,6 +160,28 @@ def _play(job: Job, history: _History, clock: SimClock, log: MetaLogger) -> Reco
     finally:
         process.close()
     return _record(job, history, process, reason, criterion)
+
+
+def _takes_kernel(job: Job, history: _History, process: MetaProcess) -> bool:
+    """Can the kernel play the run? Where that is not so from the start, `on_init` has not run yet.
+
+    Raises:
+        ConfigError: it can't, and nothing else is asked for.
+        StrategyError: `on_init` failed.
+    """
+    if job.engine == "event" or (job.engine is None and not process.signals):
+        return False
+    why = hindrance(process, history.end)
+    if why is None:
+        process.begin()
+        process.raise_failure()
+        why = hindrance(process, history.end)
+    if why is None:
+        return True
+    if job.engine == "kernel":
+        raise ConfigError(f"the kernel can't play this: {why}; expert.backtest() takes the event path")
+    history.notes.append(f"played by the event engine, not by the kernel: {why}")
+    return False
 
 
 def _criterion(value: object) -> float | None:
@@ -324,26 +355,14 @@ def _coarser(candles: pd.DataFrame, timeframe: str, source: str) -> pd.DataFrame
 
 def _record(job: Job, history: _History, process: MetaProcess, reason: str, criterion: float | None) -> Record:
     broker, curves = process.broker, process.marks.curves(process.feed, process.steps)
-    settings = {
-        **job.exchange.as_dict(),
-        **job.strategy.as_dict(),
-        **job.run.as_dict(),
-    }
     history.notes.extend(
         f"@expert.on_{event} was not called: candles hold no {what}"
         for event, what in (("tick", "ticks"), ("book", "order books"))
         if event in job.handlers
     )
-    source = _source(job)
     return Record(
-        name=job.name,
-        exchange=job.exchange.exchange,
-        timeframe=history.timeframe,
-        currency=broker.ledger.currency,
-        initial_capital=job.run.initial_capital,
-        markets=history.markets,
-        settings=settings,
-        inputs=dict(job.inputs),
+        **_particulars(job, history, process),
+        **{name: make() for name, make in _examined(job, history).items()},
         time=process.feed.times(process.steps),
         equity=curves.equity,
         balance=curves.balance,
@@ -351,8 +370,50 @@ def _record(job: Job, history: _History, process: MetaProcess, reason: str, crit
         fills=broker.fills,
         orders=list(broker.orders.values()),
         trades=broker.ledger.all_trades(),
-        bars=history.tested,
-        quality={
+        refusals=dict(sorted(process.trader.refusals.items())),
+        notes=(*history.notes, *broker.expiry.notes),
+        stop_reason=reason,
+        criterion=criterion,
+    )
+
+
+def _kernel_record(job: Job, history: _History, process: MetaProcess) -> Record:
+    """Play the kernel; what nobody looks at is not made."""
+    particulars = _particulars(job, history, process)
+    ((symbol, frame),) = history.tested.items()
+    book = played(single_of(process, frame, history.data[symbol], close_at_end=job.run.close_at_end))
+    ready, makers = fields_of(book)
+    tell_of_limits(process, book)
+    if job.progress is not None:
+        job.progress(1.0)
+    return LazyRecord(
+        makers | _examined(job, history), **particulars, **ready, notes=tuple(history.notes), path="kernel"
+    )
+
+
+def _particulars(job: Job, history: _History, process: MetaProcess) -> dict[str, Any]:
+    """What was played, whatever came of it."""
+    return {
+        "name": job.name,
+        "exchange": job.exchange.exchange,
+        "timeframe": history.timeframe,
+        "currency": process.broker.ledger.currency,
+        "initial_capital": job.run.initial_capital,
+        "markets": history.markets,
+        "settings": {**job.exchange.as_dict(), **job.strategy.as_dict(), **job.run.as_dict()},
+        "inputs": dict(job.inputs),
+        "bars": history.tested,
+        "warmup_bars": job.strategy.warmup_bars,
+        "code": job.code,
+        "seed": SEED if any(market.synthetic for market in history.markets.values()) else None,
+    }
+
+
+def _examined(job: Job, history: _History) -> dict[str, Callable[[], Any]]:
+    """How the fields are made that every candle is looked at for."""
+    source = _source(job)
+    return {
+        "quality": lambda: {
             symbol: inspect(
                 frame,
                 history.timeframe,
@@ -361,15 +422,8 @@ def _record(job: Job, history: _History, process: MetaProcess, reason: str, crit
             )
             for symbol, frame in history.tested.items()
         },
-        refusals=dict(sorted(process.trader.refusals.items())),
-        notes=(*history.notes, *broker.expiry.notes),
-        stop_reason=reason,
-        warmup_bars=job.strategy.warmup_bars,
-        code=job.code,
-        data=data_digest(
+        "data": lambda: data_digest(
             ((one.symbol, one.timeframe, one.candles) for one in history.series),
             (symbol.encode() + data.fingerprint() for symbol, data in history.data.items()),
         ),
-        seed=SEED if any(market.synthetic for market in history.markets.values()) else None,
-        criterion=criterion,
-    )
+    }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..config import StrategySettings
     from ..feed import Series
+    from .column import Signals
 
 __all__ = ["Gates"]
 
@@ -69,7 +70,11 @@ class Gates:
         assert refusal is not None  # noqa: S101 - the kernel was told so
         return refusal
 
-    def over(self, wish: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def kept(self, signals: Signals) -> Signals:
+        """`signals` with what the filters keep from being made."""
+        return signals._replace(gate=self._over(np.asarray(signals.wish))) if self.are_set else signals
+
+    def _over(self, wish: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The number of the filter that keeps an entry from being made at each bar (`column.Signals.gate`)."""
         gate = np.zeros(len(wish), dtype=np.uint8)
         for bit, side, unit in ((column.LONG_ENTRY, 1, 1), (column.SHORT_ENTRY, -1, _SHORTS)):

@@ -10,7 +10,7 @@ import numpy as np
 from .. import rules
 from ..bars import COLUMNS, times
 from ..broker.costs import Costs
-from ..errors import ConfigError, DataError, StrategyError
+from ..errors import ConfigError, DataError
 from ..risk import SIZE_TYPES
 from ..timeframe import TIMEFRAMES, parse, timeframe_of
 from ..trader import first_stop_pct
@@ -38,10 +38,10 @@ __all__ = [
     "funding_of",
     "signals_of",
     "terms_of",
+    "uncountable",
     "with_marks",
 ]
 
-_LARGEST = 1e150  # a number whose square a float still holds: beyond it quantities and values overflow
 _LEAST_STEP = 1e-18
 
 
@@ -83,6 +83,14 @@ def check_leverage(strategy: StrategySettings, market: Market) -> None:
         )
 
 
+def uncountable(market: Market) -> str | None:
+    """Why the loop can't count in the market's steps; None when it can."""
+    for name in ("price_tick", "qty_step"):
+        if 0.0 < getattr(market, name) < _LEAST_STEP:
+            return f"{name} of {market.symbol} is below {_LEAST_STEP:g}"
+    return None
+
+
 def terms_of(settings: StrategySettings, market: Market, *, cross: bool, bar_ms: int, close_at_end: bool) -> Terms:
     """The numbers that a run is played by.
 
@@ -90,9 +98,9 @@ def terms_of(settings: StrategySettings, market: Market, *, cross: bool, bar_ms:
         ConfigError: the loop can't count in steps as small as the market's.
     """
     costs = costs_of(settings)
-    for name in ("price_tick", "qty_step"):
-        if 0.0 < getattr(market, name) < _LEAST_STEP:
-            raise ConfigError(f"{market.symbol}: {name} is below {_LEAST_STEP:g}: use the event path")
+    why = uncountable(market)
+    if why is not None:
+        raise ConfigError(f"{why}, which only the event path can count in: use expert.backtest()")
     return Terms(
         kind=rules.INVERSE if market.is_inverse else rules.LINEAR,
         spot=market.is_spot,
@@ -206,30 +214,17 @@ def _flawed(frame: pd.DataFrame, at: int, name: str) -> DataError:
     )
 
 
-def signals_of(columns: Mapping[str, Any], index: pd.Index[Any], gate: NDArray[np.uint8] | None = None) -> Signals:
-    """The signals as the loop takes them, from the columns of `metaexpert.signals.columns_of`.
-
-    Raises:
-        StrategyError: a size is negative or infinite, or an entry comes with one of 0.
-    """
-    wish = np.zeros(len(index), dtype=np.uint8)
+def signals_of(columns: Mapping[str, Any]) -> Signals:
+    """The signals as the loop takes them, from the columns of `metaexpert.signals.columns_of`."""
+    wish = np.zeros(len(columns["long_entry"]), dtype=np.uint8)
     for name, bit in (
         ("long_entry", column.LONG_ENTRY), ("long_exit", column.LONG_EXIT), ("short_entry", column.SHORT_ENTRY),
         ("short_exit", column.SHORT_EXIT),
     ):  # fmt: skip
         if columns[name].any():
             wish |= columns[name].view(np.uint8) * np.uint8(bit)
-    size = columns["size"]
-    if size is not None:
-        enters = (wish & (column.LONG_ENTRY | column.SHORT_ENTRY)) != 0
-        bad = (size < 0.0) | (size > _LARGEST) | (enters & (size == 0.0))
-        if bad.any():
-            at = int(bad.argmax())
-            raise StrategyError(f"signals: size at {index[at]} must be a positive number, got {size[at]:g}")
-    nothing = np.empty(0, dtype=np.uint8) if gate is None else gate
-    return Signals(
-        _fixed(wish), _fixed(np.empty(0) if size is None else np.ascontiguousarray(size)), _fixed(nothing)
-    )
+    size = np.empty(0) if columns["size"] is None else np.ascontiguousarray(columns["size"])
+    return Signals(_fixed(wish), _fixed(size), _fixed(np.empty(0, dtype=np.uint8)))
 
 
 def with_marks(candles: Candles, marks: Reference | None) -> Candles:

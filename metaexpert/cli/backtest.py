@@ -74,18 +74,9 @@ def run_file(loaded: Loaded, changes: Sequence[str] = (), **options: Any) -> Res
     """Backtest a loaded expert: `options` win over the file's own run(...) call, `changes` over its settings."""
     from ..clock import WallClock
 
-    own = {
-        "start": loaded.run_defaults.get("backtest_start"),
-        "end": loaded.run_defaults.get("backtest_end"),
-        "capital": loaded.run_defaults.get("initial_capital"),
-        "close_at_end": loaded.run_defaults.get("close_at_end"),
-    }
-    given = {name: value for name, value in options.items() if value is not None}
     inputs, settings = parse_changes(changes, loaded.expert.input_names)
-    with _LateProgress(WallClock()) as progress, loaded.importing():
-        return loaded.expert.backtest(
-            **(own | given), inputs=inputs, settings=settings, progress=progress.update, path=loaded.path
-        )
+    with _LateProgress(WallClock()) as progress:
+        return loaded.backtest(**options, inputs=inputs, settings=settings, progress=progress.update)
 
 
 def parse_changes(changes: Sequence[str], input_names: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:

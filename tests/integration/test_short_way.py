@@ -197,7 +197,7 @@ def test_signals_take_the_short_way_too():
         def signals(bars):
             return {"long_entry": bars["close"] < 96.0, "short_entry": bars["close"] > 104.0}
 
-        return run.backtest()
+        return run.backtest(engine="event")
 
     keep(BTC, flat(*prices))
     short, long = both_ways(play)

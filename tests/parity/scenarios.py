@@ -209,6 +209,7 @@ def by_engine(one: Scenario) -> Any:
         log=_silent,
         bind=lambda process: None,
         signals=lambda bars: one.columns,
+        engine="event",
     )
     with patch.object(engine, "MetaExchange", lambda *args, **kwargs: Shelf(one)):
         return engine.run(job)
@@ -260,7 +261,7 @@ def play(one: Scenario, run_column: Any, *, curves: bool = True) -> tuple[kernel
     rates = [] if one.rates is None else [FundingRate(time, rate, None) for time, rate in one.rates]
     strategy = StrategySettings(symbol=one.market.symbol, timeframe="1h", **one.settings)
     terms = terms_of(strategy, one.market, cross=one.cross, bar_ms=made.bar_ms, close_at_end=one.close_at_end)
-    signals = signals_of(one.columns | {"size": one.columns.get("size")}, one.bars.index)
+    signals = signals_of(one.columns | {"size": one.columns.get("size")})
     daily = np.zeros(0 if curves else len(made.bars.day_ends))
     with np.errstate(all="ignore"):
         played = kernel.play(

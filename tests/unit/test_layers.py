@@ -15,7 +15,7 @@ LAYERS = (
     ("bars",),
     ("series",),
     ("rules", "tiers", "indicators", "_catalogue", "_compute"),
-    ("clock", "config", "inputs", "values", "logger", "risk", "store"),
+    ("clock", "config", "inputs", "values", "logger", "risk", "script", "store"),
     ("exchanges",),
     ("broker", "importer"),
     ("feed",),
@@ -23,6 +23,7 @@ LAYERS = (
     ("backtest",),
     ("expert",),
     ("loading",),
+    ("research",),
     ("cli",),
     ("__main__",),
     ("",),  # the root itself, which re-exports everything and which nothing imports

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
-from .. import config
-from ..errors import ConfigError
-from .desk import EVENT_ONLY, SignalSettings, desk_of, histories_of, record_of, single_of
-from .grid import Book, Plan, sweep
-from .result import Result
-from .terms import candles_of
+from . import config
+from .backtest.desk import EVENT_ONLY, SignalSettings, desk_of, histories_of, record_of, single_of
+from .backtest.grid import Book, Plan, sweep
+from .backtest.result import Result
+from .backtest.terms import candles_of
+from .errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pandas as pd
 
-    from ..models import Market
-    from .desk import Desk
-    from .grid import Grid
+    from .backtest.desk import Desk
+    from .backtest.grid import Grid
+    from .expert import MetaExpert
+    from .models import Market
 
 __all__ = ["Backtest"]
 
@@ -146,13 +149,29 @@ class Backtest:
         return sweep(Plan(signals=function, ranges=swept, settings=names, books=books))
 
     @staticmethod
-    def from_expert(expert: Any, **settings: Any) -> Result:
-        """Backtest an expert: ``expert.backtest(**settings)``.
+    def from_expert(expert: MetaExpert | str | Path, **changes: Any) -> Result:
+        """Backtest the ``@expert.signals`` of an expert through the kernel.
 
-        One with ``@expert.signals`` whose settings the kernel can model is played by it, any other by the event
-        engine; ``result.manifest["path"]`` says which. The outcome is the same.
+        The result equals that of ``expert.backtest(...)``, which chooses the kernel by itself where it can model
+        everything, and the event engine where it can't.
+
+        Args:
+            expert: the expert, or its file or folder, of which the file's own ``expert.run(...)`` is heeded.
+            **changes: what is to be different: the arguments of ``expert.backtest(...)``.
+
+        Raises:
+            ConfigError: a setting is wrong, or only the event path can model the expert.
+            DataError: there are no candles.
+            StrategyError: the expert's own code failed.
         """
-        return expert.backtest(**settings)
+        if not isinstance(expert, (str, Path)):
+            return expert.backtest(engine="kernel", **changes)
+        from .loading import load_expert
+
+        loaded = load_expert(expert)
+        for note in loaded.notes:
+            warnings.warn(note, stacklevel=2)
+        return loaded.backtest(engine="kernel", **changes)
 
 
 def _source(signals: Any) -> tuple[Callable[..., Any], dict[str, Any]]:
