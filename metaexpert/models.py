@@ -9,7 +9,7 @@ and linear markets and face value in quote (USD) for inverse ones, always.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
 __all__ = [
@@ -448,6 +450,27 @@ class Market:
                     f"{self.symbol}: margin tiers must ascend by notional and rate: {lower}, {upper}"
                 )
         object.__setattr__(self, "tiers", tiers)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What JSON can hold of it: all but `source`."""
+        return {name: value for name, value in asdict(self).items() if name != "source"}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Market:
+        """The market that `as_dict` described.
+
+        Raises:
+            ValueError: these are no fields of a market, or a word in them is unknown.
+            TypeError, KeyError: a field is missing.
+        """
+        if not set(values) <= {field.name for field in fields(cls)} - {"source"}:
+            raise ValueError("not the fields of a market")
+        settled = values["contract_type"]
+        known: dict[str, Any] = {
+            "type": MarketType(values["type"]),
+            "contract_type": None if settled is None else ContractType(settled),
+        }
+        return cls(**{**values, **known})
 
     @property
     def is_inverse(self) -> bool:

@@ -15,9 +15,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
-import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from importlib import import_module
 from math import isfinite
@@ -27,7 +25,8 @@ from urllib.parse import quote
 
 from .bars import times
 from .errors import ConfigError, DataError, did_you_mean
-from .models import ContractType, Market, MarketType
+from .files import discard_drafts, locked, replacing
+from .models import Market, MarketType
 from .series import Kind, as_kind, build, columns_of, inspect_series, merge, parse_name
 from .timeframe import parse
 
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["CandleStore", "SeriesInfo", "Source", "Verdict", "home"]
 
 _META = b"metaexpert"
-_DRAFT = ".tmp"
 _ABOVE_ZERO = ("price_tick", "qty_step", "contract_size", "max_leverage")
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError)  # ArrowInvalid is a ValueError
 _GROUP_ROWS = 1 << 18  # what is read at once at least when a span is asked for
@@ -145,7 +143,7 @@ class CandleStore:
         path = self._series_path(market.exchange, market.symbol, name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with _locked(path.parent / ".lock"):
+            with locked(path.parent / ".lock"):
                 return self._merge(path, market, kind, rows, source)
         except OSError as error:
             raise DataError(f"can't write {path}: {error.strerror or error}") from error
@@ -156,10 +154,10 @@ class CandleStore:
             old, sources = _read_table(path, kind), _origin(path).sources
             merged, before = _merged(path, kind, old, rows), len(old)
         sources = (*(known for known in sources if known != source), source)
-        rules = json.dumps({k: v for k, v in asdict(market).items() if k != "source"}, indent=1)
+        rules = json.dumps(market.as_dict(), indent=1)
         origin = _Origin(market.exchange, market.symbol, market.type, path.stem, sources)
-        _discard_drafts(path.parent)
-        with _replacing(path) as table, _replacing(path.parent / "market.json") as beside:
+        discard_drafts(path.parent)
+        with replacing(path) as table, replacing(path.parent / "market.json") as beside:
             _write_table(table, merged, origin)
             beside.write_text(rules + "\n", encoding="utf-8")
         return len(merged) - before
@@ -437,13 +435,7 @@ def _info(path: Path) -> SeriesInfo:
 
 def _read_market(path: Path) -> Market:
     with _damage_named(path):
-        values = json.loads(path.read_text(encoding="utf-8"))
-        values["type"] = MarketType(values["type"])
-        kind = values["contract_type"]
-        values["contract_type"] = None if kind is None else ContractType(kind)
-        if not set(values) <= {field.name for field in fields(Market)} - {"source"}:
-            raise ValueError("not the fields of a market")
-        market = Market(**values)
+        market = Market.from_dict(json.loads(path.read_text(encoding="utf-8")))
         _check_rules(market)
         return market
 
@@ -473,50 +465,3 @@ def _damage_named(path: Path) -> Generator[None]:
     except _DAMAGE as error:
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise DataError(f"{path} is damaged ({reason}); delete it and import its candles again") from error
-
-
-def _discard_drafts(folder: Path) -> None:
-    """Remove what writers that were killed left behind; the caller holds the folder's lock, so none is at work."""
-    for draft in folder.glob(f".*{_DRAFT}"):
-        draft.unlink(missing_ok=True)
-
-
-@contextmanager
-def _replacing(path: Path) -> Generator[Path]:
-    """Give a file beside `path` to write; what is written is brought to disk and takes the place of `path`."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_DRAFT, dir=path.parent)
-    os.close(handle)
-    draft = Path(name)
-    try:
-        yield draft
-        with draft.open("rb+") as file:
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    if sys.platform != "win32":
-        folder = os.open(path.parent, os.O_RDONLY)
-        with suppress(OSError):  # some file systems can't sync a folder; the rename itself is done
-            os.fsync(folder)
-        os.close(folder)
-
-
-@contextmanager
-def _locked(path: Path) -> Generator[None]:
-    """Hold the lock file `path`; a second writer waits. The system frees it when its holder dies."""
-    with path.open("a+b") as file:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)  # gives up after ten seconds, as OSError
-            try:
-                yield
-            finally:
-                file.seek(0)
-                msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield

@@ -15,6 +15,7 @@ LAYERS = (
     ("bars",),
     ("series",),
     ("rules", "tiers", "indicators", "_catalogue", "_compute"),
+    ("files",),
     ("clock", "config", "inputs", "values", "logger", "risk", "script", "store"),
     ("exchanges",),
     ("broker", "importer"),

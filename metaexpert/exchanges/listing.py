@@ -1,0 +1,103 @@
+"""The list of markets of one exchange and segment, kept on disk with its age, usable without a network.
+
+    <home>/markets/<exchange>-<segment>.json       our markets, and when the exchange told of them
+                                       .raw.json.gz   the same as CCXT wants them
+
+Both are written at once. Whoever only looks a market up reads the first, who sends requests the second.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import DataError
+from ..files import replacing
+from ..models import Market
+from ..store import home
+from .markets import market_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from .venues import Segment
+
+__all__ = ["Listing", "load", "load_raw", "save"]
+
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError)
+
+
+class Listing(NamedTuple):
+    """The `markets`, when they were `fetched` (ms UTC), and the symbols that were `left_out` with the reason."""
+
+    markets: tuple[Market, ...]
+    fetched: int
+    left_out: Mapping[str, str]
+
+    def age(self, now: int) -> int:
+        """How old it is, in ms."""
+        return now - self.fetched
+
+
+def load(exchange: str, part: Segment, folder: Path | None = None) -> Listing | None:
+    """The kept list; None where there is none or it is damaged, since it can be fetched again."""
+    try:
+        found: dict[str, Any] = json.loads(_path(exchange, part, folder).read_text(encoding="utf-8"))
+        markets = tuple(Market.from_dict(values) for values in found["markets"])
+        return Listing(markets, int(found["fetched"]), dict(found["left_out"]))
+    except _DAMAGE:
+        return None
+
+
+def load_raw(exchange: str, part: Segment, folder: Path | None = None) -> list[dict[str, Any]] | None:
+    """The kept list as CCXT's `set_markets` takes it; None where there is none or it is damaged."""
+    try:
+        with gzip.open(_raw_path(exchange, part, folder), "rt", encoding="utf-8") as file:
+            found: list[dict[str, Any]] = json.load(file)
+    except _DAMAGE:
+        return None
+    return found
+
+
+def save(
+    exchange: str, part: Segment, raw: Iterable[Mapping[str, Any]], now: int, folder: Path | None = None
+) -> Listing:
+    """Keep what the exchange told `now` (ms UTC) and return it in our words.
+
+    Markets that are not traded are left out, and those that lack what nobody can trade without.
+
+    Raises:
+        DataError: the files can't be written.
+    """
+    kept: list[Mapping[str, Any]] = []
+    markets: list[Market] = []
+    left_out: dict[str, str] = {}
+    for one in raw:
+        try:
+            if one.get("active") is False:
+                continue
+            markets.append(market_of(one, exchange))
+        except DataError as error:
+            left_out[str(one.get("symbol"))] = str(error)
+        else:
+            kept.append(one)
+    path, beside = _path(exchange, part, folder), _raw_path(exchange, part, folder)
+    told = {"fetched": now, "left_out": left_out, "markets": [market.as_dict() for market in markets]}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as light, replacing(beside) as whole:
+            light.write_text(json.dumps(told), encoding="utf-8")
+            whole.write_bytes(gzip.compress(json.dumps(kept).encode(), compresslevel=3, mtime=0))
+    except OSError as error:
+        raise DataError(f"can't write {path}: {error.strerror or error}") from error
+    return Listing(tuple(markets), now, left_out)
+
+
+def _path(exchange: str, part: Segment, folder: Path | None) -> Path:
+    return (folder or home()) / "markets" / f"{exchange}-{part}.json"
+
+
+def _raw_path(exchange: str, part: Segment, folder: Path | None) -> Path:
+    return _path(exchange, part, folder).with_suffix(".raw.json.gz")

@@ -1,0 +1,64 @@
+"""Files that are replaced as a whole or not at all, and locks that the system frees when their holder dies."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+__all__ = ["discard_drafts", "locked", "replacing"]
+
+_DRAFT = ".tmp"
+
+
+def discard_drafts(folder: Path) -> None:
+    """Remove what writers that were killed left behind; the caller holds the folder's lock, so none is at work."""
+    for draft in folder.glob(f".*{_DRAFT}"):
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """Give a file beside `path` to write; what is written is brought to disk and takes the place of `path`."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_DRAFT, dir=path.parent)
+    os.close(handle)
+    draft = Path(name)
+    try:
+        yield draft
+        with draft.open("rb+") as file:
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    if sys.platform != "win32":
+        folder = os.open(path.parent, os.O_RDONLY)
+        with suppress(OSError):  # some file systems can't sync a folder; the rename itself is done
+            os.fsync(folder)
+        os.close(folder)
+
+
+@contextmanager
+def locked(path: Path) -> Generator[None]:
+    """Hold the lock file `path`; a second writer waits. The system frees it when its holder dies."""
+    with path.open("a+b") as file:
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)  # gives up after ten seconds, as OSError
+            try:
+                yield
+            finally:
+                file.seek(0)
+                msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
