@@ -15,6 +15,7 @@ from .handlers import Handlers, is_interactive
 from .inputs import Inputs
 from .models import Side, TradeMode
 from .script import is_script, say_errors_plainly
+from .signals import SignalSource
 from .trader import UNSET, OrderTerms
 
 if TYPE_CHECKING:
@@ -186,6 +187,11 @@ class MetaExpert:
             raise ConfigError("@expert.signals is used twice: an expert has one")
         self._signals = function
         return function
+
+    def signal_source(self) -> SignalSource:
+        """What `Backtest.sweep` needs to know of the expert."""
+        own = config.exchange_settings(self._exchange_keywords)
+        return SignalSource(self._signals, self._inputs, self._strategy_keywords, own)
 
     def _register(self, event: str) -> Callable[[Any], Any]:
         def register(handler: Any) -> Any:
@@ -490,13 +496,9 @@ class MetaExpert:
         if self._process is not None:
             raise ConfigError("the expert is running: wait until it has stopped")
         file = path or self._file()
-        own_exchange = config.exchange_settings(
-            self._exchange_keywords,
-            overrides=exchange,
-            dotenv=config.load_env(file.parent) if file is not None else None,
-        )
+        env = config.load_env(file.parent) if file is not None else None
+        own_exchange = config.exchange_settings(self._exchange_keywords, overrides=exchange, dotenv=env)
         own_strategy = config.build(config.StrategySettings, self._strategy_keywords, overrides=strategy)
-        warnings = config.check(own_exchange, own_strategy, run)
         with self._inputs.changed(inputs or {}):
             job = Job(
                 name=own_strategy.strategy_name or _name_of(file),
@@ -509,7 +511,7 @@ class MetaExpert:
                 signals=self._signals,
                 inputs=self._inputs.as_dict(),
                 code=_code_digest(file),
-                notes=warnings,
+                notes=config.check(own_exchange, own_strategy, run),
                 progress=progress,
                 engine=engine,
             )
@@ -540,10 +542,9 @@ class MetaExpert:
         def make(now: Callable[[], int]) -> MetaLogger:
             from .logger import MetaLogger
 
-            folder = None if file is None else file.parent
             return MetaLogger(
-                name, self._log_settings, now=now, folder=folder, secrets=exchange.secrets,
-                console_level=console,
+                name, self._log_settings, now=now, folder=None if file is None else file.parent,
+                secrets=exchange.secrets, console_level=console,
             )  # fmt: skip
 
         return make

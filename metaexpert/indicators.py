@@ -463,7 +463,7 @@ class Accessor:
         if name.startswith("_"):
             raise AttributeError(name)
         try:
-            return partial(compute, known(name), self._bars)
+            return partial(self, known(name))
         except ConfigError as error:
             raise AttributeError(str(error)) from None
 

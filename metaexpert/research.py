@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import TYPE_CHECKING, Any, Unpack
 
 from . import config
-from .backtest.desk import EVENT_ONLY, SignalSettings, desk_of, histories_of, record_of, single_of
-from .backtest.grid import Book, Plan, sweep
+from .backtest.desk import SignalSettings, desk_of, histories_of, record_of, single_of
+from .backtest.grid import sweep
+from .backtest.plan import SWEEP, Plan, dealt, is_setting
 from .backtest.result import Result
+from .backtest.source import book_of, frames_of, source_of
 from .backtest.terms import candles_of
-from .errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
     import pandas as pd
 
-    from .backtest.desk import Desk
     from .backtest.grid import Grid
     from .expert import MetaExpert
     from .models import Market
 
 __all__ = ["Backtest"]
-
-_SWEEP = "Backtest.sweep(...)"
-_SETTINGS = frozenset(SignalSettings.__annotations__) | frozenset(EVENT_ONLY)
-_SETS = ("trade_hours", "allowed_days")  # settings whose one value is a set
 
 
 class Backtest:
@@ -93,7 +87,7 @@ class Backtest:
 
     @staticmethod
     def sweep(
-        bars: pd.DataFrame | Mapping[str, pd.DataFrame], signals: Callable[..., Any], *,
+        bars: pd.DataFrame | Mapping[str, pd.DataFrame], signals: Any, *,
         market: Market | Mapping[str, Market] | None = None, initial_capital: float = 10_000.0,
         margin_mode: str | None = None, close_at_end: bool = False,
         funding: pd.Series[float] | float | None = None, mark: pd.DataFrame | None = None,
@@ -102,51 +96,44 @@ class Backtest:
         """Trade the signals of every combination of parameters, each on an account of its own.
 
         ``Backtest.sweep(bars, signals, fast=range(5, 50, 5), slow=range(20, 200, 10), stop_loss_pct=[1.0, 2.0])``
-        calls ``signals(bars, fast=..., slow=...)``. The same indicator with the same arguments, asked for by
-        ``bars.ta``, is computed once; only statistics are kept of each pass.
+        calls ``signals(bars, fast=..., slow=...)``. An indicator of the same name with the same arguments, asked
+        for by ``bars.ta``, is computed once; only statistics are kept of each pass.
 
         Args:
             bars: candles, or candles by symbol, which are then traded one by one.
             signals: a function of the bars and its parameters that returns what `from_signals` takes (a dict or
                 DataFrame of boolean columns), or None to leave the pass out; or an expert with
                 ``@expert.signals``, whose inputs are swept under its own settings.
-            market: as in `from_signals`; or one by symbol.
+            market: the market and its rules, or one by symbol; None: that of the expert, else a linear contract
+                without steps and limits, whatever side the signals are on, so that all passes can be compared.
             initial_capital: as in `from_signals`.
-            margin_mode: as in `from_signals`.
+            margin_mode: as in `from_signals`; None: that of the expert.
             close_at_end: as in `from_signals`.
-            funding: as in `from_signals`; for candles of one symbol.
+            funding: as in `from_signals`, for candles of one symbol; None: an expert's `funding_rate`.
             mark: as in `from_signals`; for candles of one symbol.
             timeframe: as in `from_signals`.
             **ranges: the values of each parameter, or a setting of a strategy: one value, or several to be swept.
 
         Raises:
-            ConfigError: a setting is wrong, nothing is swept, or only the event path can model it.
+            ConfigError: a setting or parameter is wrong, nothing is swept, or only the event path can model it.
             DataError: the candles are unsound.
-            StrategyError: the signals of a pass fail.
+            StrategyError: the signals of a pass fail; the message names its parameters.
         """
         run = config.build(
-            config.RunSettings, {"initial_capital": initial_capital, "close_at_end": close_at_end}, where=_SWEEP
+            config.RunSettings, {"initial_capital": initial_capital, "close_at_end": close_at_end}, where=SWEEP
         )
-        function, own = _source(signals)
-        fixed, swept = _dealt(ranges, own)
-        frames = bars if isinstance(bars, Mapping) else {"": bars}
-        if len(frames) > 1 and (funding is not None or mark is not None):
-            raise ConfigError(f"{_SWEEP}: funding and mark are of one symbol; sweep symbols with their own apart")
-        books: dict[str, Book] = {}
-        for symbol, one in frames.items():
-            candles = candles_of(one, timeframe, name=f"bars of {symbol}" if symbol else "bars")
-            traded = market.get(symbol) if isinstance(market, Mapping) else market
-            desks: dict[tuple[Any, ...], Desk] = {}
-            settings = {name: values for name, values in swept.items() if name in _SETTINGS}
-            for values in product(*settings.values()):
-                chosen = fixed | dict(zip(settings, values, strict=True))
-                desks[values] = desk_of(
-                    traded, run, candles.timeframe, chosen, shorts=True, margin_mode=margin_mode, where=_SWEEP
-                )
-            histories = histories_of(one, next(iter(desks.values())), candles, funding, mark)
-            books[symbol] = Book(histories=histories, desks=desks)
-        names = tuple(name for name in swept if name in _SETTINGS)
-        return sweep(Plan(signals=function, ranges=swept, settings=names, books=books))
+        source = source_of(signals)
+        fixed, swept = dealt(ranges, source.settings)
+        source.check([name for name in swept if not is_setting(name)])
+        books = {
+            symbol: book_of(
+                one, symbol, source, run, fixed, swept, market=market, timeframe=timeframe,
+                margin_mode=margin_mode, funding=funding, mark=mark,
+            )
+            for symbol, one in frames_of(bars, alone=funding is not None or mark is not None).items()
+        }  # fmt: skip
+        names = tuple(name for name in swept if is_setting(name))
+        return sweep(Plan(signals=source.function, ranges=swept, settings=names, books=books))
 
     @staticmethod
     def from_expert(expert: MetaExpert | str | Path, **changes: Any) -> Result:
@@ -172,21 +159,3 @@ class Backtest:
         for note in loaded.notes:
             warnings.warn(note, stacklevel=2)
         return loaded.backtest(engine="kernel", **changes)
-
-
-def _source(signals: Any) -> tuple[Callable[..., Any], dict[str, Any]]:
-    """A function of bars and parameters, and the settings that come with it: none, or those of an expert."""
-    return (signals, {}) if callable(signals) else signals.signal_source()
-
-
-def _dealt(ranges: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Sequence[Any]]]:
-    """Settings with one value, and everything that is swept."""
-    fixed, swept = dict(own), dict[str, Sequence[Any]]()
-    for name, value in ranges.items():
-        several = not isinstance(value, str) and isinstance(value, Iterable)
-        if name in _SETTINGS and (not several or name in _SETS):
-            fixed[name] = value
-        else:
-            swept[name] = list(cast("Iterable[Any]", value)) if several else [value]
-            fixed.pop(name, None)
-    return fixed, swept

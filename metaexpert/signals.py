@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from .config import ExchangeSettings
     from .feed import Series
+    from .inputs import Inputs
     from .trader import Trader
 
-__all__ = ["COLUMNS", "SignalPlan", "answer", "ask", "columns_of"]
+__all__ = ["COLUMNS", "SignalPlan", "SignalSource", "answer", "ask", "columns_of"]
 
 COLUMNS = ("long_entry", "long_exit", "short_entry", "short_exit", "size")
 """What a signals function may return: boolean columns, and `size`, a quantity (NaN: sized by the settings)."""
@@ -35,6 +37,15 @@ class _Said(NamedTuple):
     short_entry: list[bool]
     short_exit: list[bool]
     size: list[float] | None
+
+
+class SignalSource(NamedTuple):
+    """An expert's ``@expert.signals`` (None: it has none), the inputs it reads, and the settings around it."""
+
+    function: Callable[[Any], Any] | None
+    inputs: Inputs
+    settings: Mapping[str, Any]
+    exchange: ExchangeSettings
 
 
 class SignalPlan:

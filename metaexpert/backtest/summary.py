@@ -6,6 +6,7 @@ No curve is kept: falls, the last equity of each day and the time held come from
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, override
 
@@ -75,6 +76,12 @@ class Summary(Sample):
         self.start = int(self._times[0])
         self.end = int(self._times[int(self._state[column.S_BARS]) - 1]) + self._bar_ms
         self.span = self.end - self.start
+
+    @property
+    def is_finite(self) -> bool:
+        """Did no equity overflow?"""
+        curve = (self.path[1], self.fall, float(self._daily.sum()))
+        return all(map(math.isfinite, curve))
 
     def values(self) -> dict[str, Value]:
         """The statistics in `METRICS`; None where undefined."""

@@ -148,6 +148,8 @@ def candles_of(frame: pd.DataFrame, timeframe: str | None = None, *, name: str =
     Raises:
         DataError: the frame holds no candles, or times, numbers or volumes that are unsound.
     """
+    if not hasattr(frame, "columns"):
+        raise DataError(f"{name}: give a DataFrame of candles, not {type(frame).__name__}")
     missing = [column for column in COLUMNS if column not in frame.columns]
     if missing:
         raise DataError(f"{name}: column {missing[0]!r} is missing; candles have {', '.join(COLUMNS)}")
