@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from .. import risk, rules, tiers
 from ..broker.simulated import ENDED, NOTHING_TO_REDUCE, SHRUNK
 from ..models import ExitReason, Fill, Order, OrderStatus, OrderType, Side, TimeInForce, Trade
 from . import column
-from .record import Coded, Optional, Rows
+from .record import Coded, Numbered, Optional, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     type Floats = NDArray[np.float64]
     type Ints = NDArray[np.int64]
 
-__all__ = ["Logbook"]
+__all__ = ["Logbook", "filled_of"]
 
 _REASONS = (
     ExitReason.ORDER, ExitReason.STOP_LOSS, ExitReason.BREAKEVEN, ExitReason.TRAILING_STOP, ExitReason.TAKE_PROFIT,
@@ -71,9 +71,7 @@ class Logbook:
     @cached_property
     def _filled(self) -> Ints:
         """The orders that were filled, in the order of their fills."""
-        number = self.played.log[column.F_NUMBER]
-        filled = np.flatnonzero(number > 0.0)
-        return filled[np.argsort(number[filled], kind="stable")]
+        return filled_of(self.played.log)
 
     def _moment(self, bars: Floats, at_open: Floats) -> Ints:
         """The open or the close of `bars`."""
@@ -86,33 +84,32 @@ class Logbook:
         log, n = self.played.log, int(self.played.log.shape[1])
         filled: NDArray[np.bool_] = log[column.F_NUMBER] > 0.0
         columns: dict[str, Any] = {
-            "id": _numbers(np.arange(1, n + 1)),
+            "id": Numbered(np.arange(1, n + 1)),
             "symbol": self.market.symbol,
             "side": _sides(log[column.O_SIDE]),
-            "type": _always(OrderType.MARKET, n),
+            "type": OrderType.MARKET,
             "qty": log[column.O_QTY],
             "price": _never(n),
             "stop_price": _never(n),
-            "status": Coded(log[column.O_STATUS].astype(np.int64), _STATUSES),
+            "status": Coded(log[column.O_STATUS].astype(np.int8), _STATUSES),
             "filled": np.where(filled, log[column.O_QTY], 0.0),
             "average_price": Optional(np.where(filled, log[column.F_PRICE], np.nan), filled),
             "fee": np.where(filled, log[column.F_FEE], 0.0),
             "reduce_only": log[column.O_REDUCE] != 0.0,
             "post_only": np.zeros(n, dtype=np.bool_),
-            "tif": _always(TimeInForce.GTC, n),
+            "tif": TimeInForce.GTC,
             "stop_loss": _never(n),
             "take_profit": _never(n),
             "tag": self.tag,
             "strategy_id": np.full(n, self.strategy_id),
             "position_side": None,
-            "reason": Coded(log[column.O_REASON].astype(np.int64), _REASONS),
+            "reason": Coded(log[column.O_REASON].astype(np.int8), _REASONS),
             "message": self._messages(),
             "created": self._moment(log[column.O_BAR], log[column.O_WITHIN]),
             "updated": self._moment(log[column.O_UPDATED], log[column.O_OPENED]),
             "exchange_id": None,
         }
-        names = [field.name for field in fields(Order)]
-        return Rows(lambda *row: Order(**dict(zip(names, row, strict=True))), columns, n)
+        return Rows(lambda *row: Order(**dict(zip(columns, row, strict=True))), columns, n)
 
     def fills(self) -> Rows[Fill]:
         """Every fill."""
@@ -122,7 +119,7 @@ class Logbook:
             "id": np.arange(1, n + 1),
             "time": self._moment(log[column.O_UPDATED, filled], log[column.O_OPENED, filled]),
             "symbol": self.market.symbol,
-            "order_id": _numbers(filled + 1),
+            "order_id": Numbered(filled + 1),
             "side": _sides(log[column.O_SIDE, filled]),
             "qty": log[column.O_QTY, filled],
             "price": log[column.F_PRICE, filled],
@@ -130,7 +127,7 @@ class Logbook:
             "is_maker": np.zeros(n, dtype=np.bool_),
             "slippage": log[column.F_SLIPPAGE, filled],
             "pnl": log[column.F_PNL, filled],
-            "reason": Coded(log[column.O_REASON, filled].astype(np.int64), _REASONS),
+            "reason": Coded(log[column.O_REASON, filled].astype(np.int8), _REASONS),
             "tag": self.tag,
         }
         return Rows(Fill, columns, n)
@@ -154,7 +151,7 @@ class Logbook:
         columns: dict[str, Any] = {
             "id": np.arange(1, n + 1),
             "symbol": self.market.symbol,
-            "side": Coded((of(column.T_SIDE) < 0.0).astype(np.int64), ("long", "short")),
+            "side": Coded((of(column.T_SIDE) < 0.0).view(np.int8), ("long", "short")),
             "qty": of(column.T_QTY),
             "entry_time": self.times[of(column.T_OPENED).astype(np.int64)],
             "entry_price": average(kind, of(column.T_ENTERED), entered_value),
@@ -167,7 +164,7 @@ class Logbook:
             "slippage": of(column.T_SLIPPAGE),
             "funding": of(column.T_FUNDING),
             "entry_notional": entered_value,
-            "exit_reason": Coded(reasons.astype(np.int64), (*_REASONS, None)),
+            "exit_reason": Coded(reasons.astype(np.int8), (*_REASONS, None)),
             "tag": self.tag,
             "ambiguous": of(column.T_AMBIGUOUS) != 0.0,
         }
@@ -242,17 +239,17 @@ class Logbook:
         return risk.tier_refusal(broken, worth, self.leverage, tier, self.market)
 
 
-def _numbers(values: Ints) -> NDArray[Any]:
-    """Numbers as words."""
-    return np.array(list(map(str, values.tolist())), dtype=np.object_)
+def filled_of(log: Floats) -> Ints:
+    """The orders of a log that were filled, in the order of their fills."""
+    number = log[column.F_NUMBER]
+    filled = np.flatnonzero(number > 0.0)
+    numbers = number[filled]
+    ascends = bool((numbers[1:] > numbers[:-1]).all())
+    return filled if ascends else filled[np.argsort(numbers, kind="stable")]
 
 
 def _sides(values: Floats) -> Coded:
-    return Coded((values < 0.0).astype(np.int64), (Side.BUY, Side.SELL))
-
-
-def _always(word: object, n: int) -> Coded:
-    return Coded(np.zeros(n, dtype=np.int64), (word,))
+    return Coded((values < 0.0).view(np.int8), (Side.BUY, Side.SELL))
 
 
 def _never(n: int) -> Optional:

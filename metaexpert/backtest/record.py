@@ -21,14 +21,20 @@ if TYPE_CHECKING:
     from ..bars import Quality
     from ..models import Fill, Market, Order, Trade
 
-__all__ = ["Coded", "LazyRecord", "Optional", "Record", "Rows"]
+__all__ = ["Coded", "Column", "LazyRecord", "Numbered", "Optional", "Record", "Rows"]
 
 
 class Coded(NamedTuple):
     """A column of words: ``words[code]`` for each of `codes`."""
 
-    codes: NDArray[np.int64]
+    codes: NDArray[np.integer]
     words: tuple[Any, ...]
+
+
+class Numbered(NamedTuple):
+    """A column of whole numbers as text."""
+
+    numbers: NDArray[np.int64]
 
 
 class Optional(NamedTuple):
@@ -38,7 +44,7 @@ class Optional(NamedTuple):
     present: NDArray[np.bool_]
 
 
-type Column = NDArray[Any] | Coded | Optional | str | float | None
+type Column = NDArray[Any] | Coded | Numbered | Optional | str | float | None
 """Values of shape (n,), or one value that all rows share."""
 
 
@@ -77,6 +83,10 @@ class Rows[T](Sequence[T]):
 
     __hash__ = None  # type: ignore[assignment]
 
+    def column(self, name: str) -> Column:
+        """One field of all rows as it is kept."""
+        return self._columns[name]
+
     def array(self, name: str) -> NDArray[Any]:
         """One field of all rows, shape (n,); words as plain text."""
         column = self._columns[name]
@@ -86,7 +96,9 @@ class Rows[T](Sequence[T]):
             return words[column.codes]
         if isinstance(column, Optional):
             return column.values
-        return column if isinstance(column, np.ndarray) else np.full(self._n, column, dtype=np.object_)
+        if isinstance(column, np.ndarray):
+            return column
+        return np.array(self._values(name), dtype=np.object_)
 
     def is_word(self, name: str, word: object) -> NDArray[np.bool_]:
         """Which rows hold `word` in a field."""
@@ -105,10 +117,12 @@ class Rows[T](Sequence[T]):
         column = self._columns[name]
         if isinstance(column, Coded):
             return [column.words[code] for code in column.codes.tolist()]
-        values = self.array(name).tolist()
+        if isinstance(column, Numbered):
+            return list(map(str, column.numbers.tolist()))
         if isinstance(column, Optional):
-            return [value if there else None for value, there in zip(values, column.present.tolist(), strict=True)]
-        return values
+            pairs = zip(column.values.tolist(), column.present.tolist(), strict=True)
+            return [value if there else None for value, there in pairs]
+        return column.tolist() if isinstance(column, np.ndarray) else [column] * self._n
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -410,8 +410,21 @@ def _falls(path: Floats) -> tuple[Floats, float]:
 
 
 def _candle(open_times: Ints, times: Ints) -> Ints:
-    """Index of the candle that covers each of `times`."""
+    """Index of the candle that covers each of `times`; the first one for what lies before it."""
+    n = open_times.size
+    if n > 1 and times.size:  # candles without gaps lie evenly; whether the guess is right is seen at once
+        step = max(1, int(open_times[1] - open_times[0]))
+        guess = np.clip((times - open_times[0]) // step, 0, n - 1)
+        if _covers(open_times, guess, times):
+            return guess
     return np.maximum(_until(open_times, times) - 1, 0)
+
+
+def _covers(open_times: Ints, at: Ints, times: Ints) -> bool:
+    """Is `at` the last candle that opens by each of `times`, or the first of all?"""
+    last = open_times.size - 1
+    begun = (open_times[at] <= times) | (at == 0)
+    return bool((begun & ((at == last) | (times < open_times[np.minimum(at + 1, last)]))).all())
 
 
 def _same(a: Floats, b: Floats) -> Bools:

@@ -10,26 +10,21 @@ if TYPE_CHECKING:
 
 __all__ = ["survey"]
 
-_AT_ONCE = 1024  # rows that are looked at before asking whether one of them was unsound
-
 
 def survey(time: Ints, open_: Floats, high: Floats, low: Floats, close: Floats, volume: Floats) -> tuple[int, int]:
     """The shortest distance between two times, and the first row that is no candle (-1: none).
 
     The distance is 0 or negative where times don't ascend, and the largest integer for a single row.
     """
-    n, shortest = len(time), 2**63 - 1
+    n, shortest, unsound = len(time), 2**63 - 1, 0
     for k in range(n - 1):
         shortest = min(shortest, time[k + 1] - time[k])
-    for first in range(0, n, _AT_ONCE):
-        until, sound = min(first + _AT_ONCE, n), True
-        for k in range(first, until):
-            sound &= _is_candle(open_[k], high[k], low[k], close[k], volume[k])
-        if not sound:
-            for k in range(first, until):
-                if not _is_candle(open_[k], high[k], low[k], close[k], volume[k]):
-                    return shortest, k
-    return shortest, -1
+    for k in range(n):  # counting all, without a way out, is several times as fast
+        unsound += int(not _is_candle(open_[k], high[k], low[k], close[k], volume[k]))
+    first = 0
+    while unsound > 0 and _is_candle(open_[first], high[first], low[first], close[first], volume[first]):
+        first += 1
+    return shortest, first if unsound > 0 else -1
 
 
 def _is_candle(open_: float, high: float, low: float, close: float, volume: float) -> bool:

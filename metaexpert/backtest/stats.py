@@ -339,14 +339,13 @@ def excursions(  # one pass over the candles of one symbol
         exit_: Exit prices, shape (m,).
         sign: +1 for a long trade, -1 for a short one, shape (m,).
     """
-    held = last > first
-    bounds = np.column_stack((first, np.maximum(last, first + 1))).ravel()
-    lowest = np.minimum(entry, exit_)
-    highest = np.maximum(entry, exit_)
-    if bounds.size:
-        # reduceat wants each bound inside the array: one more element closes the last span
-        spans_low = np.minimum.reduceat(np.append(low, np.inf), bounds)[0::2]
-        spans_high = np.maximum.reduceat(np.append(high, -np.inf), bounds)[0::2]
+    lowest, highest = np.minimum(entry, exit_), np.maximum(entry, exit_)
+    if first.size:
+        held, to_the_end = last > first, last == low.size
+        bounds = np.column_stack((first, np.minimum(last, low.size - 1))).ravel()  # each must lie in the array
+        spans_low, spans_high = np.minimum.reduceat(low, bounds)[0::2], np.maximum.reduceat(high, bounds)[0::2]
+        spans_low = np.where(to_the_end, np.minimum(spans_low, low[-1]), spans_low)
+        spans_high = np.where(to_the_end, np.maximum(spans_high, high[-1]), spans_high)
         lowest = np.where(held, np.minimum(lowest, spans_low), lowest)
         highest = np.where(held, np.maximum(highest, spans_high), highest)
     down, up = lowest / entry - 1.0, highest / entry - 1.0

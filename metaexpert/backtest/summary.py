@@ -16,6 +16,7 @@ from .. import rules
 from ..timeframe import DAY_MS
 from . import column
 from .catalogue import Statistics, Value
+from .logbook import filled_of
 from .sample import Costs, Sample, TradeArrays
 
 if TYPE_CHECKING:
@@ -134,12 +135,7 @@ class Summary(Sample):
 
     @cached_property
     def _filled(self) -> Ints:
-        """The orders that were filled, in the order of their fills."""
-        number = self._log[column.F_NUMBER]
-        filled = np.flatnonzero(number > 0.0)
-        numbers = number[filled]
-        ascends = bool((numbers[1:] > numbers[:-1]).all())
-        return filled if ascends else filled[np.argsort(numbers, kind="stable")]
+        return filled_of(self._log)
 
     @cached_property
     def closed(self) -> TradeArrays:

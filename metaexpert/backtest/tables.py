@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import lru_cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -10,13 +12,14 @@ import numpy as np
 from ..models import Fill, Order, Trade
 from ..timeframe import DAY_MS
 from . import stats
-from .record import Rows
+from .record import Coded, Numbered, Optional, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
 
+    from .record import Column
     from .sample import Sample
 
 __all__ = ["Group", "Month", "daily_equity", "equity", "fills", "frame", "groups", "months", "orders", "trades"]
@@ -27,6 +30,8 @@ _FLOATS = frozenset({
     "qty", "price", "stop_price", "filled", "average_price", "fee", "stop_loss", "take_profit", "entry_price",
     "exit_price", "pnl", "fees", "slippage", "funding", "entry_notional",
 })  # fmt: skip
+
+_TEXTS = frozenset({"id", "order_id", "exchange_id", "message"})  # seldom the same twice
 
 
 class Group(NamedTuple):
@@ -87,14 +92,14 @@ def trades(s: Sample) -> pd.DataFrame:
         "mfe_pct": 100.0 * every.mfe,
         "duration": columns.pop("duration"),
     }
-    return pd.DataFrame(columns, copy=False)
+    return pd.DataFrame(columns)
 
 
 def fills(s: Sample) -> pd.DataFrame:
     """All fills, with their notional in the settlement currency."""
     import pandas as pd
 
-    return pd.DataFrame(_columns(s.record.fills, Fill._fields) | {"notional": s.fills.notional}, copy=False)
+    return pd.DataFrame(_columns(s.record.fills, Fill._fields) | {"notional": s.fills.notional})
 
 
 def orders(s: Sample) -> pd.DataFrame:
@@ -102,7 +107,7 @@ def orders(s: Sample) -> pd.DataFrame:
     import pandas as pd
 
     names = [field.name for field in dataclasses.fields(Order)]
-    return pd.DataFrame(_columns(s.record.orders, names), copy=False)
+    return pd.DataFrame(_columns(s.record.orders, names))
 
 
 def groups(s: Sample, by: Literal["symbol", "side", "exit_reason", "tag"]) -> list[Group]:
@@ -166,33 +171,72 @@ def _group(s: Sample, name: str, members: list[int], opened: list[Trade]) -> Gro
 def _utc(time_ms: Any) -> pd.DatetimeIndex:
     import pandas as pd
 
-    return pd.DatetimeIndex(np.asarray(time_ms, dtype=np.int64).astype("datetime64[ms]")).tz_localize("UTC")
+    moments = np.asarray(time_ms, dtype=np.int64).view("datetime64[ms]")
+    return pd.DatetimeIndex(moments, dtype=pd.DatetimeTZDtype("ms", "UTC"))
 
 
 def _columns(rows: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
-    """The fields `names` of all `rows` as pandas shows them: floats, times in UTC, plain words, and the rest."""
-    import pandas as pd
-
+    """The fields `names` of all `rows` as pandas shows them."""
     columns: dict[str, Any] = {}
     for name in names:
-        values = _values(rows, name)
-        if name in _TIMES:
-            values = _utc(np.where(values < 0, np.iinfo(np.int64).min, values))
-        columns[name] = pd.Series(values, dtype=object) if values.dtype == np.object_ else values
+        column = rows.column(name) if isinstance(rows, Rows) else _column(rows, name)
+        columns[name] = _shown(name, column, len(rows))
     return columns
 
 
-def _values(rows: Sequence[Any], name: str) -> Any:
-    """One field of all `rows` as an array; what is missing is NaN, a time -1, a word None."""
-    if isinstance(rows, Rows):
-        return rows.array(name)
+def _column(rows: Sequence[Any], name: str) -> Column:
+    """One field of all `rows`; what is missing is NaN, a time -1."""
     values = [getattr(row, name) for row in rows]
     if name in _TIMES:
         return np.array([-1 if value is None else value for value in values], dtype=np.int64)
     if name in _FLOATS:
         return np.array(values, dtype=np.float64)
-    if all(isinstance(value, bool | int) for value in values):
-        return np.array(values, dtype=None if values else np.object_)
-    words = np.empty(len(values), dtype=np.object_)
-    words[:] = [str(value) if isinstance(value, str) else value for value in values]
-    return words
+    if values and all(isinstance(value, bool | int) for value in values):
+        return np.array(values)
+    words = tuple(dict.fromkeys(values))
+    codes = {word: code for code, word in enumerate(words)}
+    return Coded(np.array([codes[value] for value in values], dtype=np.int64), words)
+
+
+def _shown(name: str, column: Column, n: int) -> Any:
+    """Numbers as they are, times in UTC, texts, and categories where words repeat."""
+    if isinstance(column, Optional):
+        column = column.values
+    if isinstance(column, np.ndarray):
+        return _utc(np.where(column < 0, np.iinfo(np.int64).min, column)) if name in _TIMES else column
+    if isinstance(column, Numbered):
+        return _texts(column.numbers)
+    if not isinstance(column, Coded):
+        column = Coded(np.zeros(n, dtype=np.int8), (column,))
+    words = [None if word is None else str(word) for word in column.words]
+    return _texts(words, column.codes) if name in _TEXTS else _categories(words, column.codes)
+
+
+def _texts(values: Any, codes: Any = None) -> Any:
+    """Text as pandas keeps it: of each value, or of the value that each code stands for."""
+    import pandas as pd
+
+    pa: Any = import_module("pyarrow")
+    texts = pa.array(values).cast(pa.large_string())
+    if codes is not None:
+        texts = texts.take(pa.array(codes))
+    made: Any = pd.arrays.ArrowStringArray
+    return made(texts, dtype=pd.StringDtype("pyarrow", na_value=np.nan))
+
+
+def _categories(words: Sequence[str | None], codes: Any) -> pd.Categorical:
+    """Words that repeat: the categories are those that occur, in the order of the alphabet."""
+    import pandas as pd
+
+    occur = np.flatnonzero(np.bincount(codes, minlength=len(words)))
+    names = tuple(sorted({word for word in (words[code] for code in occur.tolist()) if word is not None}))
+    place = [names.index(word) if word in names else -1 for word in words]
+    return pd.Categorical.from_codes(np.array(place, dtype=np.int64)[codes], dtype=_category(names))
+
+
+@lru_cache(maxsize=64)
+def _category(names: tuple[str, ...]) -> pd.CategoricalDtype:
+    """The type of a column of these words; making one takes longer than filling the column."""
+    import pandas as pd
+
+    return pd.CategoricalDtype(pd.Index(names, dtype="str"))

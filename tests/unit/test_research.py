@@ -51,7 +51,8 @@ def test_it_equals_an_expert_with_the_same_signals(kind: Kind, levels: dict[str,
     assert len(ours.trades) > 20
     assert ours.record.fills == theirs.record.fills
     assert ours.record.trades == theirs.record.trades
-    assert ours.record.equity.tolist() == theirs.record.equity.tolist()
+    for name in ("equity", "orders", "trades", "fills"):
+        pd.testing.assert_frame_equal(getattr(ours, name), getattr(theirs, name))
     assert ours.stats["sharpe"] == theirs.stats["sharpe"]
 
 
@@ -64,6 +65,26 @@ def test_a_plain_market_and_hand_computed_money() -> None:
     )
     assert [(fill.side, fill.price) for fill in result.record.fills] == [("buy", 110.0), ("sell", 130.0)]
     assert result.stats["final_equity"] == pytest.approx(10_000 + 20 - 0.24)
+
+
+def test_what_is_written_to_a_table_changes_no_record() -> None:
+    result = Backtest.from_signals(BARS, UP, [False, False, True, False])
+    before = [fill.qty for fill in result.record.fills], [order.qty for order in result.record.orders]
+    for table in (result.trades, result.orders, result.fills):
+        table["qty"] = -1.0
+        table.loc[0, "qty"] = -2.0
+        table.loc[:, "qty"] = -3.0
+    assert ([fill.qty for fill in result.record.fills], [order.qty for order in result.record.orders]) == before
+
+
+def test_words_are_categories_and_texts() -> None:
+    """The categories are the words that occur; a word that is missing is NaN."""
+    orders = Backtest.from_signals(BARS, UP, [False, False, True, False]).orders
+    assert orders["side"].cat.categories.tolist() == ["buy", "sell"]
+    assert orders["type"].value_counts().to_dict() == {"market": 2}
+    assert orders["id"].tolist() == ["1", "2"]
+    assert orders["message"].isna().all()
+    assert str(orders["message"].dtype) == "str"
 
 
 def frame_of(closes: list[float]) -> pd.DataFrame:

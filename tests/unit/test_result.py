@@ -65,7 +65,7 @@ def test_trades_table_adds_what_the_record_does_not_hold():
     assert frame["exit_time"].isna().tolist() == [False, True]
     assert frame["entry_time"][0] == pd.Timestamp("2024-01-01", tz="UTC")
     assert frame["duration"][0] == pd.Timedelta(days=1)
-    assert frame["exit_reason"].tolist() == ["order", None]
+    assert frame["exit_reason"].tolist() == ["order", pytest.approx(float("nan"), nan_ok=True)]
     assert type(frame["exit_reason"][0]) is str
 
 
