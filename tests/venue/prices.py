@@ -196,6 +196,28 @@ def d1_d2(instrument: Instrument, price: float, years: float) -> tuple[float, fl
     return first, first - spread
 
 
+class Greeks(NamedTuple):
+    """How an option's value moves: by its underlying (twice), by a percent of volatility, and in a day."""
+
+    delta: float
+    gamma: float
+    vega: float
+    theta: float
+
+
+def greeks(instrument: Instrument, price: float, now: int) -> Greeks:
+    """The Greeks while the underlying costs `price` (Black and Scholes 1973, no interest)."""
+    years = max((instrument.expiry or 0) - now, 1) / YEAR
+    first, _ = d1_d2(instrument, price, years)
+    density = math.exp(-first * first / 2) / math.sqrt(2 * math.pi)
+    return Greeks(
+        delta=normal(first) - (0.0 if instrument.call else 1.0),
+        gamma=density / (price * VOLATILITY * math.sqrt(years)),
+        vega=price * density * math.sqrt(years) / 100,
+        theta=-price * density * VOLATILITY / (2 * math.sqrt(years)) / 365,
+    )
+
+
 def normal(value: float) -> float:
     """The normal distribution."""
     return (1 + math.erf(value / math.sqrt(2))) / 2

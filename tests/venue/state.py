@@ -186,9 +186,10 @@ class State:
         edge = 1 - share if position.amount > 0 else 1 + share
         return (position.entry * edge).quantize(position.instrument.tick)
 
-    def locked(self, wallet: str, coin: str) -> Decimal:
-        """What open orders reserve of a coin."""
-        return sum((amount for order in self.open_orders() for amount in self._reserve(order, wallet, coin)), ZERO)
+    def locked(self, wallet: str, coin: str, *kinds: Kind) -> Decimal:
+        """What open orders (of these kinds) reserve of a coin."""
+        orders = self.open_orders(None, *kinds)
+        return sum((amount for order in orders for amount in self._reserve(order, wallet, coin)), ZERO)
 
     def used(self, wallet: str, coin: str) -> Decimal:
         """What positions need as margin in a coin."""
@@ -438,7 +439,8 @@ class State:
             if trigger is not None:
                 exit_ = Order(
                     instrument=order.instrument, buy=not order.buy, amount=order.amount, side=order.side,
-                    reduce_only=True, trigger=trigger, rises=order.buy != loss, parent=order.id,
+                    reduce_only=order.instrument.margined, trigger=trigger, rises=order.buy != loss,
+                    parent=order.id, raw={"stop": "StopLoss" if loss else "TakeProfit"},
                 )  # fmt: skip
                 self._accept(exit_)
                 exit_.status = Status.WAITING

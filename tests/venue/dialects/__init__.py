@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import binance
+from . import binance, bybit
 
 if TYPE_CHECKING:
     from ..routes import Dialect
 
-DIALECTS: tuple[Dialect, ...] = (binance,)
+DIALECTS: tuple[Dialect, ...] = (binance, bybit)

@@ -9,7 +9,7 @@ from metaexpert.timeframe import floor, parse
 
 from ...instruments import Instrument, Kind, fixed, text
 from ...orders import Reason, Refusal
-from ...prices import VOLATILITY, YEAR, Candle, Trade, d1_d2, normal
+from ...prices import VOLATILITY, Candle, Trade, greeks
 from ...routes import Call, Routes
 from .listing import entry_of, kind_of
 
@@ -310,18 +310,11 @@ def option_marks(call: Call) -> Any:
 
 
 def _greeks(call: Call, item: Instrument) -> dict[str, Any]:
-    """Delta, gamma, vega (for one percent) and theta (for one day) after Black and Scholes."""
-    price, years = float(_underlying(call, item)), max((item.expiry or 0) - call.now, 1) / YEAR
-    first, _ = d1_d2(item, price, years)
-    density = 2.718281828459045 ** (-first * first / 2) / 2.5066282746310002
-    mark = call.state.price(item, "mark")
+    told, mark = greeks(item, float(_underlying(call, item)), call.now), call.state.price(item, "mark")
     return {
         "symbol": item.id, "markPrice": text(mark), "bidIV": fixed(VOLATILITY - 0.01),
-        "askIV": fixed(VOLATILITY + 0.01),
-        "markIV": fixed(VOLATILITY), "delta": fixed(normal(first) - (0.0 if item.call else 1.0)),
-        "theta": fixed(-price * density * VOLATILITY / (2 * years**0.5) / 365),
-        "gamma": fixed(density / (price * VOLATILITY * years**0.5)),
-        "vega": fixed(price * density * years**0.5 / 100),
+        "askIV": fixed(VOLATILITY + 0.01), "markIV": fixed(VOLATILITY), "delta": fixed(told.delta),
+        "theta": fixed(told.theta), "gamma": fixed(told.gamma), "vega": fixed(told.vega),
         "highPriceLimit": text(mark + item.tick * 100), "lowPriceLimit": text(item.tick), "riskFreeInterest": "0",
     }  # fmt: skip
 
