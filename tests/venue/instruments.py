@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from enum import StrEnum
 
 DAY = 86_400_000
@@ -97,15 +97,20 @@ def text(number: Decimal | float, unit: Decimal | None = None) -> str:
     """Write `number` without exponent: with the decimals of `unit`, or as short as it is."""
     value = number if isinstance(number, Decimal) else Decimal(str(number))
     if unit is not None:
-        return f"{value.quantize(unit):f}"
+        return f"{value:.{decimals_of(unit)}f}"
     short = f"{value:f}"
     return short.rstrip("0").rstrip(".") if "." in short else short
 
 
 def fixed(number: Decimal | float, decimals: int = 8) -> str:
-    """Write `number` cut to a count of decimals."""
-    value = number if isinstance(number, Decimal) else Decimal(str(number))
-    return f"{value.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_DOWN):f}"
+    """Write `number` with a count of decimals."""
+    return f"{number:.{decimals}f}"
+
+
+def decimals_of(unit: Decimal) -> int:
+    """How many decimals a multiple of `unit` has."""
+    exponent = unit.normalize().as_tuple().exponent
+    return max(-exponent, 0) if isinstance(exponent, int) else 0
 
 
 def quarters(now: int, count: int = 2) -> list[int]:

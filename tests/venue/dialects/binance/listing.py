@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from ...instruments import Instrument, Kind, day_code, quarters, strikes, text
+from ...instruments import Instrument, Kind, day_code, decimals_of, quarters, strikes, text
 
 PERPETUAL = 4_133_404_800_000
 """The delivery date of what is never delivered."""
@@ -132,7 +132,7 @@ def _contract(item: Instrument) -> dict[str, Any]:
         "onboardDate": item.listed, "contractStatus" if inverse else "status": "TRADING",
         "maintMarginPercent": "2.5000", "requiredMarginPercent": "5.0000", "baseAsset": item.base,
         "quoteAsset": item.quote, "marginAsset": item.settle, "pricePrecision": 2,
-        "quantityPrecision": _decimals(item.step), "baseAssetPrecision": 8, "quotePrecision": 8,
+        "quantityPrecision": decimals_of(item.step), "baseAssetPrecision": 8, "quotePrecision": 8,
         "underlyingType": "COIN", "underlyingSubType": ["PoW"], "triggerProtect": "0.0500",
         "liquidationFee": "0.012500", "marketTakeBound": "0.05", "maxMoveOrderLimit": 10000,
         "filters": [
@@ -177,11 +177,6 @@ def _option(item: Instrument) -> dict[str, Any]:
         ],
         "minQty": text(item.min_amount), "maxQty": text(item.max_amount), "initialMargin": "0.15000000",
         "maintenanceMargin": "0.07500000", "minInitialMargin": "0.10000000", "minMaintenanceMargin": "0.05000000",
-        "priceScale": _decimals(item.tick), "quantityScale": 2, "quoteAsset": item.quote, "status": "TRADING",
+        "priceScale": decimals_of(item.tick), "quantityScale": 2, "quoteAsset": item.quote, "status": "TRADING",
         "contractId": 2, "id": 1000,
     }  # fmt: skip
-
-
-def _decimals(unit: Decimal) -> int:
-    exponent = unit.normalize().as_tuple().exponent
-    return max(-exponent, 0) if isinstance(exponent, int) else 0

@@ -1,0 +1,203 @@
+"""The venue's payloads beside recorded and documented ones: a dialect can't drift into fantasy."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from venue import Venue
+from venue.dialects import binance, bybit
+from venue.instruments import Kind
+from venue.orders import Order
+from venue.shapes import ask, differences, listed, recorded
+
+from metaexpert.clock import SimClock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from venue.state import State
+
+NOW = 1_790_000_000_000
+pytestmark = pytest.mark.shared
+
+
+def lived(name: str) -> State:
+    """An account with a filled, a resting and a waiting order on spot, a linear and an inverse contract."""
+    state = Venue(SimClock(NOW)).states[name]
+    names = {
+        Kind.SPOT: "BTCUSDT",
+        Kind.LINEAR: "BTCUSDT",
+        Kind.INVERSE: {"binance": "BTCUSD_PERP"}.get(name, "BTCUSD"),
+    }
+    for kind, one in names.items():
+        item = state.instrument(one, kind)
+        state.pin(item, 50_000)
+        amount = Decimal(10) if kind is Kind.INVERSE else Decimal("0.1")
+        state.place(Order(instrument=item, buy=True, amount=amount, client_id="filled", raw={"type": "MARKET"}))
+        limit = Order(instrument=item, buy=True, amount=amount, price=Decimal(40_000), client_id="rests")
+        limit.raw["type"] = "LIMIT"
+        state.place(limit)
+        stop = Order(instrument=item, buy=False, amount=amount, price=Decimal(44_000), client_id="waits")
+        stop.trigger, stop.rises, stop.raw = Decimal(45_000), False, {"type": "STOP", "stop": "Stop"}
+        state.place(stop)
+    return state
+
+
+def only(rows: list[dict[str, Any]], **fits: Any) -> list[dict[str, Any]]:
+    """The rows that have these values."""
+    return [row for row in rows if all(row.get(key) == value for key, value in fits.items())]
+
+
+BINANCE: list[tuple[str, tuple[str, dict[str, Any]], list[str], set[str]]] = [
+    ("ticker", ("GET /api/v3/ticker/24hr", {"symbol": "BTCUSDT"}), ["fetchTicker"], set()),
+    ("book", ("GET /api/v3/depth", {"symbol": "BTCUSDT"}), ["fetchOrderBook"], set()),
+    ("trades", ("GET /api/v3/aggTrades", {"symbol": "BTCUSDT"}), ["fetchTrades"], set()),
+    ("klines", ("GET /api/v3/klines", {"symbol": "BTCUSDT", "interval": "1h"}), ["fetchOHLCV"], set()),
+    ("fills", ("GET /api/v3/myTrades", {"symbol": "BTCUSDT"}), ["fetchMyTrades"], set()),
+    ("modes", ("GET /fapi/v1/symbolConfig", {}), ["fetchMarginMode"], set()),
+    ("greeks", ("GET /eapi/v1/mark", {}), ["fetchAllGreeks"], set()),
+    ("cancelled", ("DELETE /fapi/v1/algoOpenOrders", {"symbol": "BTCUSDT"}), ["cancelAllOrders"], set()),
+]
+
+
+@pytest.mark.parametrize(("request_", "methods", "known"), [c[1:] for c in BINANCE], ids=[c[0] for c in BINANCE])
+def test_binance(shared: Path, request_: tuple[str, dict[str, Any]], methods: list[str], known: set[str]) -> None:
+    """Binance's answers have the keys and kinds of the recorded ones."""
+    method, path = request_[0].split()
+    ours = ask(binance, lived("binance"), method, path, **request_[1])
+    assert differences(ours, recorded(shared, "binance", *methods), known) == []
+
+
+def test_binance_live_types(shared: Path) -> None:
+    """Of the answers recorded in February 2026 even the types are theirs: numbers and strings."""
+    state = lived("binance")
+    for name, path, args in (
+        ("fetch_ticker_BTC_USDT", "/api/v3/ticker/24hr", {"symbol": "BTCUSDT"}),
+        ("fetch_order_book_BTC_USDT", "/api/v3/depth", {"symbol": "BTCUSDT"}),
+        ("fetch_trades_BTC_USDT", "/api/v3/aggTrades", {"symbol": "BTCUSDT"}),
+        ("fetch_ohlcv_BTC_USDT", "/api/v3/klines", {"symbol": "BTCUSDT", "interval": "1h"}),
+        ("fetch_markets", "/dapi/v1/exchangeInfo", {}),
+    ):
+        file = shared / "data/ccxt_live_2026/binance" / f"{name}.json"
+        real = json.loads(file.read_text(encoding="utf-8"))["http_response"]
+        assert differences(ask(binance, state, "GET", path, **args), [real]) == [], name
+
+
+def test_binance_orders_and_accounts(shared: Path) -> None:
+    """Orders in their several forms, balances and positions."""
+    state = lived("binance")
+    real = {name: recorded(shared, "binance", name) for name in
+            ("createOrder", "createOrders", "fetchOrder", "fetchOpenOrders", "fetchOpenOrder", "fetchPositions",
+             "fetchBalance")}  # fmt: skip
+    spot, contract = {"symbol": "BTCUSDT"}, {"symbol": "BTCUSDT", "origClientOrderId": "filled"}
+    orders = only(ask(binance, state, "GET", "/api/v3/openOrders", **spot), clientOrderId="rests")
+    assert differences(orders, real["fetchOpenOrders"]) == []
+    assert differences(ask(binance, state, "GET", "/api/v3/order", **contract), real["fetchOrder"]) == []
+    assert differences(
+        ask(binance, state, "GET", "/fapi/v1/order", **contract), real["fetchOpenOrder"], {"cumQty"}
+    ) == []  # fmt: skip
+    told = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.1", "price": "30000", "timeInForce": "GTC"}
+    fresh = ask(binance, state, "POST", "/api/v3/order", **told, type="LIMIT", newClientOrderId="n")
+    assert differences(fresh, real["createOrder"], {"icebergQty"}) == []
+    fresh = ask(binance, state, "POST", "/fapi/v1/order", **told, type="LIMIT", newClientOrderId="n")
+    assert differences(fresh, real["createOrders"][0], {"time"}) == []
+    assert differences(ask(binance, state, "GET", "/api/v3/account"), [real["fetchBalance"][0]]) == []
+    linear, inverse = real["fetchPositions"]
+    assert differences(ask(binance, state, "GET", "/fapi/v3/positionRisk"), [linear]) == []
+    assert differences(ask(binance, state, "GET", "/dapi/v1/positionRisk"), [inverse]) == []
+
+
+def test_binance_listings(shared: Path) -> None:
+    """Instruments of spot and both kinds of contracts."""
+    state = lived("binance")
+    spot = ask(binance, state, "GET", "/api/v3/exchangeInfo")["symbols"]
+    assert differences(spot, [listed(shared, "binance", "BTC/USDT", "ETH/USDT")]) == []
+    linear = ask(binance, state, "GET", "/fapi/v1/exchangeInfo")["symbols"]
+    assert differences(linear, [listed(shared, "binance", "BTC/USDT:USDT", "ETH/USDT:USDT")]) == []
+    inverse = ask(binance, state, "GET", "/dapi/v1/exchangeInfo")["symbols"]
+    assert differences(inverse, [listed(shared, "binance", "BTC/USD:BTC")]) == []
+
+
+BYBIT: list[tuple[str, tuple[str, dict[str, Any]], list[str], set[str]]] = [
+    ("wallet", ("GET /v5/account/wallet-balance", {"accountType": "UNIFIED"}), ["fetchBalance"], {"spotBorrow"}),
+    ("open", ("GET /v5/order/realtime", {"category": "linear", "symbol": "BTCUSDT"}), ["fetchOpenOrder"], set()),
+    ("past", ("GET /v5/order/history", {"category": "spot"}), ["fetchOrder"],
+     {"createType", "cumFeeDetail", "tpslMode", "nextPageCursor"}),
+    ("positions", ("GET /v5/position/list", {"category": "linear", "settleCoin": "USDT"}),
+     ["fetchPositions"], set()),
+    ("fills", ("GET /v5/execution/list", {"category": "linear"}), ["fetchMyTrades"], {"nextPageCursor"}),
+    ("cancelled", ("POST /v5/order/cancel-all", {"category": "linear"}), ["cancelAllOrders"], set()),
+    ("klines", ("GET /v5/market/kline", {"category": "linear", "symbol": "BTCUSDT", "interval": "60"}),
+     ["fetchOHLCV"], set()),
+    ("book", ("GET /v5/market/orderbook", {"category": "linear", "symbol": "BTCUSDT"}),
+     ["fetchOrderBook"], {"cts"}),
+    ("trades", ("GET /v5/market/recent-trade", {"category": "linear", "symbol": "BTCUSDT"}), ["fetchTrades"],
+     {"isRPITrade", "seq"}),
+    ("ticker", ("GET /v5/market/tickers", {"category": "linear", "symbol": "BTCUSDT"}),
+     ["fetchTicker", "fetchFundingRate"], set()),
+    ("options", ("GET /v5/market/tickers", {"category": "option", "baseCoin": "BTC"}),
+     ["fetchTickers", "fetchAllGreeks"], set()),
+    ("funding", ("GET /v5/market/funding/history", {"category": "linear", "symbol": "BTCUSDT"}),
+     ["fetchFundingRateHistory"], set()),
+    ("account", ("GET /v5/account/info", {}), ["fetchMarginMode"], {"retExtInfo", "time"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("request_", "methods", "known"), [c[1:] for c in BYBIT], ids=[c[0] for c in BYBIT])
+def test_bybit(shared: Path, request_: tuple[str, dict[str, Any]], methods: list[str], known: set[str]) -> None:
+    """Bybit's answers have the keys and kinds of the recorded ones."""
+    method, path = request_[0].split()
+    ours = ask(bybit, lived("bybit"), method, path, **request_[1])
+    assert differences(ours, recorded(shared, "bybit", *methods), known) == []
+
+
+def test_bybit_listings(shared: Path) -> None:
+    """Instruments of every category."""
+    state = lived("bybit")
+    for category, symbols in (
+        ("spot", ["BTC/USDT", "ETH/USDT"]), ("linear", ["BTC/USDT:USDT", "ETH/USDT:USDT"]),
+        ("inverse", ["BTC/USD:BTC", "LTC/USD:LTC"]), ("option", ["SOL/USDT:USDT-250530-90-P"]),
+    ):  # fmt: skip
+        ours = ask(bybit, state, "GET", "/v5/market/instruments-info", category=category)["result"]["list"]
+        assert differences(ours, [listed(shared, "bybit", *symbols)]) == [], category
+
+
+DOCUMENTED = [
+    ("ExchangeData/GetTradeHistory", "/v5/market/recent-trade", {"category": "spot", "symbol": "BTCUSDT"}),
+    ("Account/GetFeeRate", "/v5/account/fee-rate", {"category": "linear", "symbol": "BTCUSDT"}),
+    ("Account/GetApiKeyInfo", "/v5/user/query-api", {}),
+    ("Account/GetAssetInfo", "/v5/asset/coin/query-info", {}),
+    ("Trading/GetPositions", "/v5/position/list", {"category": "inverse"}),
+    ("Trading/GetUserTrades", "/v5/execution/list", {"category": "linear"}),
+    ("Trading/GetOrders", "/v5/order/realtime", {"category": "linear", "symbol": "BTCUSDT"}),
+]
+
+
+@pytest.mark.parametrize(("case", "path", "args"), DOCUMENTED, ids=[case[0] for case in DOCUMENTED])
+def test_bybit_documented(shared: Path, case: str, path: str, args: dict[str, str]) -> None:
+    """Where only documentation shows a payload, at least no key of it is missing and no kind differs."""
+    file = shared / "data/wire_examples/jkorf/bybit_rest.json"
+    cases = json.loads(file.read_text(encoding="utf-8"))["cases"]
+    real = [one["response"] for one in cases if one["case"] == f"V5Api/{case}"]
+    found = differences(
+        ask(bybit, lived("bybit"), "GET", path, **args), real, {"mmrSysUpdateTime"}
+    )  # misspelt there
+    assert [line for line in found if "no real payload has it" not in line] == []
+
+
+def test_differences_are_seen() -> None:
+    """A missing key, an invented one, another kind and another width of a row are each reported."""
+    real = [{"a": 1, "b": "x", "rows": [[1, "2", "x"], [3, "4", "y"]]}]
+    assert differences({"a": 2, "b": "y", "rows": [[5, "6", "z"]]}, real) == []
+    assert differences({"a": 2, "rows": []}, real) == [".b: missing"]
+    assert differences({"a": 2, "b": "y", "rows": [], "c": 1}, real) == [".c: no real payload has it"]
+    assert differences({"a": "2", "b": True, "rows": []}, real) == [
+        ".a: number as text ('2') where the real one has number",
+        ".b: yes or no (True) where the real one has text",
+    ]  # fmt: skip
+    assert differences({"a": 2, "b": "y", "rows": [[5, "6"]]}, real) == [
+        ".rows[]: 2 columns where the real one has 3",
+    ]  # fmt: skip
