@@ -1,7 +1,8 @@
 """Candles as DataFrames: one schema, resampling, and what is wrong with a series.
 
 The schema, everywhere in the library: an index `time` of ``datetime64[ms, UTC]`` holding open times, strictly
-ascending, and float64 columns `open`, `high`, `low`, `close`, `volume`.
+ascending, and float64 columns `open`, `high`, `low`, `close`, `volume`. The volume is in base units, of inverse
+contracts too (as CCXT has it); of an option in units of its underlying.
 """
 
 from __future__ import annotations

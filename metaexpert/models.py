@@ -155,7 +155,10 @@ class ExitReason(StrEnum):
 
 
 class Bar(NamedTuple):
-    """One closed candle. `time` is its open time; it covers [time, time + timeframe)."""
+    """One closed candle. `time` is its open time; it covers [time, time + timeframe).
+
+    `volume` is in base units in every market, inverse ones too; of an option in units of its underlying.
+    """
 
     time: int
     symbol: str

@@ -59,6 +59,7 @@ _SPOT_FEE = (0.001, 0.001)
 _FUTURES_FEE = (0.0002, 0.0005)
 _OPTION_FEE = (0.0003, 0.0003)
 _OPTION_VOLATILITY = 0.6
+_BASE_DECIMALS = 8  # of the volume of inverse contracts, whose quantity counts in quote
 
 _LEVELS = {
     "BTC": (60_000.0, 0.55),
@@ -214,8 +215,8 @@ class Demo:
         """Make the minutes of the days [day, until), counted from the epoch."""
         price, traded = self._prices(market, kind, day, until)
         time = np.arange(day * _MINUTES, until * _MINUTES, dtype=np.int64) * _MINUTE_MS
-        face_value = market.is_inverse  # inverse contracts count in quote, all others in base
-        volume = np.round(traded if face_value else traded / price[3], _decimals(market.qty_step))
+        decimals = _BASE_DECIMALS if market.is_inverse else _decimals(market.qty_step)
+        volume = np.round(traded / price[3], decimals)
         if market.option_type is not None:
             price = _premiums(market, price, time)
         decimals = _decimals(market.price_tick)

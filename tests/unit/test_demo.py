@@ -233,3 +233,14 @@ def test_mark_and_index_prices_follow_the_contract_closely_and_calmly(demo):
         assert (np.log(prices["high"] / prices["low"])).sum() < (np.log(traded["high"] / traded["low"])).sum()
     spot = demo.read(demo.market("BTCUSDT", "spot", None), "1h", start, start + 30 * DAY_MS)
     assert (index["close"] / spot["close"] - 1.0).abs().max() < 1e-5
+
+
+def test_the_volume_of_every_kind_of_contract_is_in_base(demo):
+    """A perpetual of either kind trades four times the value of spot: about 8e9 USD a day at 60,000."""
+    start = 19_723 * DAY_MS
+    linear, inverse = (
+        demo.read(demo.market(symbol, "futures", kind), "1d", start, start + 30 * DAY_MS)["volume"]
+        for symbol, kind in (("BTCUSDT", "linear"), ("BTCUSD", "inverse"))
+    )
+    assert (inverse / linear).between(0.99, 1.01).all()
+    assert 10_000 < inverse.median() < 1_000_000
