@@ -247,6 +247,8 @@ class StrategySettings(Settings):
     """The taker fee as a rate; None: the market's."""
     limit_fill: str = "through"
     """Whether a bar must trade through a limit price to fill it in a simulation, or only touch it."""
+    max_fill_volume_pct: float | None = None
+    """The share of a bar's volume, in percent, that it can fill of all orders together; None: any quantity."""
     maintenance_margin_rate: float | None = None
     """The maintenance margin as a rate of the notional; None: the market's."""
     liquidation_fee_rate: float | None = None

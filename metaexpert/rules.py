@@ -19,15 +19,14 @@ __all__ = [
     "ABOVE_MAX_NOTIONAL", "ABOVE_MAX_QTY", "AT_LIQUIDATION", "AT_STOP", "AT_TARGET", "BELOW_MIN_NOTIONAL",
     "BELOW_MIN_QTY", "BY_BREAKEVEN", "BY_STOP", "BY_TRAILING", "CAPPED_BY_MARGIN", "CAPPED_BY_SETTING",
     "FIXED_BASE", "FIXED_QUOTE", "INVERSE", "LINEAR", "NONE_HIGH", "NONE_LOW", "NOTHING", "NO_PRICE", "NO_QTY",
-    "OPTION_MAINTENANCE", "PERCENT_EQUITY", "RISK_BASED", "UNSET", "average_entry", "average_price", "better_stop",
-    "breakeven_level", "broken_limit", "capped", "carried", "cash_cost", "closing_qty", "fee", "first_level",
-    "first_touch", "free_margin", "freed", "funding", "hedged_liquidation", "in_force", "initial_margin",
-    "intrinsic_value", "is_drawn_down", "is_reached", "is_safe", "is_too_large", "limit_price",
-    "liquidation_fee", "liquidation_in_tier", "liquidation_price", "maintenance_margin", "not_beyond",
-    "notional", "option_fee", "option_liquidation_price", "option_maintenance", "option_margin",
-    "plan_entered", "plan_flat", "plan_held", "pnl", "qty_for_margin", "qty_for_notional", "qty_for_risk",
-    "room", "round_down", "round_up", "slipped", "stake", "stop_level", "sum_of_steps", "target_level",
-    "trailing_level", "unset_stop", "unset_target", "volume_cap", "wanted",
+    "PERCENT_EQUITY", "RISK_BASED", "UNSET", "average_entry", "average_price", "better_stop", "breakeven_level",
+    "broken_limit", "capped", "carried", "cash_cost", "closing_qty", "fee", "first_level", "first_touch",
+    "free_margin", "freed", "funding", "hedged_liquidation", "in_force", "initial_margin", "is_drawn_down",
+    "is_reached", "is_safe", "is_too_large", "limit_price", "liquidation_fee", "liquidation_in_tier",
+    "liquidation_price", "maintenance_margin", "not_beyond", "notional", "plan_entered", "plan_flat",
+    "plan_held", "pnl", "qty_for_margin", "qty_for_notional", "qty_for_risk", "rest_price", "room", "round_down",
+    "round_up", "slipped", "stake", "stop_level", "sum_of_steps", "target_level", "trailing_level", "unset_stop",
+    "unset_target", "volume_cap", "wanted",
 ]  # fmt: skip
 
 LINEAR = 0
@@ -51,8 +50,6 @@ AT_LIQUIDATION, AT_STOP, AT_TARGET = 1, 2, 3
 _EPSILON = 1e-9  # percent, or a part of a step: what counts as nothing
 _ULPS = 8 * 2.0**-52  # and how much of a number a few operations on floats may get wrong
 _COUNTABLE = 2.0**47  # more steps than this a float can't tell apart after a few operations
-OPTION_MAINTENANCE = 0.075  # of the underlying, for the short side; sources: `option_margin`
-_OPTION_MARGIN, _OPTION_LEAST_MARGIN, _OPTION_FEE_CAP = 0.15, 0.1, 0.1
 _NOISE = 1e-12  # of a number: what products such as 0.57 * 100 may be off by
 
 
@@ -206,48 +203,6 @@ def funding(kind: int, qty: float, mark: float, rate: float) -> float:
 def average_price(kind: int, qty: float, value: float) -> float:
     """The average price of fills of `qty` together worth `value` in the settlement currency."""
     return qty / value if kind == INVERSE else value / qty
-
-
-# --- options (rule 15) --------------------------------------------------------------------------------------
-#
-# Premiums and margins are per underlying unit in the settlement currency: quote, or base where `in_base`, which
-# divides by the price `spot` of the underlying.
-
-
-def intrinsic_value(call: bool, spot: float, strike: float, in_base: bool) -> float:
-    """What an option pays at expiry: call ``max(0, S - K)``, put ``max(0, K - S)``; over S where `in_base`."""
-    value = max(0.0, spot - strike if call else strike - spot)
-    return value / spot if in_base else value
-
-
-def option_margin(call: bool, spot: float, strike: float, in_base: bool) -> float:
-    """What the short side posts beside the premium that it received: ``max(0.15 * S - OTM, 0.1 * S)``.
-
-    OTM is how far the option is out of the money. Sources: OKX, "Option Margin" (a = 0.1, b = 0.15, margin factor
-    1); Deribit, "Margin requirements: options". Both add the mark price, which the received premium covers.
-    """
-    out = max(0.0, strike - spot if call else spot - strike)
-    margin = max(_OPTION_MARGIN * spot - out, _OPTION_LEAST_MARGIN * spot)
-    return margin / spot if in_base else margin
-
-
-def option_maintenance(spot: float, rate: float, in_base: bool) -> float:
-    """Maintenance margin of the short side beside the option's own value, ``rate * S``; see `option_margin`."""
-    return rate if in_base else rate * spot
-
-
-def option_liquidation_price(entry: float, margin: float, maintenance: float) -> float:
-    """Premium at which a short is liquidated: ``margin - (P - entry) = maintenance``, all per unit (rule 18)."""
-    return max(entry + margin - maintenance, NONE_LOW)
-
-
-def option_fee(qty: float, premium: float, spot: float, rate: float, in_base: bool) -> float:
-    """Fee of an option's fill: ``min(rate * S, 0.1 * premium) * qty`` (rule 16).
-
-    Source: Binance, options fees, FAQ 5326e5de61c34fed98abe28d2f175a23: at most 10 % of the price.
-    """
-    per_unit = rate if in_base else rate * spot
-    return min(per_unit, _OPTION_FEE_CAP * premium) * qty
 
 
 # --- what the account can carry (rules 12, 17) --------------------------------------------------------------
@@ -411,6 +366,15 @@ def is_reached(level: float, price: float, side: int, strict: bool) -> bool:
 def limit_price(price: float, side: int, tick: float) -> float:
     """A limit price on the market's tick: buys down, sells up (rule 11)."""
     return round_down(price, tick) if side > 0 else round_up(price, tick)
+
+
+def rest_price(side: int, limit: float, low: float, high: float) -> float:
+    """What the rest of a limit order gets in a bar, once an earlier bar has traded through its `limit` (rule 10).
+
+    Not the better open (rule 5): the market was there before and had no volume for it. The limit itself, or the
+    nearest price to it that the bar has.
+    """
+    return min(limit, high) if side > 0 else max(limit, low)
 
 
 def volume_cap(kind: int, volume: float, pct: float, used: float, price: float, step: float) -> float:

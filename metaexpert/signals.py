@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import MetaExpertError, StrategyError, did_you_mean
+from .models import Side
 from .trader import OrderTerms
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .config import ExchangeSettings
     from .feed import Series
     from .inputs import Inputs
+    from .models import Order
     from .trader import Trader
 
 __all__ = ["COLUMNS", "SignalPlan", "SignalSource", "answer", "ask", "columns_of"]
@@ -53,7 +55,8 @@ class SignalPlan:
 
     On a bar exits come before entries; an entry is ignored while a position on its side is open, and reverses one
     on the other side (spot: closes it). An exit is made also where the entry that would reverse is refused.
-    In hedge mode longs and shorts are entered and left each for themselves.
+    In hedge mode longs and shorts are entered and left each for themselves. With the exit or the reversal the rest
+    of an entry that bars had no volume for is given up (`max_fill_volume_pct`).
 
     `columns` holds what it says; see `columns_of`.
 
@@ -62,6 +65,7 @@ class SignalPlan:
     """
 
     def __init__(self, function: Callable[[Any], Any], series: Series) -> None:
+        self._entries: dict[Side, str] = {}
         self.series = series
         self.columns = columns_of(answer(function, series.candles), series.candles.index)
 
@@ -73,6 +77,7 @@ class SignalPlan:
     def act(self, index: int, trader: Trader) -> None:
         """Do what the signals of bar `index` say."""
         symbol, said = self.series.symbol, self._said
+        self._give_up(index, trader)
         if trader.hedge:
             self._act_on_legs(symbol, index, trader)
             return
@@ -85,6 +90,23 @@ class SignalPlan:
             leaves = spot or (not self._enter("short", index, trader) and leaves)
         if leaves:
             trader.close(symbol, None, None)
+
+    def _give_up(self, index: int, trader: Trader) -> None:
+        """Cancel entries that still wait for volume when their side is to be left."""
+        said, turns = self._said, not trader.hedge
+        no_longs = said.long_exit[index] or (turns and said.short_entry[index])
+        no_shorts = said.short_exit[index] or (turns and said.long_entry[index])
+        for side, ends in ((Side.BUY, no_longs), (Side.SELL, no_shorts)):
+            order = self._waiting(side, trader) if ends else None
+            if order is not None:
+                trader.cancel(order)
+
+    def _waiting(self, side: Side, trader: Trader) -> Order | None:
+        """The last entry on `side` while it still works, in part or whole."""
+        last = self._entries.get(side)
+        if last is None:
+            return None
+        return next((order for order in trader.broker.working(self.series.symbol) if order.id == last), None)
 
     def _act_on_legs(self, symbol: str, index: int, trader: Trader) -> None:
         said = self._said
@@ -99,10 +121,13 @@ class SignalPlan:
 
     def _enter(self, direction: str, index: int, trader: Trader) -> bool:
         """Open, reversing what stands against it; False when the entry was refused."""
-        sizes = self._said.size
+        side, sizes = Side.BUY if direction == "long" else Side.SELL, self._said.size
+        if self._waiting(side, trader) is not None:
+            return True  # an entry that waits for volume is as good as a position
         size = None if sizes is None or math.isnan(sizes[index]) else sizes[index]
         order = trader.open(direction, size, self.series.symbol, OrderTerms())
-        return any(order.id == working.id for working in trader.broker.working(self.series.symbol))
+        self._entries[side] = order.id
+        return self._waiting(side, trader) is not None
 
 
 def answer(function: Callable[[Any], Any], candles: pd.DataFrame) -> Any:

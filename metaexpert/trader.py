@@ -365,10 +365,12 @@ class Trader:
         filters, last = self._filters, None
         if filters.min_volume is not None:
             last = self.feed.matching(order.symbol).last()
+        is_held = holding.side == order.side.sign
         waiting = [
-            one for one in self.broker.working(order.symbol) if not one.reduce_only and one.side is order.side
-        ]
-        entries = holding.entries if holding.side == order.side.sign else 0
+            one for one in self.broker.working(order.symbol)
+            if not one.reduce_only and one.side is order.side and not (is_held and one.filled > 0.0)
+        ]  # fmt: skip
+        entries = holding.entries if is_held else 0
         return risk.EntryState(
             time=now,
             volume=None if last is None else last.volume,

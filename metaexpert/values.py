@@ -410,6 +410,7 @@ RULES: Mapping[str, Rule] = {
     "fee_maker": _FEE,
     "fee_taker": _FEE,
     "limit_fill": _word("through", "touch"),
+    "max_fill_volume_pct": _number("a percentage above 0, at most 100 (10.0 = 10 %)", lambda x: 0 < x <= 100),
     "maintenance_margin_rate": _MARGIN_RATE,
     "liquidation_fee_rate": _LIQUIDATION_FEE,
     "funding_rate": _FUNDING,

@@ -45,6 +45,7 @@ __all__ = [
 EVENT_ONLY = (
     "position_mode",
     "limit_fill",
+    "max_fill_volume_pct",
     "max_spread_pct",
     "max_open_positions",
     "max_positions_per_symbol",

@@ -31,7 +31,7 @@ from .single import fields_of, played
 from .terms import check_leverage, costs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pandas as pd
 
@@ -240,6 +240,8 @@ def _load(job: Job) -> _History:
                 "choose a longer span or fewer warm-up bars"
             )
         series.extend(loaded)
+    if job.strategy.max_fill_volume_pct is not None:
+        notes.extend(_without_volume(tested))
     start = int(min(times(frame)[0] for frame in tested.values()))
     data = {
         symbol: market_data(source, market, tested[symbol], timeframes[0], job.strategy, notes)
@@ -259,6 +261,14 @@ def _load(job: Job) -> _History:
         data=data,
         notes=notes,
     )
+
+
+def _without_volume(tested: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    """Say which bars can fill nothing where fills are held to the volume (rule 10)."""
+    for symbol, frame in tested.items():
+        empty = int((frame["volume"] == 0.0).sum())
+        if empty:
+            yield f"{symbol}: {empty} of {len(frame)} bars have no volume and fill nothing (max_fill_volume_pct)"
 
 
 def _source(job: Job) -> MetaExchange:

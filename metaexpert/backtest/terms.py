@@ -62,6 +62,7 @@ def costs_of(strategy: StrategySettings) -> Costs:
         maintenance_margin_rate=strategy.maintenance_margin_rate,
         liquidation_fee_rate=strategy.liquidation_fee_rate,
         touch=strategy.limit_fill == "touch",
+        max_fill_volume_pct=strategy.max_fill_volume_pct,
     )
 
 

@@ -23,15 +23,18 @@ class Working:
 
     `shrinkable` marks an order that was sized by the settings and may fill smaller; `taking` one that takes what
     the market offers, as market orders do and stop orders once triggered, and still has a rest to fill.
+
+    One that `waits` found no volume in its bar and trades on in the next; `passed` says that the market stood
+    beyond its limit as that bar ended, so that the next open is no better price for it.
     """
 
-    __slots__ = ("active_from", "arrived", "order", "shrinkable", "taking", "triggered")
+    __slots__ = ("active_from", "arrived", "order", "passed", "shrinkable", "taking", "triggered", "waits")
 
     def __init__(self, order: Order, active_from: int, *, shrinkable: bool) -> None:
         self.order = order
         self.active_from = active_from
         self.shrinkable = shrinkable
-        self.arrived = False
+        self.arrived = self.waits = self.passed = False
         self.triggered = order.type is OrderType.LIMIT
         self.taking = order.type is OrderType.MARKET
 

@@ -64,13 +64,10 @@ class Execution:
 
     # -- fills ------------------------------------------------------------------------------------------------
 
-    def fill(
-        self, working: Working, price: float, *, maker: bool, slip: bool, ambiguous: bool = False,
-        unlimited: bool = False,
-    ) -> None:  # fmt: skip
+    def fill(self, working: Working, price: float, *, maker: bool, slip: bool, ambiguous: bool = False) -> None:
         """Fill an order at `price`, as far as volume allows; refuse it when the account can't carry it.
 
-        Rules 10, 12 and 17. `unlimited` leaves the volume out.
+        Rules 10, 12 and 17. What the volume leaves of an order waits for the next bar.
         """
         order = working.order
         held = self.position_of(order)
@@ -91,27 +88,26 @@ class Execution:
         if shrunk:
             total = rules.sum_of_steps(order.filled, qty, market.qty_step)
             order = order.changed(qty=total, message=order.message if order.reduce_only else SHRUNK)
-        part = qty if unlimited else self._available(held, qty, price)
-        if part < qty and order.tif is TimeInForce.FOK:
-            self.book.drop(working, OrderStatus.EXPIRED, "FOK: the volume does not fill it whole")
-        elif part > 0.0:
+        part = self._take(held, qty, paid, whole=order.tif is TimeInForce.FOK)
+        if part > 0.0:
             fee = held.fee(part, paid, rate)
             slippage = abs(rules.pnl(held.kind, part, price, paid))
             self._enter(working, order, part, paid, fee=fee, slippage=slippage, maker=maker, ambiguous=ambiguous)
-        if part < qty and working.order.is_working and order.tif is TimeInForce.IOC:
-            self.book.drop(working, OrderStatus.EXPIRED, "IOC: the volume does not fill the rest")
+        if part < qty and order.tif is not TimeInForce.GTC:
+            self.book.drop(working, OrderStatus.EXPIRED, f"{order.tif}: the bar has no volume for all of it")
+        working.waits = part < qty
 
-    def _available(self, held: Holding, qty: float, price: float) -> float:
-        """How much of `qty` the bar's volume still fills."""
-        pct = self.costs.max_fill_volume_pct
+    def _take(self, held: Holding, qty: float, price: float, *, whole: bool) -> float:
+        """Take `qty` off the bar's volume, or what there is left of it; `whole`: all or nothing (rule 10)."""
+        pct, symbol = self.costs.max_fill_volume_pct, held.market.symbol
         if pct is None or self.moment is None:
             return qty
-        volume, used = self._volume[held.market.symbol], self._used[held.market.symbol]
-        return min(qty, rules.volume_cap(held.kind, volume, pct, used, price, held.market.qty_step))
-
-    def is_exhausted(self, held: Holding, price: float) -> bool:
-        """Has the bar no volume left to fill anything more with?"""
-        return self._available(held, held.market.qty_step, price) <= 0.0
+        volume, used = self._volume[symbol], self._used[symbol]
+        part = min(qty, rules.volume_cap(held.kind, volume, pct, used, price, held.market.qty_step))
+        if whole and part < qty:
+            return 0.0
+        self._used[symbol] += part / price if held.kind == rules.INVERSE else part
+        return part
 
     def _enter(
         self, working: Working, order: Order, qty: float, price: float, *, fee: float, slippage: float,
@@ -130,8 +126,6 @@ class Execution:
             profit, order.reason, order.tag,
         )  # fmt: skip
         self.fills.append(fill)
-        if self.moment is not None:
-            self._used[order.symbol] += qty / price if held.kind == rules.INVERSE else qty
         self._guard(order, held, side_before)
         filled = rules.sum_of_steps(order.filled, qty, step) if order.filled > 0.0 else qty
         before = 0.0 if order.average_price is None else order.average_price
@@ -147,6 +141,7 @@ class Execution:
         self.book.announce(working.order, fill)
         if held.side != side_before:
             self._cancel_reducing(held)
+            self._cancel_building(held, side_before)
 
     def _cancel_reducing(self, held: Holding) -> None:
         """Cancel what can reduce the position no more; an order still on its way may belong to the next one."""
@@ -157,11 +152,20 @@ class Execution:
             if order.reduce_only and held.side * order.side.sign >= 0:
                 self.book.drop(working, OrderStatus.CANCELED, "reduce_only: the position is closed")
 
+    def _cancel_building(self, held: Holding, side: int) -> None:
+        """Cancel what is left of the orders that built a position on `side`: it ends with the position."""
+        for working in list(self.book.of[held.market.symbol]):
+            order = working.order
+            builds = order.side.sign == side and order.filled > 0.0 and not order.reduce_only
+            if builds and self.position_of(order) is held:
+                self.book.drop(working, OrderStatus.CANCELED, "the position that it built is left")
+
     def leave(self, held: Holding, reason: ExitReason, price: float, *, ambiguous: bool) -> None:
         """Leave a position by one of its levels at `price`; what the volume does not fill goes on working."""
         working = Working(self.book.exit_order(held, reason), 0, shrinkable=False)
         working.arrived = True
         guard = self.guards[held]
+        self._cancel_building(held, held.side)
         self.fill(working, price, maker=False, slip=True, ambiguous=ambiguous)
         if working.order.is_working:
             guard.leaving = working
@@ -184,7 +188,8 @@ class Execution:
         rate = self.costs.liquidation_fee(held.market)
         for one in lost:
             stake = self.ledger.stake(one, kept=False)
-            fee = rules.liquidation_fee(one.kind, one.qty, one.entry, price, stake, rate)
+            share = one.liquidation_rate(price, rate)
+            fee = rules.liquidation_fee(one.kind, one.qty, one.entry, price, stake, share)
             self._exit(one, ExitReason.LIQUIDATION, price, fee)
             yield from self.book.flush()
 
@@ -210,7 +215,8 @@ class Execution:
             guard = Guard(self._default.with_order(order), held.side, held.entry, held.market.price_tick)
             self.guards[held] = guard
         elif held.side == order.side.sign:
-            guard.regrow(guard.protection.with_order(order), held.entry)
+            is_new = order.filled == 0.0  # the rest of one brings no levels: they may have been changed since
+            guard.regrow(guard.protection.with_order(order) if is_new else guard.protection, held.entry)
         self.relevel(held)
 
     def relevel(self, held: Holding) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from .. import rules
+from .. import options
 from ..models import OrderStatus
 
 if TYPE_CHECKING:
@@ -84,4 +84,4 @@ class Expiry:
             return held.mark
         if not market.is_option or market.strike is None:
             return known
-        return rules.intrinsic_value(market.option_type == "call", known, market.strike, held.in_base)
+        return options.intrinsic_value(market.option_type == "call", known, market.strike, held.in_base)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from .. import rules
+from .. import options, rules
 from ..models import Tier
 from ..tiers import tier_at
 
@@ -19,7 +19,7 @@ def own_tiers(market: Market) -> tuple[Tier, ...]:
     """The margin tiers of a market; one for all where it has none."""
     if market.tiers and not market.is_option:
         return market.tiers
-    rate = rules.OPTION_MAINTENANCE if market.is_option else market.maintenance_margin_rate
+    rate = options.MAINTENANCE if market.is_option else market.maintenance_margin_rate
     return (Tier(math.inf, rate, 0.0, market.max_leverage),)
 
 
@@ -112,7 +112,7 @@ class Holding:
     def option_maintenance(self) -> float:
         """What a short option must keep beside its value, per unit; 0 while its underlying has no price."""
         spot = self.underlying
-        return 0.0 if spot is None else rules.option_maintenance(spot, self.tiers[0].rate, self.in_base)
+        return 0.0 if spot is None else options.maintenance_margin(spot, self.tiers[0].rate, self.in_base)
 
     def room(self, side: int, free: float, price: float, fee_rate: float) -> float:
         """How much the `free` margin can open on `side` at `price`, fee included (rule 17). May be negative."""
@@ -143,7 +143,7 @@ class Holding:
         strike, spot = self.market.strike, self.underlying
         if strike is None or spot is None:
             return math.inf
-        return rules.option_margin(self.market.option_type == "call", spot, strike, self.in_base)
+        return options.initial_margin(self.market.option_type == "call", spot, strike, self.in_base)
 
     def quote_per_settle(self) -> float:
         """What one unit of the premium's currency is worth in quote: 1, or the underlying's price."""
@@ -152,8 +152,14 @@ class Holding:
     def fee(self, qty: float, price: float, rate: float) -> float:
         """Fee of a fill (rule 16); an option's is a rate of its underlying, where that has a price."""
         if self.is_option and self.underlying is not None:
-            return rules.option_fee(qty, price, self.underlying, rate, self.in_base)
+            return options.fee(qty, price, self.underlying, rate, self.in_base)
         return rules.fee(self.kind, qty, price, rate)
+
+    def liquidation_rate(self, price: float, rate: float) -> float:
+        """Fee of a liquidation at `price` over its notional; an option's is a rate of its underlying (rule 18)."""
+        if self.is_option and self.underlying is not None:
+            return options.liquidation_rate(price, self.underlying, rate, self.in_base)
+        return rate
 
     # -- fills ----------------------------------------------------------------------------------------------
 

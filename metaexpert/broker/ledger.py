@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .. import rules, tiers
+from .. import options, rules, tiers
 from ..errors import ConfigError
 from ..models import Account, ExitReason, MarginMode, Market, Position, Side, Trade
 from .holding import Holding
@@ -204,7 +204,7 @@ class Ledger:
             return self._hedged(held, both, kept=True)
         stake = self.stake(held, kept=True)
         if held.is_short_option:
-            return rules.option_liquidation_price(held.entry, stake / -held.qty, held.option_maintenance())
+            return options.liquidation_price(held.entry, stake / -held.qty, held.option_maintenance())
         return tiers.liquidation_over(held.kind, held.qty, held.entry, stake, held.tiers)
 
     def bankruptcy_price(self, held: Holding) -> float | None:
@@ -216,7 +216,7 @@ class Ledger:
             return self._hedged(held, both, kept=False)
         stake = self.stake(held, kept=False)
         if held.is_short_option:
-            return rules.option_liquidation_price(held.entry, stake / -held.qty, 0.0)
+            return options.liquidation_price(held.entry, stake / -held.qty, 0.0)
         return rules.liquidation_price(held.kind, held.qty, held.entry, stake, 0.0)
 
     def liquidated_with(self, held: Holding) -> tuple[Holding, ...]:

@@ -10,12 +10,13 @@ from ..models import ExitReason, OrderStatus, OrderType, TimeInForce
 from ..timeframe import parse
 from .data import MarketData
 from .execution import SHRUNK
+from .margin import rest_of
 from .quiet import between
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
-    from ..models import Bar
+    from ..models import Bar, Order
     from . import News
     from .book import Book, Working
     from .data import Span
@@ -78,13 +79,14 @@ class Matching:
         end = bar.time + parse(bar.timeframe)
         marks = data.marks.within(bar.time, end) if data.marks is not None else None
         mark = bar.open if marks is None else marks.open
+        last = legs[0].mark
         for held in legs:
             held.mark = bar.open
             if data.underlying is not None:
                 held.underlying = data.underlying.opening(bar.time) or held.underlying
         yield from self._sweep(legs, mark)
         for working in self.book.active(bar):
-            self._arrive(working, bar.open)
+            self._arrive(working, bar.open, last)
             yield from self.book.flush()
             yield from self._sweep(legs, mark)
         self._pay_funding(bar, data, legs, end - 1)
@@ -112,10 +114,13 @@ class Matching:
             if level is not None and rules.is_reached(level, mark, -guard.side, strict=False):
                 yield from self.execution.liquidate(held, mark)
 
-    def _arrive(self, working: Working, price: float) -> None:
-        """An order reaches the market at `price`, or goes on taking what there is at a new bar's open."""
-        if not working.order.is_working:
+    def _arrive(self, working: Working, price: float, last: float) -> None:
+        """An order reaches the market at `price`, or goes on at a new bar's open; `last` is the price before."""
+        order = working.order
+        if not order.is_working:
             return
+        working.passed = working.waits and order.price is not None and self._reaches(order, order.price, last)
+        working.waits = False
         if working.taking:
             working.arrived = True
             self.execution.fill(working, price, maker=False, slip=True)
@@ -128,7 +133,7 @@ class Matching:
         """A limit order meets the market at `price`: it crosses (taker), rests (maker), or is refused (rule 5)."""
         order = working.order
         limit = price if order.price is None else order.price
-        if not rules.is_reached(limit, price, -order.side.sign, not self._touch):
+        if not self._reaches(order, limit, price):
             if order.tif is not TimeInForce.GTC:
                 self.book.drop(working, OrderStatus.EXPIRED, f"{order.tif}: nothing to fill it with on arrival")
             else:
@@ -137,6 +142,11 @@ class Matching:
             self.book.drop(working, OrderStatus.REJECTED, "it would cross on arrival", "post_only_would_cross")
         else:
             self.execution.fill(working, price, maker=False, slip=False)
+            working.arrived = not working.waits  # what is left of it meets the next open as a new order does
+
+    def _reaches(self, order: Order, limit: float, price: float) -> bool:
+        """Does a limit order fill where the market stands at `price` (rule 5)?"""
+        return rules.is_reached(limit, price, -order.side.sign, not self._touch)
 
     def _bind(self, working: Working, limit: float) -> None:
         """A limit order that will rest binds its margin; what the account can't carry is refused (rule 17)."""
@@ -145,8 +155,9 @@ class Matching:
         qty = self.execution.margin.carried(working, limit, self.execution.costs.taker(held.market))
         if isinstance(qty, risk.Refusal):
             self.book.drop(working, OrderStatus.REJECTED, qty.message, qty.reason)
-        elif qty < order.qty and not order.reduce_only:
-            self.book.announce(order.changed(qty=qty, message=SHRUNK))
+        elif qty < rest_of(order, held) and not order.reduce_only:
+            total = rules.sum_of_steps(order.filled, qty, held.market.qty_step)
+            self.book.announce(order.changed(qty=total, message=SHRUNK))
 
     # -- the bar ----------------------------------------------------------------------------------------------
 
@@ -264,16 +275,14 @@ class Matching:
         hits = self._level_hits(at, to, walk)
         for working in walk.orders:
             order = working.order
-            if not order.is_working or not working.arrived or working.taking:
+            if not order.is_working or not working.arrived or working.taking or working.waits:
                 continue
             if working.triggered:
                 level, side, strict, rank = order.price, -order.side.sign, not self._touch, _LIMIT_ORDER
             else:
                 level, side, strict, rank = order.stop_price, order.side.sign, False, _STOP_ORDER
             price = rules.NO_PRICE if level is None else rules.first_touch(level, at, to, side, strict)
-            if price != rules.NO_PRICE and not (
-                rank == _LIMIT_ORDER and self.execution.is_exhausted(walk.held, price)
-            ):
+            if price != rules.NO_PRICE:
                 hits.append(_Hit(abs(price - at), rank, int(order.id), price, working))
         return min(hits, default=None, key=lambda hit: hit[:3])
 
@@ -312,7 +321,11 @@ class Matching:
         if working is None:
             yield from self._leave(hit, walk)
         elif working.triggered:
-            self.execution.fill(working, hit.price, maker=True, slip=False)
+            bar, order = walk.bar, working.order
+            price = hit.price
+            if working.passed and order.price is not None:
+                price = rules.rest_price(order.side.sign, order.price, bar.low, bar.high)
+            self.execution.fill(working, price, maker=True, slip=False)
         elif working.order.type is OrderType.STOP:
             working.triggered = working.taking = True
             self.execution.fill(working, hit.price, maker=False, slip=True)

@@ -12,8 +12,9 @@ How one bar of a symbol is matched (`on_bar`):
    In hedge mode the long and the short leg are walked one after the other, each with its own orders.
 3. Only after the walk the bar's extreme moves trailing and breakeven levels.
 
-Where mark prices are known they decide on liquidation. Where a bar's volume limits fills, what is left of an order
-works on: limit orders rest, all others take what the next bar's open offers.
+Where mark prices are known they decide on liquidation. Where a bar's volume limits fills (rule 10), what is left
+of an order waits for the next bar: one that rests in the market for its price, all others for the open.
+Liquidation, expiry and the end of a backtest are not limited.
 """
 
 from __future__ import annotations
@@ -130,11 +131,7 @@ class SimulatedBroker:
         working = self.book.find(order_id)
         if working is None:
             return False
-        old = working.order
-        new = old.changed(qty=old.qty if qty is None else qty)
-        if price is not None:
-            new = new.changed(stop_price=price) if old.type is OrderType.STOP else new.changed(price=price)
-        changed = self._changed(new)
+        old, changed = working.order, self._changed(working, price, qty)
         if isinstance(changed, risk.Refusal):
             result = Rejection(self.clock.now(), old.symbol, old.id, changed.reason, changed.message)
             self.book.tell(old, result)
@@ -143,10 +140,14 @@ class SimulatedBroker:
             self.book.announce(changed)
         return True
 
-    def _changed(self, new: Order) -> Order | risk.Refusal:
-        """`new`, which is to replace a working order, on the market's steps; or why it can't."""
-        if new.type is OrderType.MARKET and new.price is not None:
-            return risk.Refusal("invalid_price", "a market order has no price to change")
+    def _changed(self, working: Working, price: float | None, qty: float | None) -> Order | risk.Refusal:
+        """A working order with another price or quantity, on the market's steps; or why it can't have it."""
+        old = working.order
+        new = old.changed(qty=old.qty if qty is None else qty)
+        if price is not None:
+            if working.taking:
+                return risk.Refusal("invalid_price", "an order that takes the market's price has none to change")
+            new = new.changed(stop_price=price) if old.type is OrderType.STOP else new.changed(price=price)
         if new.qty <= new.filled:
             return risk.Refusal("invalid_qty", f"{new.filled:.12g} are filled already, more than {new.qty:.12g}")
         return self._checked(new)
@@ -201,7 +202,7 @@ class SimulatedBroker:
         for held in self.ledger.legs():
             if held.qty != 0.0:
                 working = Working(self.book.exit_order(held, ExitReason.END), 0, shrinkable=False)
-                self._execution.fill(working, held.mark, maker=False, slip=False, unlimited=True)
+                self._execution.fill(working, held.mark, maker=False, slip=False)
                 yield from self.book.flush()
         for working in list(self.book):
             self.book.drop(working, OrderStatus.EXPIRED, ENDED)

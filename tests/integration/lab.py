@@ -180,6 +180,7 @@ class Auditor:
 
     def book(self, order: Order, fill: Fill) -> None:
         """Enter a fill: what was held, what it closed, and the cash that it moved."""
+        assert fill.time >= self.sends.get(fill.order_id, 0), "an order traded before it could"
         inverse = self.run.market(fill.symbol).is_inverse
         worth = fill.qty / fill.price if inverse else fill.qty * fill.price
         leg = fill.symbol, order.position_side
@@ -233,7 +234,6 @@ class Auditor:
         self._every_order_ends_once(result)
         assert self.fills == result.record.fills
         for fill in self.fills:
-            assert fill.time >= self.sends.get(fill.order_id, 0), "an order traded before it could"
             if fill.reason not in (ExitReason.END, ExitReason.EXPIRY):
                 self._within_its_bar(fill, bars[fill.symbol])
         gained = sum(trade.net_pnl for trade in result.record.trades)

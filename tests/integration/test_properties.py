@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
@@ -248,6 +249,10 @@ def setups(draw, kinds=("spot", "linear", "inverse", "option")):
     return kind, exchange, own, draw(st.booleans())
 
 
+SHARES = st.sampled_from([None, None, 20.0, 100.0])
+"""`max_fill_volume_pct`: every bar of these markets has a volume of one."""
+
+
 def scaled(kind, bars):
     """The prices of what is traded: premiums are a tenth of their underlying's."""
     return [tuple(price / 10 for price in bar) for bar in bars] if kind == "option" else bars
@@ -282,9 +287,10 @@ def play(setup, bars, script, *, other=(), auditor=False, timeframes=()):
 
 
 @settings(COMMON, max_examples=120)
-@given(setups(), markets(), markets(), scripts(), st.sampled_from([(), ("2h",)]))
-def test_the_books_agree_at_every_event(setup, bars, other, script, timeframes):
+@given(setups(), markets(), markets(), scripts(), st.sampled_from([(), ("2h",)]), SHARES)
+def test_the_books_agree_at_every_event(setup, bars, other, script, timeframes, share):
     """Cash + positions - fees + funding = equity; fills lie in their bar, after their order; orders end once."""
+    setup[2]["max_fill_volume_pct"] = share
     with fresh_home():
         result, auditor = play(setup, bars, script, other=other, auditor=True, timeframes=timeframes)
     frames = {
@@ -506,17 +512,21 @@ def test_the_properties_see_every_kind_of_event():
         "traded": set(),
         "legs": set(),
         "funded": set(),
+        "parts": set(),
     }
 
     @settings(COMMON, max_examples=150, derandomize=True, database=None)
-    @given(setups(), markets(12), markets(12), scripts())
-    def look(setup, bars, other, script):
+    @given(setups(), markets(12), markets(12), scripts(), SHARES)
+    def look(setup, bars, other, script, share):
+        setup[2]["max_fill_volume_pct"] = share
         with fresh_home():
             result, _ = play(setup, bars, script, other=other)
         seen["reasons"] |= {fill.reason for fill in result.record.fills}
         seen["statuses"] |= {order.status.value for order in result.record.orders}
         seen["makers"] |= {fill.is_maker for fill in result.record.fills}
         seen["traded"] |= {len(result.record.fills)}
+        parts = Counter(fill.order_id for fill in result.record.fills)
+        seen["parts"] |= {order.status.value for order in result.record.orders if parts[order.id] > 1}
         seen["sides"] |= {trade.side for trade in result.record.trades}
         seen["legs"] |= {order.position_side for order in result.record.orders if order.filled}
         seen["funded"] |= {(trade.funding > 0.0) - (trade.funding < 0.0) for trade in result.record.trades}
@@ -528,6 +538,7 @@ def test_the_properties_see_every_kind_of_event():
     }  # fmt: skip
     assert seen["statuses"] >= {"open", "filled", "canceled", "rejected", "expired"}
     assert seen["makers"] == {True, False}
+    assert seen["parts"] >= {"open", "filled", "canceled"}
     assert seen["sides"] == {"long", "short"}
     assert seen["legs"] == {None, "long", "short"}
     assert seen["funded"] == {-1, 0, 1}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lab import HOUR, START, SYMBOLS, candles, expert, flat, keep
-from test_properties import COMMON, Player, fresh_home, markets, scripts, setups
+from test_properties import COMMON, SHARES, Player, fresh_home, markets, scripts, setups
 
 from metaexpert import StrategyError, crossover, crossunder
 from metaexpert.broker.simulated import SimulatedBroker
@@ -96,10 +96,12 @@ def quiet_markets(draw, least=30, most=90):
     st.sampled_from(["", "", "account", "order", "timer", "twice", "longer"]),
     st.sampled_from([None, 0.001, -0.005]),
     st.booleans(),
+    SHARES,
 )
-def test_the_short_way_is_the_long_way(setup, bars, other, script, spacing, timeframes, more, funding, two):
+def test_the_short_way_is_the_long_way(setup, bars, other, script, spacing, timeframes, more, funding, two, share):
     """The same fills, orders, trades and curves, with ==, and at every bar the same sights."""
     kind, exchange, own, close_at_end = setup
+    own["max_fill_volume_pct"] = share
     symbols = SYMBOLS[kind][: 2 if two and kind != "inverse" else 1]
     script = [replace(action, bar=action.bar * spacing) for action in script]
     capital = 10.0 if kind == "inverse" else 1000.0

@@ -232,6 +232,8 @@ def test_no_name_is_in_two_groups():
         (StrategySettings, "allowed_days", {0}, "whole number from 1 to 7"),
         (StrategySettings, "trend_filter", "yes", "or a function of the bars"),
         (StrategySettings, "limit_fill", "cross", "use one of through, touch"),
+        (StrategySettings, "max_fill_volume_pct", 0, "above 0, at most 100"),
+        (StrategySettings, "max_fill_volume_pct", 100.5, "above 0, at most 100"),
         (RunSettings, "trade_mode", "papper", "did you mean 'paper'?"),
         (RunSettings, "initial_capital", 0, "above 0"),
         (RunSettings, "backtest_start", "yesterday", "must be a date such as"),

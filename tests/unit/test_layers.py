@@ -14,7 +14,7 @@ LAYERS = (
     ("timeframe", "models"),
     ("bars",),
     ("series",),
-    ("rules", "tiers", "indicators", "_catalogue", "_compute"),
+    ("rules", "options", "tiers", "indicators", "_catalogue", "_compute"),
     ("files",),
     ("clock", "config", "inputs", "values", "logger", "risk", "script", "store"),
     ("exchanges",),

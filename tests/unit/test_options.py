@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from desk import HOUR, LINEAR, Desk
 
+from metaexpert import options
 from metaexpert.broker.data import MarketData, Reference
 from metaexpert.models import ExitReason, MarketType, OrderStatus
 
@@ -42,6 +43,63 @@ def end(one, hours):
     """Let the contract end; what the broker says of it goes to the desk."""
     for news in one.broker.expiry.end(hours * HOUR):
         one.hear(news)
+
+
+# -- the rules ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "spot", "in_base", "value"),
+    [
+        (True, 2200.0, False, 200.0),
+        (True, 1900.0, False, 0.0),
+        (False, 1900.0, False, 100.0),
+        (False, 2200.0, False, 0.0),
+        (True, 2500.0, True, 0.2),  # 500 / 2500
+        (False, 1600.0, True, 0.25),  # 400 / 1600
+    ],
+)
+def test_the_intrinsic_value(call, spot, in_base, value):
+    assert options.intrinsic_value(call, spot, 2000.0, in_base) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("call", "strike", "in_base", "margin"),
+    [
+        (True, 60_000.0, False, 9_000.0),  # 0.15 * 60000
+        (True, 62_000.0, False, 7_000.0),  # 2000 out of the money
+        (True, 70_000.0, False, 6_000.0),  # at least 0.1 * 60000
+        (True, 50_000.0, False, 9_000.0),
+        (False, 58_000.0, False, 7_000.0),
+        (False, 62_000.0, False, 9_000.0),
+        (True, 63_000.0, True, 0.1),
+        (False, 57_000.0, True, 0.1),
+        (False, 59_400.0, True, 0.14),  # 0.15 - 0.01
+    ],
+)
+def test_the_margin_of_a_short_option(call, strike, in_base, margin):
+    assert options.initial_margin(call, 60_000.0, strike, in_base) == pytest.approx(margin)
+
+
+def test_a_short_option_is_liquidated_when_its_margin_falls_to_the_maintenance():
+    """Sold at 1000 on a margin of 9000, 7.5 % of 60000 kept: 9000 - (P - 1000) = 4500 at 5500."""
+    kept = options.maintenance_margin(60_000.0, 0.075, in_base=False)
+    assert options.liquidation_price(1_000.0, 9_000.0, kept) == pytest.approx(5_500.0)
+    assert options.maintenance_margin(60_000.0, 0.075, in_base=True) == 0.075
+
+
+def test_the_fee_of_an_option_is_of_its_underlying_but_capped_by_its_price():
+    """min(0.03 % * 2000, 10 % * 1000) * 3 = 1.8 (Binance's example); at a price of 1 the cap: 0.1 * 3."""
+    assert options.fee(3.0, 1_000.0, 2_000.0, 0.0003, in_base=False) == pytest.approx(1.8)
+    assert options.fee(3.0, 1.0, 2_000.0, 0.0003, in_base=False) == pytest.approx(0.3)
+    assert options.fee(3.0, 0.05, 2_000.0, 0.0003, in_base=True) == pytest.approx(0.0009)
+
+
+def test_the_fee_of_a_liquidation_is_of_the_underlying_but_at_most_a_quarter_of_the_premium():
+    """0.19 % * 2000 = 3.8 of 100 (Binance's example: 11.4 for three contracts); at a premium of 10 the cap."""
+    assert options.liquidation_rate(100.0, 2_000.0, 0.0019, in_base=False) * 100.0 * 3.0 == pytest.approx(11.4)
+    assert options.liquidation_rate(10.0, 2_000.0, 0.0019, in_base=False) == 0.25
+    assert options.liquidation_rate(0.05, 2_000.0, 0.0019, in_base=True) == pytest.approx(0.038)
 
 
 # -- bought options -----------------------------------------------------------------------------------------------
@@ -141,6 +199,15 @@ def test_a_sold_option_loses_no_more_than_its_margin_over_a_gap():
     one.bar(*flat(5))
     (fill,) = one.bar(*flat(50))
     assert (fill.price, one.ledger.balance) == (20.0, 985.0)
+
+
+def test_a_liquidated_option_pays_its_fee_of_the_underlying():
+    """Sold at 5 on 15, liquidated at 12.5: 0.19 % of 100 are 0.19, with 15 - 7.5 left to pay it from."""
+    one = desk(100, 100, liquidation_fee_rate=0.0019)
+    one.sell(2.0)
+    one.bar(*flat(5))
+    (fill,) = one.bar(5, 14, 5, 6)
+    assert (fill.price, fill.fee) == (pytest.approx(12.5), pytest.approx(0.38))
 
 
 def test_in_cross_mode_a_sold_option_stakes_the_balance():

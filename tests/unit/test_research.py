@@ -130,6 +130,7 @@ def at(row: int, name: str, value: float) -> pd.DataFrame:
         (lambda: Backtest.from_signals(BARS, UP, trend_filter=lambda bars: True), "event path alone"),
         (lambda: Backtest.from_signals(BARS, UP, position_mode="hedge"), "event path alone"),
         (lambda: Backtest.from_signals(BARS, UP, limit_fill="touch"), "event path alone"),
+        (lambda: Backtest.from_signals(BARS, UP, max_fill_volume_pct=10.0), "event path alone"),
         (lambda: Backtest.from_signals(BARS, UP, funding=0.0001), "funding contradicts"),
         (lambda: Backtest.from_signals(BARS, UP, leverage=2, funding=2.0), "funding must be a rate"),
         (lambda: Backtest.from_signals(BARS, UP, initial_capital=-1), "initial_capital"),

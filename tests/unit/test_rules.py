@@ -639,56 +639,6 @@ def test_two_legs_that_no_price_or_any_price_liquidates(kind, net, basis, margin
     assert rules.hedged_liquidation(kind, net, basis, margin, weight) == found
 
 
-# --- rule 15: options ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("call", "spot", "in_base", "value"),
-    [
-        (True, 2200.0, False, 200.0),
-        (True, 1900.0, False, 0.0),
-        (False, 1900.0, False, 100.0),
-        (False, 2200.0, False, 0.0),
-        (True, 2500.0, True, 0.2),  # 500 / 2500
-        (False, 1600.0, True, 0.25),  # 400 / 1600
-    ],
-)
-def test_the_intrinsic_value(call, spot, in_base, value):
-    assert rules.intrinsic_value(call, spot, 2000.0, in_base) == near(value)
-
-
-@pytest.mark.parametrize(
-    ("call", "strike", "in_base", "margin"),
-    [
-        (True, 60_000.0, False, 9_000.0),  # 0.15 * 60000
-        (True, 62_000.0, False, 7_000.0),  # 2000 out of the money
-        (True, 70_000.0, False, 6_000.0),  # at least 0.1 * 60000
-        (True, 50_000.0, False, 9_000.0),
-        (False, 58_000.0, False, 7_000.0),
-        (False, 62_000.0, False, 9_000.0),
-        (True, 63_000.0, True, 0.1),
-        (False, 57_000.0, True, 0.1),
-        (False, 59_400.0, True, 0.14),  # 0.15 - 0.01
-    ],
-)
-def test_the_margin_of_a_short_option(call, strike, in_base, margin):
-    assert rules.option_margin(call, 60_000.0, strike, in_base) == near(margin)
-
-
-def test_a_short_option_is_liquidated_when_its_margin_falls_to_the_maintenance():
-    """Sold at 1000 on a margin of 9000, 7.5 % of 60000 kept: 9000 - (P - 1000) = 4500 at 5500."""
-    kept = rules.option_maintenance(60_000.0, 0.075, in_base=False)
-    assert rules.option_liquidation_price(1_000.0, 9_000.0, kept) == near(5_500.0)
-    assert rules.option_maintenance(60_000.0, 0.075, in_base=True) == 0.075
-
-
-def test_the_fee_of_an_option_is_of_its_underlying_but_capped_by_its_price():
-    """min(0.03 % * 2000, 10 % * 1000) * 3 = 1.8 (Binance's example); at a price of 1 the cap: 0.1 * 3."""
-    assert rules.option_fee(3.0, 1_000.0, 2_000.0, 0.0003, in_base=False) == near(1.8)
-    assert rules.option_fee(3.0, 1.0, 2_000.0, 0.0003, in_base=False) == near(0.3)
-    assert rules.option_fee(3.0, 0.05, 2_000.0, 0.0003, in_base=True) == near(0.0009)
-
-
 # --- rule 10: volume ----------------------------------------------------------------------------------------
 
 
