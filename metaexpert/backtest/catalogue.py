@@ -113,6 +113,10 @@ def _loss_ms(s: Sample) -> Ints:
     return s.held_ms[s.closed.net < 0.0]
 
 
+def _open_profit(s: Sample) -> float:
+    return float(s.trades.net[s.trades.exit_time < 0].sum())
+
+
 def _peak(s: Sample) -> int | None:
     """The point from which the deepest drawdown fell."""
     return None if s.deepest is None else int(s.spells.peak[s.deepest])
@@ -213,8 +217,8 @@ _RESULT = (
     Stat("best_month_pct", "Best month", "%", lambda s: stats.maximum(s.month_returns)),
     Stat("worst_month_pct", "Worst month", "%", lambda s: stats.minimum(s.month_returns)),
     Stat("months_won_pct", "Months won", "%", lambda s: stats.share(s.month_returns > 0.0)),
-    Stat("open_trades", "Trades still open", "count", lambda s: len(s.open_trades)),
-    Stat("open_profit", "Profit of open trades, net", "currency", lambda s: sum(t.net_pnl for t in s.open_trades)),
+    Stat("open_trades", "Trades still open", "count", lambda s: stats.count(s.trades.exit_time < 0)),
+    Stat("open_profit", "Profit of open trades, net", "currency", _open_profit),
 )
 
 _RISK = (

@@ -148,3 +148,21 @@ def test_what_is_not_modelled_at_all_is_said_so(kind: dict[str, Any]) -> None:
     market = MetaExchange("demo", market_type="futures", contract_type="linear").market("BTCUSDT")
     with pytest.raises(MetaExpertError, match="yet"):
         Backtest.from_signals(BARS, UP, market=replace(market, **kind))
+
+
+def test_what_is_not_looked_at_is_not_computed() -> None:
+    """No statistic before it is read, nothing of trades for one of equity, and no object for any of them."""
+    bars = MetaExchange("demo").bars("BTCUSDT", "1h", "2024-01-01", "2024-01-31").iloc[:40]
+    result = Backtest.from_signals(bars, [True, False, False, False] * 10, [False, False, True, False] * 10)
+    sample, record = result._sample, result.record
+    known = set(vars(sample))
+    assert known == {"record", "start", "end", "span"}
+    assert result.stats["total_return_pct"] is not None
+    assert set(vars(sample)) - known == {"path"}
+    assert list(result.stats._values) == ["total_return_pct"]
+    assert dict(result.stats)["trades"] == 10
+    for rows in (record.trades, record.fills, record.orders):
+        assert len(rows) >= 10
+        assert rows._made is None, "objects were made for a number"
+    assert result.trades.shape[0] == 10
+    assert record.trades._made is None, "objects were made for a table"
