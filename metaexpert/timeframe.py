@@ -49,7 +49,7 @@ def parse(text: str) -> int:
     if length is not None:
         return length
     hint = ""
-    match = re.fullmatch(r"(\d+)\s*([A-Za-z]+)", text.strip())
+    match = re.fullmatch(r"(\d+)\s*([A-Za-z]+)", str(text).strip())
     if match:
         unit = 0 if match[2] == "M" else _UNITS.get(match[2].lower(), 0)  # M is a month
         wanted = int(match[1]) * unit

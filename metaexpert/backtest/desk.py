@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from ..broker.data import Reference
     from ..config import ExchangeSettings, RunSettings, StrategySettings
     from .column import Funding
     from .terms import Candles
@@ -54,6 +56,7 @@ EVENT_ONLY = (
 """Settings that the kernel does not know."""
 _EVENT_PATH = "write an expert with @expert.on_bar and run expert.backtest()"
 _MAX_LEVERAGE = 125.0
+_MARKET_NUMBERS = ("price_tick", "qty_step", "min_qty", "min_notional", "liquidation_fee_rate")
 
 
 class SignalSettings(TypedDict, total=False):
@@ -129,8 +132,7 @@ def desk_of(
     if market is None:
         margined = shorts or margin_mode is not None or settings.get("leverage", 1) != 1
         market = _plain_market(margined=margined)
-    if market.is_option:
-        raise ConfigError(f"{where}: options can't be backtested yet: use a spot or futures market")
+    _check_market(market, where)
     known = market.exchange if market.exchange in config.KNOWN_EXCHANGES else "local"
     exchange = config.build(
         config.ExchangeSettings,
@@ -146,6 +148,19 @@ def desk_of(
     notes = config.check(exchange, strategy, run)
     check_leverage(strategy, market)
     return Desk(market=market, exchange=exchange, strategy=strategy, run=run, notes=notes)
+
+
+def _check_market(market: object, where: str) -> None:
+    if not isinstance(market, Market):
+        raise ConfigError(
+            f"{where}: market must be a Market, as MetaExchange(...).market(symbol) gives, not {market!r}"
+        )
+    if market.is_option:
+        raise ConfigError(f"{where}: options are modelled by the event path alone: {_EVENT_PATH}")
+    for name in _MARKET_NUMBERS:
+        value = getattr(market, name)
+        if not 0.0 <= value < math.inf:
+            raise ConfigError(f"{where}: {name} of {market.symbol} must be 0 or more, got {value!r}")
 
 
 def _plain_market(*, margined: bool) -> Market:
@@ -175,15 +190,30 @@ def histories_of(
             raise ConfigError(f"{name} contradicts {market.symbol}, which has none: leave it out")
     if market.expiry is not None and market.expiry <= end:
         raise ConfigError(
-            f"{market.symbol} expires within the bars, and settlement is not modelled yet: end the bars before"
+            f"{market.symbol} expires within the bars, and settlement is modelled by the event path alone: "
+            f"end the bars before, or {_EVENT_PATH}"
         )
-    marks = None if mark is None else reference(mark, candles_of(mark, name="mark").timeframe)
+    marks = None if mark is None else _marks(mark, candles)
     candles = with_marks(candles, marks)
     return Histories(
         frame=_in_schema(bars, candles),
         candles=candles,
         funding=funding_of(_rates(funding, candles), marks, candles),
     )
+
+
+def _marks(mark: pd.DataFrame, candles: Candles) -> Reference:
+    """Mark prices as the broker reads them, which must tell something of the candles."""
+    own = candles_of(mark, name="mark")
+    if own.bar_ms > candles.bar_ms:
+        raise DataError(
+            f"mark: its candles of {own.timeframe} do not tell where in them a bar of {candles.timeframe} was: "
+            "give finer ones"
+        )
+    time = np.asarray(candles.bars.time)
+    if own.bars.time[-1] < time[0] or own.bars.time[0] >= time[-1] + candles.bar_ms:
+        raise DataError("mark: none of its candles lies within the bars")
+    return reference(mark, own.timeframe)
 
 
 def _rates(funding: pd.Series[float] | float | None, candles: Candles) -> Sequence[FundingRate]:

@@ -100,6 +100,10 @@ BARS = frame_of([100.0, 110.0, 120.0, 130.0])
 UP = pd.Series([True, False, False, False], index=BARS.index)
 
 
+def plain(**rules: float) -> Market:
+    return replace(MetaExchange("demo").market("BTC/USDT"), **rules)
+
+
 def at(row: int, name: str, value: float) -> pd.DataFrame:
     bars = BARS.copy()
     bars.loc[bars.index[row], name] = value
@@ -134,6 +138,14 @@ def at(row: int, name: str, value: float) -> pd.DataFrame:
         (lambda: Backtest.from_signals(BARS, UP, funding=0.0001), "funding contradicts"),
         (lambda: Backtest.from_signals(BARS, UP, leverage=2, funding=2.0), "funding must be a rate"),
         (lambda: Backtest.from_signals(BARS, UP, initial_capital=-1), "initial_capital"),
+        (lambda: Backtest.from_signals([1.0], UP), "bars: give a DataFrame of candles, not list"),
+        (lambda: Backtest.from_signals(BARS, UP, leverage=2, mark=1.0), "mark: give a DataFrame"),
+        (lambda: Backtest.from_signals(BARS, UP, leverage=2, mark=BARS.iloc[::2]), "mark: its candles of 2h"),
+        (lambda: Backtest.from_signals(BARS, UP, leverage=2, mark=BARS.shift(9, freq="h")), "lies within"),
+        (lambda: Backtest.from_signals(BARS, UP, market="BTCUSDT"), "must be a Market"),
+        (lambda: Backtest.from_signals(BARS, UP, market=plain(qty_step=-1.0)), "qty_step of BTC/USDT must be"),
+        (lambda: Backtest.from_signals(BARS, UP, market=plain(price_tick=float("nan"))), "price_tick of BTC/USDT"),
+        (lambda: Backtest.from_signals(BARS, UP, timeframe=60), "unknown timeframe 60"),
     ],
 )  # fmt: skip
 def test_what_it_can_t_take_is_refused_with_the_place(call: Callable[[], Any], said: str) -> None:
@@ -146,7 +158,7 @@ def test_what_it_can_t_take_is_refused_with_the_place(call: Callable[[], Any], s
 @pytest.mark.parametrize("kind", [{"type": "options", "option_type": "call"}, {"expiry": 1_704_070_800_000}])
 def test_what_is_not_modelled_at_all_is_said_so(kind: dict[str, Any]) -> None:
     market = MetaExchange("demo", market_type="futures", contract_type="linear").market("BTCUSDT")
-    with pytest.raises(MetaExpertError, match="yet"):
+    with pytest.raises(MetaExpertError, match="event path alone"):
         Backtest.from_signals(BARS, UP, market=replace(market, **kind))
 
 
