@@ -198,9 +198,8 @@ def _refuse_other_kind(text: str, parsed: Parsed, kind: MarketType, *, inverse: 
     if kind is MarketType.OPTIONS and found is MarketType.FUTURES:
         raise ConfigError(f"{text!r} is no option symbol; write it like {parsed.symbol}-251226-100000-C")
     if found is not kind:
-        raise ConfigError(
-            f"{text!r} is {'an' if found == 'options' else 'a'} {found} symbol but market_type is {kind.value!r}; change one of them"
-        )
+        named = "an options" if found is MarketType.OPTIONS else f"a {found.value}"
+        raise ConfigError(f"{text!r} is {named} symbol but market_type is {kind.value!r}; change one of them")
     if kind is MarketType.FUTURES and is_inverse != inverse:
         names = ("inverse", "linear") if is_inverse else ("linear", "inverse")
         raise ConfigError(f"{text!r} is {names[0]} but contract_type is {names[1]!r}; change one of them")
