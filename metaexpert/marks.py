@@ -97,7 +97,10 @@ class Journal:
         for start in range(0, steps, _AT_ONCE):
             stop = min(start + _AT_ONCE, steps)
             counts = np.diff(np.clip(bounds, start, stop))
-            part = self._part(counts, [close[start:stop] for close in closes])
+            with np.errstate(
+                over="ignore", invalid="ignore"
+            ):  # whoever takes the curves refuses what is no number
+                part = self._part(counts, [close[start:stop] for close in closes])
             for whole, values in zip(made, part, strict=True):
                 whole[start:stop] = values
         return made

@@ -26,7 +26,7 @@ from ..trader import Trader, same_name
 from .data import market_data
 from .manifest import data_digest
 from .paths import hindrance, single_of, tell_of_limits
-from .record import LazyRecord, Record
+from .record import LazyRecord, Record, refuse_overflow
 from .single import fields_of, played
 from .terms import check_leverage, costs_of
 
@@ -365,6 +365,7 @@ def _coarser(candles: pd.DataFrame, timeframe: str, source: str) -> pd.DataFrame
 
 def _record(job: Job, history: _History, process: MetaProcess, reason: str, criterion: float | None) -> Record:
     broker, curves = process.broker, process.marks.curves(process.feed, process.steps)
+    refuse_overflow(curves.equity, process.feed.times(process.steps).astype("datetime64[ms]"))
     history.notes.extend(
         f"@expert.on_{event} was not called: candles hold no {what}"
         for event, what in (("tick", "ticks"), ("book", "order books"))

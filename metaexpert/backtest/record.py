@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
+from ..errors import DataError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     from ..bars import Quality
     from ..models import Fill, Market, Order, Trade
 
-__all__ = ["Coded", "Column", "LazyRecord", "Numbered", "Optional", "Record", "Rows"]
+__all__ = [
+    "Coded", "Column", "LazyRecord", "Numbered", "Optional", "Record", "Rows", "refuse_overflow",
+]  # fmt: skip
 
 
 class Coded(NamedTuple):
@@ -166,6 +170,13 @@ class Record:
     criterion: float | None = None
     path: str = "event"
     drawdown: np.ndarray | None = None
+
+
+def refuse_overflow(equity: NDArray[np.float64], moments: Any) -> None:
+    """Raise DataError where equity, marked at `moments`, is no number any more."""
+    if not np.isfinite(equity).all():
+        at = moments[int((~np.isfinite(equity)).argmax())]
+        raise DataError(f"equity overflows at {at}: prices or sizes are too large")
 
 
 class LazyRecord(Record):

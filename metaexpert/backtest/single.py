@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError
 from . import column, kernel
 from .logbook import Logbook
+from .record import refuse_overflow
 from .terms import costs_of, terms_of
 
 if TYPE_CHECKING:
@@ -63,9 +63,7 @@ def played(one: Single) -> Logbook:
     )  # fmt: skip
     done = int(made.state[column.S_BARS])
     curves = made.curves[:, :done]
-    if not np.isfinite(curves[0].sum()):
-        at = int((~np.isfinite(curves[0])).argmax())
-        raise DataError(f"equity overflows at {one.frame.index[at]}: prices or sizes are too large")
+    refuse_overflow(curves[0], one.frame.index)
     curves.flags.writeable = False
     settings = one.settings
     return Logbook(

@@ -746,3 +746,13 @@ def test_the_demo_exchange_runs_every_kind_of_market():
         assert len(result.record.time) == 60
         assert len(result.record.trades) == 30
         assert result.record.quality[next(iter(result.record.markets))].synthetic
+
+
+def test_an_equity_that_no_number_holds_is_refused_with_the_moment():
+    """1e14 coins at 1e300 each."""
+    keep("BTC/USDT:USDT", flat(10.0, 10.0, 10.0, 1e300, 1e300))
+    run = expert("linear")
+    run.on_init(symbol="BTC/USDT:USDT", timeframe="1h", warmup_bars=0, size_value=1.0)(lambda: None)
+    run.on_bar(lambda bar: None if run.position() else run.open_position("long"))
+    with pytest.raises(DataError, match=r"equity overflows at 2024-01-01T04:00.*: prices or sizes are too large"):
+        run.backtest(capital=1e15)

@@ -146,6 +146,8 @@ def at(row: int, name: str, value: float) -> pd.DataFrame:
         (lambda: Backtest.from_signals(BARS, UP, market=plain(qty_step=-1.0)), "qty_step of BTC/USDT must be"),
         (lambda: Backtest.from_signals(BARS, UP, market=plain(price_tick=float("nan"))), "price_tick of BTC/USDT"),
         (lambda: Backtest.from_signals(BARS, UP, timeframe=60), "unknown timeframe 60"),
+        (lambda: Backtest.from_signals(frame_of([9.0, 9.0, 9.0, 1e300]), UP, initial_capital=1e15, size_value=1.0),
+            "equity overflows at 2024-01-01 03:00"),
     ],
 )  # fmt: skip
 def test_what_it_can_t_take_is_refused_with_the_place(call: Callable[[], Any], said: str) -> None:
