@@ -103,6 +103,7 @@ class Order:
     cost: Decimal | None = None
     client_id: str = ""
     tif: str = "GTC"
+    expires: int | None = None
     post_only: bool = False
     reduce_only: bool = False
     side: str = "BOTH"

@@ -37,6 +37,8 @@ class Call:
     now: int
     args: dict[str, Any] = field(default_factory=dict[str, Any])
     private: bool = False
+    counts: tuple[int, int] = (0, 0)
+    """The requests of this second and of this minute, this one included."""
 
     def __post_init__(self) -> None:
         """Read the parameters of the query and the body, whether a form or JSON, into `args`."""
@@ -147,6 +149,7 @@ class Dialect(Protocol):
 
 def answer(dialect: Dialect, call: Call) -> Answer:
     """Answer a request, or refuse it."""
+    call.counts = call.state.count()
     try:
         handler, call.private, named = dialect.ROUTES.find(call.method, call.path)
         call.args |= named
@@ -160,7 +163,9 @@ def answer(dialect: Dialect, call: Call) -> Answer:
 
 
 def check_rights(call: Call) -> None:
-    """Refuse what the key may not do."""
+    """Refuse what the key may not do, and addresses to which it isn't bound."""
+    if call.state.addresses and call.state.address not in call.state.addresses:
+        raise Refusal(Reason.ADDRESS, call.state.address)
     if ("read" if call.method == "GET" else "trade") not in call.state.rights:
         raise Refusal(Reason.RIGHTS)
 

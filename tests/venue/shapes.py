@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from .routes import Call, answer
+from .routes import Call
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,11 +20,6 @@ def ask(dialect: Dialect, state: State, method: str, path: str, **args: Any) -> 
     handler, private, named = dialect.ROUTES.find(method, path)
     call = Call(state, method, dialect.HOSTS[0], path, "", "", {}, state.now(), args | named, private)
     return json.loads(dialect.wrap(call, handler(call)).body())
-
-
-def refuse(dialect: Dialect, state: State, method: str, path: str, **args: Any) -> Any:
-    """What a request without a signature is told."""
-    return answer(dialect, Call(state, method, dialect.HOSTS[0], path, "", "", {}, state.now(), args))
 
 
 def recorded(shared: Path, exchange: str, *methods: str) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import replace
 from decimal import ROUND_DOWN, Decimal
 from typing import TYPE_CHECKING, NamedTuple
@@ -34,7 +34,8 @@ class State:
     """Instruments, prices, balances, positions and orders of one exchange.
 
     A market order fills at once at the price, a limit order rests until the price reaches it, a conditional one
-    until its trigger. `wallet_of` says in which wallet an instrument settles.
+    until its trigger. `wallet_of` says in which wallet an instrument settles. A test may change `rights` (of the
+    key: read, trade, withdraw), `addresses` (to which the key is bound; requests come from `address`), `balances`.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class State:
         self.habits = habits
         self.rights: frozenset[str] = RIGHTS
         self.addresses: tuple[str, ...] = ()
+        self.address = "198.51.100.7"
         self.balances: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
         self.positions: dict[tuple[Kind, str, str], Position] = {}
         self.orders: dict[int, Order] = {}
@@ -56,6 +58,7 @@ class State:
         self.leverages: dict[tuple[Kind, str], Decimal] = {}
         self.isolated: set[tuple[Kind, str]] = set()
         self.pinned: dict[tuple[Kind, str], Decimal] = {}
+        self._seconds: deque[int] = deque()
         self._last_id = 1_000_000
         self._last_fill = 5_000_000
         for wallet in {wallet_of(item) for item in self.instruments.values()}:
@@ -119,6 +122,14 @@ class State:
         return bids, asks
 
     # --- the account
+
+    def count(self) -> tuple[int, int]:
+        """Count one request; returns how many there were in this second and in this minute."""
+        second = self.now() // 1000
+        self._seconds.append(second)
+        while self._seconds[0] // 60 < second // 60:
+            self._seconds.popleft()
+        return sum(one == second for one in self._seconds), len(self._seconds)
 
     def leverage(self, instrument: Instrument) -> Decimal:
         """The leverage that is set."""
@@ -280,7 +291,9 @@ class State:
     def settle(self) -> None:
         """Let the price of now fill what rests and fire what waits."""
         for order in self.open_orders():
-            if order.status is Status.OPEN:
+            if order.expires is not None and order.expires <= self.now():
+                self._end(order, Status.EXPIRED)
+            elif order.status is Status.OPEN:
                 self._match(order)
             elif order.status is Status.WAITING and self._fires(order):
                 self._fire(order)

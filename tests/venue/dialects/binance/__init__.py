@@ -45,8 +45,8 @@ def authorise(call: Call) -> None:
 
 
 def wrap(call: Call, payload: Any) -> Answer:
-    """There is no envelope; the weight used so far stands in the headers."""
-    headers = {"X-MBX-USED-WEIGHT-1M": "20"}
+    """There is no envelope; the weight used so far (one a request here) stands in the headers."""
+    headers = {"X-MBX-USED-WEIGHT-1M": str(call.counts[1])}
     if call.method == "POST" and call.path.endswith("rder"):
         headers |= {"X-MBX-ORDER-COUNT-10S": "1", "X-MBX-ORDER-COUNT-1M": "1"}
     return Answer(payload, headers=headers)

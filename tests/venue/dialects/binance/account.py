@@ -49,6 +49,25 @@ def restrictions(call: Call) -> Any:
     }  # fmt: skip
 
 
+@ROUTES.on("GET", "/sapi/v1/capital/config/getall", signed=True)
+def coins(call: Call) -> Any:
+    state = call.state
+    return [
+        {
+            "coin": coin, "depositAllEnable": True, "withdrawAllEnable": True, "name": coin,
+            "free": fixed(state.free("spot", coin)), "locked": fixed(state.locked("spot", coin)), "freeze": "0",
+            "withdrawing": "0", "ipoing": "0", "ipoable": "0", "storage": "0", "isLegalMoney": False,
+            "trading": True, "networkList": [],
+        }
+        for coin in state.coins("spot")
+    ]  # fmt: skip
+
+
+@ROUTES.on("GET", "/sapi/v1/margin/allPairs", "/sapi/v1/margin/isolated/allPairs", signed=True)
+def margin_pairs(_: Call) -> Any:
+    return []
+
+
 @ROUTES.on("GET", "/sapi/v1/asset/tradeFee", signed=True)
 def trade_fee(call: Call) -> Any:
     name = call.get("symbol")

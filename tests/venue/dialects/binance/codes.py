@@ -7,7 +7,7 @@ from ...orders import Reason, Refusal
 COMMON = {
     Reason.SIGNATURE: (400, -1022, "Signature for this request is not valid."),
     Reason.KEY: (401, -2015, "Invalid API-key, IP, or permissions for action."),
-    Reason.ADDRESS: (401, -2015, "Invalid API-key, IP, or permissions for action, request ip: 203.0.113.9"),
+    Reason.ADDRESS: (401, -2015, "Invalid API-key, IP, or permissions for action, request ip: {what}"),
     Reason.RIGHTS: (401, -2015, "Invalid API-key, IP, or permissions for action."),
     Reason.TIMESTAMP: (400, -1021, "Timestamp for this request is outside of the recvWindow."),
     Reason.PARAMETER: (400, -1102, "Mandatory parameter '{what}' was not sent, was empty/null, or malformed."),

@@ -176,6 +176,8 @@ def _order(call: Call) -> Order:
         side=call.get("positionSide", "BOTH"),
         raw={"type": kind, "workingType": call.get("workingType", "CONTRACT_PRICE")},
     )  # fmt: skip
+    if order.tif == "GTD":
+        order.expires = int(call.need("goodTillDate"))
     order.post_only = kind == "LIMIT_MAKER" or order.tif == "GTX" or call.get("postOnly") == "true"
     if kind in {"LIMIT", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"} and item.kind is not Kind.OPTION:
         call.need("timeInForce")
@@ -303,7 +305,7 @@ def _contract(order: Order) -> dict[str, Any]:
         "stopPrice": text(order.trigger or 0, item.tick),
         "workingType": order.raw.get("workingType", "CONTRACT_PRICE"),
         "priceProtect": False, "origType": order.raw.get("type", "MARKET"), "priceMatch": "NONE",
-        "selfTradePreventionMode": "EXPIRE_MAKER", "goodTillDate": 0, "time": order.created,
+        "selfTradePreventionMode": "EXPIRE_MAKER", "goodTillDate": order.expires or 0, "time": order.created,
         "updateTime": order.updated,
     }  # fmt: skip
     return row | {"pair": item.base + item.quote} if inverse else row

@@ -52,7 +52,7 @@ def wrap(call: Call, payload: Any) -> Answer:
     """Every answer has the same envelope; what remains of the rate limit stands in the headers of private ones."""
     extra = payload.pop("retExtInfo", {})
     told = {"retCode": 0, "retMsg": "OK", "result": payload, "retExtInfo": extra, "time": call.now}
-    return Answer(told, headers=_limits(call, 49) if call.private else {})
+    return Answer(told, headers=_limits(call, max(50 - call.counts[0], 0)) if call.private else {})
 
 
 def refuse(call: Call, refusal: Refusal) -> Answer:
