@@ -40,9 +40,21 @@ def market_data(
     marks = _marks(source, market, timeframe, start, end)
     if market.expiry is None:
         return MarketData(funding=_funding(source, market, start, end, strategy.funding_rate, notes), marks=marks)
-    mark_bars = partial(source.mark_bars, market.symbol)
-    has_marks = Kind.MARK in source.kinds(market.symbol)
-    return MarketData(marks=marks, settlement=_closing(mark_bars, market.expiry) if has_marks else None)
+    return MarketData(marks=marks, settlement=_settlement(source, market, market.expiry))
+
+
+def _settlement(source: MetaExchange, market: Market, expiry: int) -> float | None:
+    """What a dated future is settled at: its index where that is known, else its mark price.
+
+    Source: Binance, "Delivery & Settlement of Quarterly Futures", FAQ a3401595e1734084959c61491bc0dbe3, where
+    it is the mean of the index before the delivery.
+    """
+    kinds = source.kinds(market.symbol)
+    for kind, read in ((Kind.INDEX, source.index_bars), (Kind.MARK, source.mark_bars)):
+        price = _closing(partial(read, market.symbol), expiry) if kind in kinds else None
+        if price is not None:
+            return price
+    return None
 
 
 def reference(candles: pd.DataFrame, timeframe: str) -> Reference:

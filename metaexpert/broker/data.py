@@ -146,7 +146,7 @@ class Reference:
 class MarketData:
     """What a run knows of one market beside its candles; None where nothing is known.
 
-    `settlement` is the price at expiry: the mark price of a future, that of an option's underlying.
+    `settlement` is the price at expiry: the index or mark price of a future, that of an option's underlying.
     """
 
     funding: FundingRates | None = None

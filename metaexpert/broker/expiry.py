@@ -25,8 +25,8 @@ CONTRACT_ENDED = "the contract has ended"
 class Expiry:
     """Ends contracts: their orders expire, their positions are settled in cash.
 
-    A future is settled at its mark price, an option at its intrinsic value; where that is not known, at the last
-    price, which a note says.
+    A future is settled at its index or mark price, an option at its intrinsic value; where that is not known, at
+    the last price, which a note says.
 
     Args:
         execution: settles.
@@ -78,7 +78,7 @@ class Expiry:
         market, data = held.market, self._data.get(held.market.symbol)
         known = None if data is None else data.settlement
         if known is None:
-            what = "the price of its underlying" if market.is_option else "its mark price"
+            what = "the price of its underlying" if market.is_option else "its index or mark price"
             note = f"{market.symbol}: {what} at expiry is not known: settled at its last price, {held.mark:g}"
             self.notes += [note] if note not in self.notes else []
             return held.mark

@@ -168,17 +168,19 @@ def test_without_the_underlying_selling_is_refused_and_expiry_is_not_guessed():
     assert "at expiry is not known: settled at its last price, 5" in said
 
 
-def test_a_mark_price_at_expiry_settles_a_dated_future():
+@pytest.mark.parametrize(("known", "gain"), [(("mark",), 3.0), (("mark", "index"), 4.0)])
+def test_the_index_at_expiry_settles_a_dated_future_else_its_mark_price(known, gain):
+    """Bought at 100; the mark price ends at 103, the index at 104."""
     future = "BTC/USDT:USDT-240102"
     store = CandleStore()
     dated = replace(market("BTC/USDT:USDT"), symbol=future, expiry=START + 8 * HOUR)
     store.append(dated, "1h", candles(flat(*[100.0] * 8)), source=Source("by hand"))
-    marks = candles(flat(*[100.0] * 7, 103.0))
-    marks["volume"] = 0.0
-    store.append(dated, "mark-1h", marks, source=Source("by hand"))
+    for kind, last in zip(known, (103.0, 104.0), strict=False):
+        prices = candles(flat(*[100.0] * 7, last), volume=0.0)
+        store.append(dated, f"{kind}-1h", prices, source=Source("by hand"))
     run = expert("linear")
     run.on_init(symbol=future, timeframe="1h", **FREE)(lambda: None)
     run.on_bar(lambda bar: None if run.position() else run.buy(1.0))
     record = run.backtest().record
-    assert [(trade.pnl, trade.exit_reason) for trade in record.trades] == [(3.0, ExitReason.EXPIRY)]
+    assert [(trade.pnl, trade.exit_reason) for trade in record.trades] == [(gain, ExitReason.EXPIRY)]
     assert not [note for note in record.notes if "expiry" in note or "funding" in note]

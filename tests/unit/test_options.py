@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from desk import HOUR, LINEAR, Desk
+from desk import HOUR, INVERSE, LINEAR, Desk
 
 from metaexpert import options
 from metaexpert.broker.data import MarketData, Reference
@@ -254,6 +254,50 @@ def test_options_are_settled_at_their_intrinsic_value(kind, spot, worth, side):
     assert trade.pnl == pytest.approx(sign * 2 * (worth - 5))
     assert one.ledger.equity() == one.ledger.balance == pytest.approx(1000 + sign * 2 * (worth - 5))
     assert one.broker.expiry.notes == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "spot", "worth"),
+    [
+        ("call", 125.0, 25 / 125),
+        ("call", 80.0, 0.0),
+        ("put", 80.0, 20 / 80),
+        ("put", 125.0, 0.0),
+        ("put", 100.0, 0.0),
+    ],
+)
+@pytest.mark.parametrize(("side", "sign"), [("buy", 1), ("sell", -1)])
+def test_options_in_base_pay_their_intrinsic_value_in_base(kind, spot, worth, side, sign):
+    """2 at 0.05 BTC: the call at 125 pays 25 / 125 = 0.2 BTC each, the put at 80 pays 20 / 80 = 0.25."""
+    one = in_base(100, settlement=spot, option_type=kind, expiry=HOUR)
+    getattr(one, side)(2.0)
+    one.bar(*flat(0.05))
+    end(one, 1)
+    assert one.ledger.equity() == one.ledger.balance == pytest.approx(1000 + sign * 2 * (worth - 0.05))
+
+
+@pytest.mark.parametrize(("side", "sign"), [("buy", 1), ("sell", -1)])
+def test_an_inverse_dated_future_is_settled_in_base(side, sign):
+    """1000 USD from 100 to 125: 1000 * (1 / 100 - 1 / 125) = 2 BTC."""
+    data = {INVERSE: MarketData(settlement=125.0)}
+    one = Desk(INVERSE, data=data, expiry=HOUR, costs={"fee_taker": 0.0}, capital=100.0)
+    getattr(one, side)(1000.0)
+    one.bar(*flat(100))
+    end(one, 1)
+    (trade,) = one.ledger.trades
+    assert (trade.pnl, trade.exit_reason) == (pytest.approx(sign * 2.0), ExitReason.EXPIRY)
+    assert one.ledger.balance == pytest.approx(100.0 + sign * 2.0)
+
+
+def test_a_stop_on_the_premium_leaves_before_the_expiry():
+    """Bought at 5, stopped 20 % below at 4."""
+    one = desk(100, 100, protection={"stop_loss_pct": 20.0})
+    one.buy(2.0)
+    one.bar(*flat(5))
+    (fill,) = one.bar(5, 5, 3, 3)
+    assert (fill.price, fill.reason, one.ledger.balance) == (4.0, ExitReason.STOP_LOSS, 998.0)
+    end(one, 100)
+    assert len(one.ledger.trades) == 1
 
 
 def test_options_in_base_are_settled_over_the_price_of_the_underlying():
