@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -204,6 +206,12 @@ def _place(index: pd.Index[Any], wrong: Any) -> str:
     return f"{index[row]} (row {row})"
 
 
+def _first(array: Any, wrong: Any) -> str:
+    """The first value that is `wrong`."""
+    row = int(wrong.argmax())
+    return reprlib.repr(array[row : row + 1].tolist()[0])
+
+
 def _column(name: str, values: Any, index: pd.Index[Any]) -> Any:
     """One column as an array: numbers for `size`, booleans for the others."""
     import numpy as np
@@ -212,22 +220,55 @@ def _column(name: str, values: Any, index: pd.Index[Any]) -> Any:
     array: Any = np.asarray(values)
     if array.shape != (len(index),):
         raise StrategyError(f"signals: {name} has shape {array.shape}, the bars have ({len(index)},)")
-    if isinstance(values, pd.Series) and not _same_bars(values.index, index):
-        raise StrategyError(f"signals: {name} has another index than the bars: return one value a bar, in order")
+    if isinstance(values, pd.Series):
+        _refuse_other_bars(name, values.index, index)
     if name == "size":
-        try:
-            return array.astype(np.float64, copy=False)
-        except (TypeError, ValueError):
-            raise StrategyError("signals: size must be numbers, NaN where the settings size") from None
-    if array.dtype == bool or all(isinstance(one, bool | np.bool_) for one in array):
-        return array.astype(np.bool_, copy=False)
+        return _sizes(array, index)
     if array.dtype == object:
-        raise StrategyError(f"signals: {name} holds values that are not boolean; fill missing ones with False")
-    raise StrategyError(f"signals: {name} must be boolean, not {array.dtype}")
+        wrong = np.array([not isinstance(one, bool | np.bool_) for one in array])
+        if wrong.any():
+            raise StrategyError(
+                f"signals: {name} at {_place(index, wrong)} is {_first(array, wrong)}, not True or False; "
+                "fill missing ones with False"
+            )
+    elif array.dtype != bool and array.size:
+        raise StrategyError(f"signals: {name} must be boolean, not {array.dtype}")
+    return array.astype(np.bool_, copy=False)
 
 
-def _same_bars(own: pd.Index[Any], bars: pd.Index[Any]) -> bool:
-    """Is it the bars' index, or one that merely counts them?"""
+def _sizes(array: Any, index: pd.Index[Any]) -> Any:
+    """Sizes as float64, missing ones NaN."""
+    import numpy as np
     import pandas as pd
 
-    return own.equals(bars) or own.equals(pd.RangeIndex(len(bars)))
+    wrong: Any
+    if array.dtype == object:
+        missing: Any = pd.Series(array).isna().to_numpy()
+        wrong = ~missing & np.array([isinstance(one, bool) or not isinstance(one, Real) for one in array])
+        if not wrong.any():
+            return np.where(missing, np.nan, array).astype(np.float64)
+    elif array.dtype.kind in "iuf":
+        return array.astype(np.float64, copy=False)
+    else:
+        wrong = np.ones(len(array), dtype=np.bool_)
+    raise StrategyError(
+        f"signals: size at {_place(index, wrong)} is {_first(array, wrong)}: size must be numbers, NaN where the "
+        "settings size"
+    )
+
+
+def _refuse_other_bars(name: str, own: pd.Index[Any], bars: pd.Index[Any]) -> None:
+    """Refuse an index that is neither the bars' (naive times are UTC) nor merely counts them."""
+    import numpy as np
+    import pandas as pd
+
+    if own.equals(bars) or own.equals(pd.RangeIndex(len(bars))):
+        return
+    wrong = np.ones(len(bars), dtype=np.bool_)
+    if isinstance(own, pd.DatetimeIndex) and isinstance(bars, pd.DatetimeIndex):
+        wrong = own.as_unit("ns").asi8 != bars.as_unit("ns").asi8
+    if wrong.any():
+        raise StrategyError(
+            f"signals: {name} has another index than the bars: {own[int(wrong.argmax())]} at "
+            f"{_place(bars, wrong)}; return one value a bar, in order"
+        )

@@ -48,6 +48,8 @@ def parse(text: str) -> int:
     length = TIMEFRAMES.get(text)
     if length is not None:
         return length
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance] - it comes from the outside
+        raise ConfigError(f"a timeframe is a text such as '1h', not {text!r}")
     hint = ""
     match = re.fullmatch(r"(\d+)\s*([A-Za-z]+)", str(text).strip())
     if match:

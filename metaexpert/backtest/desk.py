@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from .. import config
-from ..bars import COLUMNS, detached, inspect, times
+from ..bars import COLUMNS, detached, inspect
 from ..bars import frame as frame_of
 from ..broker.data import FundingRate, FundingRates
 from ..errors import ConfigError, DataError
@@ -21,7 +21,7 @@ from .gates import Gates
 from .manifest import data_digest
 from .record import LazyRecord
 from .single import Single, fields_of, played
-from .terms import candles_of, check_leverage, funding_of, signals_of, with_marks
+from .terms import candles_of, check_leverage, funding_of, numbers_of, signals_of, times_of, with_marks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -44,16 +44,6 @@ __all__ = [
     "single_of",
 ]
 
-EVENT_ONLY = (
-    "position_mode",
-    "limit_fill",
-    "max_fill_volume_pct",
-    "max_spread_pct",
-    "max_open_positions",
-    "max_positions_per_symbol",
-    "warmup_bars",
-)
-"""Settings that the kernel does not know."""
 _EVENT_PATH = "write an expert with @expert.on_bar and run expert.backtest()"
 _MAX_LEVERAGE = 125.0
 _MARKET_NUMBERS = ("price_tick", "qty_step", "min_qty", "min_notional", "liquidation_fee_rate")
@@ -87,6 +77,12 @@ class SignalSettings(TypedDict, total=False):
     comment: str
     strategy_id: int
     strategy_name: str | None
+
+
+_ELSEWHERE = {"symbol": "market=...", "funding_rate": "funding=..."}
+_MODELLED = frozenset(SignalSettings.__annotations__) | {*_ELSEWHERE, "timeframe"}
+EVENT_ONLY = (frozenset(config.StrategySettings.defaults()) | {"position_mode"}) - _MODELLED
+"""The settings of a strategy that the kernel does not know."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +123,8 @@ def desk_of(
         ConfigError: a setting is wrong, or only the event path can model it.
     """
     for name in settings:
+        if name in _ELSEWHERE:
+            raise ConfigError(f"{where}: {name} is no setting here: give {_ELSEWHERE[name]}")
         if name in EVENT_ONLY or callable(settings[name]):
             raise ConfigError(f"{where}: {name} is modelled by the event path alone: {_EVENT_PATH}")
     if market is None:
@@ -225,10 +223,7 @@ def _rates(funding: pd.Series[float] | float | None, candles: Candles) -> Sequen
     start, end = int(candles.bars.time[0]), int(candles.bars.time[-1]) + candles.bar_ms
     if not isinstance(funding, pd.Series):
         return FundingRates.constant(_rate(funding), start, end)
-    if not isinstance(funding.index, pd.DatetimeIndex):
-        raise DataError("funding: the index must be times (a DatetimeIndex)")
-    at = times(funding.to_frame())
-    values = funding.to_numpy(dtype=np.float64)
+    at, values = times_of(funding.to_frame(), "funding"), numbers_of(funding, "funding")
     bad = ~(np.abs(values) < 1.0) | (np.append(1, np.diff(at)) <= 0)
     if bad.any():
         place = int(bad.argmax())

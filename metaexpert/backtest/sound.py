@@ -28,6 +28,6 @@ def survey(time: Ints, open_: Floats, high: Floats, low: Floats, close: Floats, 
 
 
 def _is_candle(open_: float, high: float, low: float, close: float, volume: float) -> bool:
-    """Do low and high span open and close, are all prices positive numbers, and is the volume not negative?"""
+    """Do low and high span open and close, are all prices positive, and is the volume a number from 0 on?"""
     spans = (low <= open_) & (low <= close) & (open_ <= high) & (close <= high)
-    return spans & (low > 0.0) & (high < math.inf) & (volume >= 0.0)
+    return spans & (low > 0.0) & (high < math.inf) & (volume >= 0.0) & (volume < math.inf)

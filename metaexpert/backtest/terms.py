@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -36,13 +37,16 @@ __all__ = [
     "check_leverage",
     "costs_of",
     "funding_of",
+    "numbers_of",
     "signals_of",
     "terms_of",
+    "times_of",
     "uncountable",
     "with_marks",
 ]
 
 _LEAST_STEP = 1e-18
+_NUMBERS = "iuf"  # the kinds of dtypes that are real numbers
 
 
 class Candles(NamedTuple):
@@ -149,15 +153,9 @@ def candles_of(frame: pd.DataFrame, timeframe: str | None = None, *, name: str =
     Raises:
         DataError: the frame holds no candles, or times, numbers or volumes that are unsound.
     """
-    if not hasattr(frame, "columns"):
-        raise DataError(f"{name}: give a DataFrame of candles, not {type(frame).__name__}")
-    missing = [column for column in COLUMNS if column not in frame.columns]
-    if missing:
-        raise DataError(f"{name}: column {missing[0]!r} is missing; candles have {', '.join(COLUMNS)}")
-    if not len(frame):
-        raise DataError(f"{name}: there are no candles")
-    time = _times(frame, name)
-    prices = [_floats(frame, column, name) for column in COLUMNS]
+    _refuse_columns(frame, name)
+    time = times_of(frame, name)
+    prices = [numbers_of(frame[column], f"{name}: column {column!r}") for column in COLUMNS]
     shortest, flaw = kernel.compiled().survey(*map(_fixed, (time, *prices)))
     if shortest <= 0:
         at = int((np.diff(time) <= 0).argmax()) + 1
@@ -165,7 +163,8 @@ def candles_of(frame: pd.DataFrame, timeframe: str | None = None, *, name: str =
         raise DataError(f"{name}: row {at}, {frame.index[at]}, {what} the one before: sort the candles, each once")
     bar_ms = _length(shortest, len(time), timeframe, name)
     if flaw >= 0:
-        raise _flawed(frame, flaw, name)
+        row = {column: float(values[flaw]) for column, values in zip(COLUMNS, prices, strict=True)}
+        raise _flawed(row, f"{name}: row {flaw}, {frame.index[flaw]}")
     first, last = (int(time[place] + bar_ms - 1) // column.DAY_MS for place in (0, -1))
     closes_by = (
         np.arange(first + 1, last + 1) * column.DAY_MS - bar_ms
@@ -175,7 +174,28 @@ def candles_of(frame: pd.DataFrame, timeframe: str | None = None, *, name: str =
     return Candles(bars, timeframe_of(bar_ms), bar_ms)
 
 
-def _times(frame: pd.DataFrame, name: str) -> Ints:
+def _refuse_columns(frame: pd.DataFrame, name: str) -> None:
+    """Refuse what is no table of candles at all."""
+    import pandas as pd
+
+    if not isinstance(frame, pd.DataFrame):  # pyright: ignore[reportUnnecessaryIsInstance] - what users give
+        raise DataError(f"{name}: give a DataFrame of candles, not {type(frame).__name__}")
+    names = list(frame.columns)
+    for one in COLUMNS:
+        if one not in names:
+            raise DataError(f"{name}: column {one!r} is missing; candles have {', '.join(COLUMNS)}")
+        if names.count(one) > 1:
+            raise DataError(f"{name}: column {one!r} is there twice: drop one of them")
+    if not len(frame):
+        raise DataError(f"{name}: there are no candles")
+
+
+def times_of(frame: pd.DataFrame, name: str) -> Ints:
+    """The times of the rows, ms UTC.
+
+    Raises:
+        DataError: the index holds something else than times.
+    """
     import pandas as pd
 
     if not isinstance(frame.index, pd.DatetimeIndex):
@@ -183,6 +203,28 @@ def _times(frame: pd.DataFrame, name: str) -> Ints:
     if frame.index.hasnans:
         raise DataError(f"{name}: row {int(frame.index.isna().argmax())} has no time")
     return times(frame)
+
+
+def numbers_of(values: pd.Series[Any], name: str) -> Floats:
+    """A column as float64, missing values as NaN.
+
+    Raises:
+        DataError: it holds something else than numbers.
+    """
+    if values.dtype.kind not in _NUMBERS:
+        row = next((at for at, one in enumerate(values) if not _is_number(one)), 0)
+        shown = reprlib.repr(values.iloc[row : row + 1].tolist()[0])
+        raise DataError(
+            f"{name} holds {values.dtype}, not numbers: {shown} in row {row}, "
+            f"{values.index[row]}; mend it, then .astype(float)"
+        )
+    if isinstance(values.dtype, np.dtype):
+        return np.ascontiguousarray(values.to_numpy(dtype=np.float64))
+    return values.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _length(shortest: int, bars: int, timeframe: str | None, name: str) -> int:
@@ -201,19 +243,12 @@ def _length(shortest: int, bars: int, timeframe: str | None, name: str) -> int:
     return shortest
 
 
-def _floats(frame: pd.DataFrame, column: str, name: str) -> Floats:
-    try:
-        return np.ascontiguousarray(frame[column].to_numpy(dtype=np.float64))
-    except (TypeError, ValueError):
-        raise DataError(f"{name}: column {column!r} must hold numbers") from None
-
-
-def _flawed(frame: pd.DataFrame, at: int, name: str) -> DataError:
-    """The error that says that row `at` is no candle."""
-    row = ", ".join(f"{column}={float(frame[column].iloc[at]):g}" for column in COLUMNS)
+def _flawed(row: Mapping[str, float], where: str) -> DataError:
+    """The error that says that a row is no candle."""
+    shown = ", ".join(f"{name}={value:g}" for name, value in row.items())
     return DataError(
-        f"{name}: row {at}, {frame.index[at]}, is no candle ({row}): prices must be positive, high and low span "
-        "open and close, and volume not be negative; mend or drop it"
+        f"{where}, is no candle ({shown}): prices must be positive, high and low span open and close, and volume "
+        "not be negative; mend or drop it"
     )
 
 

@@ -110,6 +110,34 @@ def at(row: int, name: str, value: float) -> pd.DataFrame:
     return bars
 
 
+def word() -> pd.DataFrame:
+    bars = BARS.astype({"close": object})
+    bars.loc[bars.index[2], "close"] = "120"
+    return bars
+
+
+def missing() -> pd.DataFrame:
+    bars = BARS.astype("Float64")
+    bars.loc[bars.index[2], "close"] = pd.NA
+    return bars
+
+
+def moved(freq: str, start: str = "2024-01-01") -> pd.DataFrame:
+    return BARS.set_index(pd.date_range(start, periods=len(BARS), freq=freq, tz="UTC"))
+
+
+def futures(**given: Any) -> Any:
+    return Backtest.from_signals(BARS, UP, leverage=2, **given)
+
+
+@pytest.mark.parametrize("index", [BARS.index.tz_localize(None), BARS.index.tz_convert("America/New_York")])
+def test_signals_of_bars_in_another_zone_are_theirs(index: pd.DatetimeIndex) -> None:
+    """Naive times are UTC; a time is the same moment in every zone."""
+    result = Backtest.from_signals(BARS.set_index(index), UP.set_axis(index))
+    assert result.record.fills == Backtest.from_signals(BARS, UP).record.fills
+    assert result.equity.index.equals(BARS.index + pd.Timedelta("1h"))
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -130,6 +158,32 @@ def at(row: int, name: str, value: float) -> pd.DataFrame:
         (lambda: Backtest.from_signals(BARS[["open", "close"]], UP), "high"),
         (lambda: Backtest.from_signals(at(3, "volume", -1.0), UP), "2024-01-01 03:00"),
         (lambda: Backtest.from_signals(BARS, UP, leverage=2, mark=at(1, "low", 0.0)), "mark: row 1, 2024"),
+        (lambda: Backtest.from_signals([1.0], UP), "bars: give a DataFrame of candles, not list"),
+        (lambda: Backtest.from_signals(BARS["close"], UP), "bars: give a DataFrame of candles, not Series"),
+        (lambda: Backtest.from_signals(pd.concat([BARS, BARS[["low"]]], axis=1), UP), "'low' is there twice"),
+        (lambda: Backtest.from_signals(BARS.reset_index(drop=True), UP), "must be times"),
+        (lambda: Backtest.from_signals(BARS.astype(object), UP), "'open' holds object, not numbers"),
+        (lambda: Backtest.from_signals(word(), UP), "holds object, not numbers: '120' in row 2, 2024-01-01 02"),
+        (lambda: Backtest.from_signals(BARS.astype(complex), UP), "holds complex128, not numbers"),
+        (lambda: Backtest.from_signals(BARS.assign(close=True), UP), "'close' holds bool, not numbers: True"),
+        (lambda: Backtest.from_signals(missing(), UP), "row 2, 2024-01-01 02:00:00+00:00, is no candle"),
+        (lambda: Backtest.from_signals(at(1, "high", float("inf")), UP), "row 1, 2024-01-01 01:00:00+00:00"),
+        (lambda: Backtest.from_signals(at(1, "volume", float("inf")), UP), "row 1, 2024-01-01 01:00:00+00:00"),
+        (lambda: Backtest.from_signals(at(1, "volume", -1.0), UP), "volume=-1"),
+        (lambda: Backtest.from_signals(BARS.iloc[:1], [True]), "one candle does not tell the timeframe"),
+        (lambda: Backtest.from_signals(BARS, UP, timeframe=60), "a timeframe is a text"),
+        (lambda: Backtest.from_signals(BARS, UP, timeframe="4h"), "closer together than 4h"),
+        (lambda: Backtest.from_signals(BARS, UP, market="BTCUSDT"), "market must be a Market"),
+        (lambda: Backtest.from_signals(BARS, UP, symbol="BTCUSDT"), "symbol is no setting here: give market=..."),
+        (lambda: Backtest.from_signals(BARS, UP, funding_rate=0.1), "funding_rate is no setting here"),
+        (lambda: Backtest.from_signals(BARS, UP, warmup_bars=3), "event path alone"),
+        (lambda: futures(funding=pd.Series(["0.1"], index=BARS.index[:1])), "not numbers: '0.1'"),
+        (lambda: futures(funding=pd.Series(0.1, index=pd.DatetimeIndex(["NaT"]))), "funding: row 0 has no time"),
+        (lambda: futures(funding=pd.Series(0.1, index=BARS.index[[0, 0]])), "funding: row 1, 2024-01-01 00:00"),
+        (lambda: futures(mark=[1.0]), "mark: give a DataFrame of candles, not list"),
+        (lambda: futures(mark=at(2, "low", float("nan"))), "mark: row 2, 2024-01-01 02:00"),
+        (lambda: futures(mark=moved("D")), "mark: its candles of 1d do not tell"),
+        (lambda: futures(mark=moved("h", "2020-01-01")), "mark: none of its candles lies within the bars"),
         (lambda: Backtest.from_signals(BARS, UP, levrage=2), "did you mean 'leverage'"),
         (lambda: Backtest.from_signals(BARS, UP, trend_filter=lambda bars: True), "event path alone"),
         (lambda: Backtest.from_signals(BARS, UP, position_mode="hedge"), "event path alone"),
