@@ -7,25 +7,20 @@ from typing import TYPE_CHECKING, Any
 import ccxt  # noqa: TID251
 import pytest
 import pytest_asyncio
-from venue import Fault, Venue
+from venue import Fault
 from venue.instruments import Kind
 from venue.server import credentials
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from venue import Venue
     from venue.instruments import Instrument
 
 SPOT, LINEAR, INVERSE = "BTC/USDT", "BTC/USDT:USDT", "BTC/USD:BTC"
 HOUR = 3_600_000
 
 pytestmark = pytest.mark.asyncio
-
-
-@pytest_asyncio.fixture
-async def venue() -> AsyncIterator[Venue]:
-    async with Venue() as venue:
-        yield venue
 
 
 @pytest_asyncio.fixture

@@ -12,9 +12,13 @@ import pytest_asyncio
 from venue import Fault, Venue, VenueThread
 from venue.instruments import Kind, quarters
 from venue.prices import Prices
+from venue.routes import KEY, SECRET
 from venue.server import credentials
 
 from metaexpert.clock import SimClock
+from metaexpert.config import ExchangeSettings
+from metaexpert.exchanges.connection import connect
+from metaexpert.values import Secret
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,6 +29,7 @@ ORDER = ("BTC/USDT", "limit", "buy", 0.1, 1000.0)
 
 @pytest_asyncio.fixture
 async def venue() -> AsyncIterator[Venue]:
+    """A venue whose time stands still."""
     async with Venue(SimClock(NOW)) as venue:
         yield venue
 
@@ -117,6 +122,17 @@ async def test_no_other_host_is_served(venue: Venue) -> None:
     """The session leads every host name here; one that is no exchange gets a plain 404."""
     async with venue.client_session().get("https://example.org/x") as response:
         assert response.status == 404
+
+
+@pytest.mark.asyncio
+async def test_the_librarys_own_client_is_led_here(venue: Venue) -> None:
+    """What the library makes of its settings can be redirected as it is; its proxies, keys and urls stay."""
+    settings = ExchangeSettings(exchange="bybit", api_key=Secret(KEY), api_secret=Secret(SECRET))
+    client = venue.redirect(connect(settings))
+    assert (await client.fetch_balance())["USDT"]["free"] == 100_000.0
+    await client.close()
+    assert {seen.host for seen in venue.seen} == {"api.bybit.com"}
+    assert venue.seen[-1].path == "/v5/account/wallet-balance"
 
 
 def test_a_venue_of_its_own_thread() -> None:

@@ -49,7 +49,7 @@ class Minutes(NamedTuple):
 
 
 class Candle(NamedTuple):
-    """One candle, of `count` trades."""
+    """One candle, of `trades` trades."""
 
     time: int
     open: Decimal
@@ -57,7 +57,7 @@ class Candle(NamedTuple):
     low: Decimal
     close: Decimal
     volume: Decimal
-    count: int
+    trades: int
 
 
 class Trade(NamedTuple):
@@ -261,7 +261,7 @@ def _join(found: list[Candle], minute: Candle, interval: int) -> None:
     last = found[-1]
     found[-1] = Candle(
         time, last.open, max(last.high, minute.high), min(last.low, minute.low), minute.close,
-        last.volume + minute.volume, last.count + minute.count,
+        last.volume + minute.volume, last.trades + minute.trades,
     )  # fmt: skip
 
 

@@ -127,15 +127,18 @@ class Venue:
         def make(config: dict[str, Any]) -> Any:
             import ccxt.pro  # noqa: TID251 - the tests' side of the wall
 
-            session = self.client_session()
-            told = {"session": session, "timeout_on_exit": 0, "enableRateLimit": False, "verify": False}
-            client = getattr(ccxt.pro, exchange)(told | config)
-            client.close = partial(_close, client.close, session)
-            if isinstance(self.clock, SimClock):
-                client.milliseconds = self.clock.now
-            return client
+            return self.redirect(getattr(ccxt.pro, exchange)({"enableRateLimit": False} | config))
 
         return make
+
+    def redirect(self, client: Any) -> Any:
+        """Lead a CCXT client to the venue, in the event loop that runs: its urls stay what they are."""
+        session = self.client_session()
+        client.session, client.own_session, client.verify, client.timeout_on_exit = session, False, False, 0
+        client.close = partial(_close, client.close, session)
+        if isinstance(self.clock, SimClock):
+            client.milliseconds = self.clock.now
+        return client
 
     def dialect_of(self, host: str) -> Dialect | None:
         """The dialect that is spoken at `host`."""

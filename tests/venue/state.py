@@ -111,7 +111,7 @@ class State:
         return Candle(
             self.now() - DAY, rows[0].open, max(price, *(row.high for row in rows)),
             min(price, *(row.low for row in rows)), price,
-            sum((row.volume for row in rows), ZERO), sum(row.count for row in rows),
+            sum((row.volume for row in rows), ZERO), sum(row.trades for row in rows),
         )  # fmt: skip
 
     def book(self, instrument: Instrument, depth: int) -> tuple[Levels, Levels]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from . import binance, bybit
 
 if TYPE_CHECKING:
     from ..routes import Dialect
 
-DIALECTS: tuple[Dialect, ...] = (binance, bybit)
+DIALECTS = cast("tuple[Dialect, ...]", (binance, bybit))  # modules: their names are constants

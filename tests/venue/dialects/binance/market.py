@@ -96,7 +96,7 @@ def _kline(item: Instrument, row: Candle, interval: int, what: str) -> list[Any]
     volume = row.volume if what == "last" else Decimal(0)
     worth = item.value(volume, row.close)
     half, other = (volume / 2).quantize(item.step), fixed(worth / 2)
-    return [row.time, *prices, text(volume, _unit(item)), row.time + interval - 1, fixed(worth), row.count,
+    return [row.time, *prices, text(volume, _unit(item)), row.time + interval - 1, fixed(worth), row.trades,
             text(half, _unit(item)), other, "0"]  # fmt: skip
 
 
@@ -226,7 +226,7 @@ def _ticker(call: Call, item: Instrument) -> dict[str, Any]:
         "openPrice": _price(item, day.open), "highPrice": _price(item, day.high),
         "lowPrice": _price(item, day.low),
         "volume": text(day.volume, _unit(item)), "openTime": day.time, "closeTime": call.now, "firstId": 1,
-        "lastId": day.count, "count": day.count,
+        "lastId": day.trades, "count": day.trades,
     }  # fmt: skip
     bids, asks = call.state.book(item, 1)
     if item.kind is Kind.SPOT:
