@@ -49,7 +49,7 @@ def parse(text: str) -> int:
     if length is not None:
         return length
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance] - it comes from the outside
-        raise ConfigError(f"a timeframe is a text such as '1h', not {text!r}")
+        raise ConfigError(f"unknown timeframe {text!r}: it is a text such as '1h'")
     hint = ""
     match = re.fullmatch(r"(\d+)\s*([A-Za-z]+)", str(text).strip())
     if match:
