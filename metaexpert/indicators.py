@@ -117,7 +117,7 @@ def _positional(index: pd.Index[Any]) -> bool:
     """Tell whether an index merely counts 0, 1, 2, ...: the values then stand for the bars in order."""
     import pandas as pd
 
-    return index.equals(pd.RangeIndex(len(index)))
+    return not isinstance(index, pd.DatetimeIndex) and index.equals(pd.RangeIndex(len(index)))
 
 
 def _is_a(value: object, *kinds: type) -> bool:
@@ -400,20 +400,22 @@ def cross_above(a: Operand, b: Operand) -> pd.Series[bool]:
     import numpy as np
     import pandas as pd
 
-    left, right = _whole(a), _whole(b)
-    sides = [side for side in (left, right) if isinstance(side, pd.Series)]
-    if not sides:
+    (left, own), (right, other) = _whole(a), _whole(b)
+    lengths = [len(side) for side in (left, right) if not isinstance(side, float | int)]
+    if not lengths:
         raise StrategyError("a cross needs at least one series; both operands are numbers")
-    if len({len(side) for side in sides}) > 1:
-        raise StrategyError(f"a cross needs series of one length, got {len(sides[0])} and {len(sides[1])} values")
-    indexed = [side.index for side in sides if not _positional(side.index)]
-    if len(indexed) > 1 and not indexed[0].equals(indexed[1]):
+    if lengths[0] != lengths[-1]:
+        raise StrategyError(f"a cross needs series of one length, got {lengths[0]} and {lengths[1]} values")
+    if own is not None and other is not None and not own.equals(other):
         raise StrategyError("a cross needs series over the same bars; these have different indexes")
-    shape = len(sides[0])
-    first, second = np.broadcast_to(np.asarray(left), shape), np.broadcast_to(np.asarray(right), shape)
-    crossed = np.zeros(shape, dtype=np.bool_)
-    crossed[1:] = (first[:-1] <= second[:-1]) & (first[1:] > second[1:])
-    return pd.Series(crossed, index=indexed[0] if indexed else sides[0].index)
+    first, second = (
+        np.broadcast_to(side, lengths[0]) if isinstance(side, float | int) else side for side in (left, right)
+    )
+    crossed = np.zeros(lengths[0], dtype=np.bool_)
+    np.less_equal(first[:-1], second[:-1], out=crossed[1:])
+    crossed[1:] &= first[1:] > second[1:]
+    index = own if own is not None else other
+    return pd.Series(crossed, index=index, copy=False)
 
 
 def cross_below(a: Operand, b: Operand) -> pd.Series[bool]:
@@ -426,27 +428,29 @@ def _last_two(operand: object) -> tuple[float, float] | None:
         return operand.last_two()
     if isinstance(operand, int | float):
         return operand, operand
-    last: Any = _whole(operand)
-    if isinstance(last, float):
-        return last, last
-    return (float(last.iloc[-2]), float(last.iloc[-1])) if len(last) > 1 else None
+    values, _ = _whole(operand)
+    if isinstance(values, float | int):
+        return values, values
+    return (float(values[-2]), float(values[-1])) if len(values) > 1 else None
 
 
-def _whole(operand: Any) -> pd.Series[float] | float:
-    """Return an operand of a cross as a Series of float64, or as a float where it is a number."""
+def _whole(operand: object) -> tuple[Floats | float, pd.Index[Any] | None]:
+    """Return an operand of a cross as float64, a number as a float; and its index, None where it merely counts."""
     import numpy as np
     import pandas as pd
 
-    if isinstance(operand, Indicator):
-        return operand.series()
+    given: Any = operand.series() if isinstance(operand, Indicator) else operand
     try:
-        if _is_a(operand, pd.Series, np.ndarray, list, tuple) and np.ndim(operand) == 1:
-            return pd.Series(operand).astype("float64")
-        if np.isscalar(operand) and not _is_a(operand, str):
-            return float(cast("Any", operand))
+        if _is_a(given, pd.Series):
+            index: Any = None if _positional(given.index) else given.index
+            return (given if given.dtype == np.float64 else given.astype("float64")).to_numpy(), index
+        if _is_a(given, np.ndarray, list, tuple) and np.ndim(given) == 1:
+            return np.asarray(pd.Series(given).astype("float64")), None
+        if np.isscalar(given) and not _is_a(given, str):
+            return float(cast("Any", given)), None
     except (TypeError, ValueError):
-        raise StrategyError(f"a cross needs numbers, got {_a(operand)}") from None
-    raise StrategyError(f"a cross needs an indicator, a series or a number, not {_a(operand)}")
+        raise StrategyError(f"a cross needs numbers, got {_a(given)}") from None
+    raise StrategyError(f"a cross needs an indicator, a series or a number, not {_a(given)}")
 
 
 class Accessor:

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from .catalogue import Value
     from .plan import Plan
     from .single import Single
+    from .summary import Days
 
     type Row = tuple[dict[str, Any], dict[str, Value]]
+    type Pass = tuple[dict[str, Any], Single, Days]
 
 __all__ = ["Grid", "sweep"]
 
@@ -181,17 +183,17 @@ def sweep(plan: Plan) -> Grid:
     return Grid(plan, rows)
 
 
-def _lots(plan: Plan) -> Iterator[list[tuple[dict[str, Any], Single]]]:
-    """A few passes at a time: their parameters, and what is to be played."""
-    lot: list[tuple[dict[str, Any], Single]] = []
+def _lots(plan: Plan) -> Iterator[list[Pass]]:
+    """A few passes at a time: their parameters, what is to be played, and the days of its candles."""
+    lot: list[Pass] = []
     for symbol, book in plan.books.items():
-        memo = Memo(book.histories.frame)
+        memo, days = Memo(book.histories.frame), days_of(book.histories.candles)
         for parameters in plan.passes():
             with memo.lent() as bars:
                 one = plan.single(symbol, parameters, bars)
             if one is None:
                 continue
-            lot.append(({"symbol": symbol, **parameters} if symbol else parameters, one))
+            lot.append(({"symbol": symbol, **parameters} if symbol else parameters, one, days))
             if len(lot) == _AT_ONCE:
                 yield lot
                 lot = []
@@ -199,21 +201,19 @@ def _lots(plan: Plan) -> Iterator[list[tuple[dict[str, Any], Single]]]:
         yield lot
 
 
-def _play_lot(run_column: Callable[..., int], lot: Sequence[tuple[dict[str, Any], Single]]) -> list[Row]:
+def _play_lot(run_column: Callable[..., int], lot: Sequence[Pass]) -> list[Row]:
     """Parameters and statistics of some passes."""
-    return [(parameters, _play(run_column, one)) for parameters, one in lot]
+    return [(parameters, _play(run_column, one, days)) for parameters, one, days in lot]
 
 
-def _play(run_column: Callable[..., int], one: Single) -> dict[str, Value]:
-    candles = one.candles
-    days = days_of(candles)
+def _play(run_column: Callable[..., int], one: Single, days: Days) -> dict[str, Value]:
     daily = np.empty(len(days.marked))
     with np.errstate(all="ignore"):  # of numbers that overflow: see below
         made = kernel.play(
-            run_column, one.terms, candles.bars, one.signals, one.funding, capital=one.capital,
+            run_column, one.terms, one.candles.bars, one.signals, one.funding, capital=one.capital,
             curves=np.empty((4, 0)), daily=daily,
         )  # fmt: skip
-    summary = Summary(made, daily, days, candles, one.capital, inverse=one.market.is_inverse)
+    summary = Summary(made, daily, days, one.candles, one.capital, inverse=one.market.is_inverse)
     if not summary.is_finite:
         played(one)  # which says where it overflows
     return summary.values()

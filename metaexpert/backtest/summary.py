@@ -184,7 +184,8 @@ class Summary(Sample):
         """Funding of all round trips, the one that is still open included."""
         log, filled = self._log, self._filled
         ended = filled[log[column.T_SIDE, filled] != 0.0]
-        paid = log[column.T_FUNDING, ended].tolist()
+        values = log[column.T_FUNDING, ended]
+        paid: list[float] = values.tolist() if values.any() else []
         if self._state[column.S_QTY] != 0.0:
             paid.append(float(self._state[column.S_FUNDING]))
         return float(sum(paid))

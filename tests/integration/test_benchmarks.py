@@ -33,6 +33,20 @@ def test_callbacks_run_and_agree_with_the_bare_loop(tmp_path):
 
 
 @posix
+def test_the_sweep_runs_and_agrees_with_the_bare_loop(tmp_path):
+    """Trades and the highest final equity of all pairs; the benchmark itself fails when they differ."""
+    figures = tmp_path / "figures.json"
+    done = run("sweep.py", *TINY, "--json", str(figures))
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(figures.read_text(encoding="utf-8"))["rows"]
+    assert {(row["of"], row["who"], row["passes"]) for row in rows} == {
+        ("sweep", "metaexpert", 1_000), ("sweep", "bare", 1_000),
+        ("sweep, fewer", "metaexpert", 100), ("sweep, fewer", "bare", 100),
+    }  # fmt: skip
+    assert all(row["trades"] > 0 and row["peak_mb"] > 0.0 for row in rows)
+
+
+@posix
 def test_components_run():
     done = run("components.py", "--runs", "1", "--bars", "2000")
     assert done.returncode == 0, done.stderr
