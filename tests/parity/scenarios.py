@@ -70,7 +70,8 @@ def scenario(seed: int, length: int = 60) -> Scenario:
 
 def market(dice: Random, kind: str, price: float) -> Market:
     inverse = kind == "inverse"
-    step = dice.choice([1.0, 10.0, 0.0]) if inverse else dice.choice([0.001, 1e-8, 0.1, 1.0, 0.0]) * 100.0 / price
+    steps = [1.0, 10.0, 0.0, 1e6] if inverse else [0.001, 1e-8, 0.1, 1.0, 0.0]
+    step = dice.choice(steps) * (1.0 if inverse else 100.0 / price)
     rules: dict[str, Any] = {
         "spot": {"symbol": "BTC/USDT", "type": MarketType.SPOT, "settle": "USDT"},
         "linear": {"symbol": "BTC/USDT:USDT", "settle": "USDT", "contract_type": ContractType.LINEAR},
@@ -106,7 +107,7 @@ def settings(dice: Random, kind: str, price: float) -> dict[str, Any]:
         return dice.choice(values) if dice.random() < chance else None
 
     given: dict[str, Any] = {
-        "leverage": 1.0 if kind == "spot" else dice.choice([1.0, 2.0, 5.0, 20.0, 100.0]),
+        "leverage": 1.0 if kind == "spot" else dice.choice([1.0, 2.0, 5.0, 20.0, 100.0, 105.0]),
         "slippage_pct": maybe(0.4, 0.01, 0.1, 1.0),
         "stop_loss_pct": maybe(0.5, 0.2, 1.0, 5.0, 50.0),
         "take_profit_pct": maybe(0.5, 3.1, 5.0, 120.0),
@@ -170,7 +171,8 @@ def funding(dice: Random, bars: Any) -> list[tuple[int, float]]:
     first, last = (int(bars.index[place].timestamp() * 1000) for place in (0, -1))
     step = dice.choice([HOUR // 2, 4 * HOUR, 8 * HOUR])
     offset = dice.choice([0, 0, HOUR // 4])
-    return [(time + offset, dice.gauss(0.0001, 0.001)) for time in range(first - HOUR, last + 2 * HOUR, step)]
+    spread = dice.choice([0.001, 0.001, 0.03])  # now and then enough to liquidate by itself
+    return [(time + offset, dice.gauss(0.0001, spread)) for time in range(first - HOUR, last + 2 * HOUR, step)]
 
 
 def columns(dice: Random, kind: str, price: float, length: int) -> dict[str, Any]:
@@ -181,6 +183,9 @@ def columns(dice: Random, kind: str, price: float, length: int) -> dict[str, Any
     if dice.random() < 0.3:
         made["short_entry"][:] = False
     made["short_entry"] &= ~made["long_entry"]
+    if dice.random() < 0.2:  # in and out on the same bars, the first and the last among them
+        made["long_entry"][[0, -1]], made["short_entry"][[0, -1]] = True, False
+        made["long_exit"], made["short_exit"] = made["long_entry"].copy(), made["short_entry"].copy()
     if dice.random() < 0.3:
         unit = 100.0 if kind == "inverse" else 100.0 / price
         made["size"] = np.array([dice.choice([np.nan, unit, unit * 3.7, unit * 1e3]) for _ in range(length)])
@@ -235,6 +240,9 @@ class Shelf:
 
     def mark_bars(self, symbol: str, timeframe: str, start: int, end: int) -> Any:
         return self.one.marks
+
+    def index_bars(self, symbol: str, timeframe: str, start: int, end: int) -> Any:
+        raise DataError("there is no index")
 
     def funding_rates(self, symbol: str, start: int, end: int) -> Any:
         times, rates = zip(*self.one.rates, strict=True)
