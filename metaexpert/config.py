@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .errors import ConfigError, did_you_mean
 from .models import ContractType, MarginMode, MarketType, PositionMode, SizeType, TradeMode
+from .timeframe import TRADES, parse
 from .values import KNOWN_EXCHANGES, LOG_LEVELS, RULES, Proxy, Secret, instant
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = [
     "StrategySettings",
     "build",
     "check",
+    "check_finer",
     "exchange_settings",
     "load_env",
     "split",
@@ -256,6 +258,11 @@ class StrategySettings(Settings):
     funding_rate: float | None = None
     """What longs of a perpetual pay every 8 hours where no history is known, as a rate of the notional."""
 
+    detail_timeframe: str | None = None
+    """The timeframe of the finer bars that a simulation walks each bar by, or ``trades``; None: none."""
+    tick_model: str | None = None
+    """Which ticks a backtest tells `on_tick`: open, ohlc, detail or trades; None: the finest there are."""
+
     @property
     def symbols(self) -> tuple[str, ...]:
         """The symbols, always as a tuple."""
@@ -273,6 +280,7 @@ class StrategySettings(Settings):
                 raise ConfigError("size_type='risk_based' needs a stop: set stop_loss_pct or trailing_stop_pct")
         if self.trailing_activation_pct is not None and self.trailing_stop_pct is None:
             raise ConfigError("trailing_activation_pct needs trailing_stop_pct: set it too")
+        self._check_detail()
         target, breakeven, rate = self.take_profit_pct, self.breakeven_pct, self.maintenance_margin_rate
         if target is not None and breakeven is not None and target <= breakeven:
             raise ConfigError(
@@ -283,6 +291,26 @@ class StrategySettings(Settings):
                 f"maintenance_margin_rate={rate:g} leaves no room at leverage={self.leverage:g}: "
                 f"a position would be liquidated at once; the rate must be below {1 / self.leverage:g}"
             )
+
+    @property
+    def ticks(self) -> str:
+        """The tick model in force."""
+        finest = "ohlc" if self.detail_timeframe is None else "detail"
+        return self.tick_model or (TRADES if self.detail_timeframe == TRADES else finest)
+
+    def _check_detail(self) -> None:
+        detail, ticks = self.detail_timeframe, self.tick_model
+        if detail is not None:
+            check_finer(detail, self.timeframe)
+        if ticks == "ohlc" and detail is not None:
+            raise ConfigError(
+                f"tick_model='ohlc' contradicts detail_timeframe={detail!r}, which knows better in which order "
+                "prices came: leave tick_model out"
+            )
+        if ticks == TRADES and detail != TRADES:
+            raise ConfigError("tick_model='trades' needs the recorded trades: set detail_timeframe='trades' too")
+        if ticks == "detail" and detail in (None, TRADES):
+            raise ConfigError("tick_model='detail' needs finer bars: set detail_timeframe, such as '1m'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,6 +342,21 @@ _PLACES: dict[type[Settings], str] = {
     StrategySettings: "@expert.on_init(...)",
     RunSettings: "expert.run(...)",
 }
+
+
+def check_finer(detail: str, timeframe: str) -> None:
+    """Check that bars of `timeframe` can be walked by those of `detail`.
+
+    Raises:
+        ConfigError: they can't.
+    """
+    if detail == TRADES:
+        return
+    length, whole = parse(detail), parse(timeframe)
+    if length >= whole or whole % length:
+        raise ConfigError(
+            f"detail_timeframe={detail!r} does not divide {timeframe} bars: use a shorter one that does, as 1m"
+        )
 
 
 def split(

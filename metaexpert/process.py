@@ -13,21 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 from .broker.simulated import SHRUNK
 from .errors import MetaExpertError, StrategyError
+from .inside import Inside, Loop
 from .marks import Journal, Tally
 from .models import Bar, ExitReason, Fill
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from .broker import News
     from .broker.holding import Holding
     from .broker.simulated import SimulatedBroker
     from .clock import Clock
+    from .detail import Detail
     from .feed import HistoryFeed, Series, Step
     from .handlers import Handler, Handlers
     from .logger import MetaLogger
     from .marks import Marks
-    from .models import Order
+    from .models import Order, Tick
     from .signals import SignalPlan
     from .trader import Trader
 
@@ -80,6 +82,8 @@ class MetaProcess:
         clock: moved by the steps.
         log: the expert's logger.
         signals: the vectorised strategy, if there is one.
+        details: the finer bars by symbol that bars are walked by.
+        tick_model: which ticks `on_tick` is told.
     """
 
     lets_pass = True
@@ -87,7 +91,8 @@ class MetaProcess:
 
     def __init__(
         self, *, handlers: Handlers, feed: HistoryFeed, broker: SimulatedBroker, trader: Trader, clock: Clock,
-        log: MetaLogger, signals: Iterable[SignalPlan] = (),
+        log: MetaLogger, signals: Iterable[SignalPlan] = (), details: Mapping[str, Detail] | None = None,
+        tick_model: str = "ohlc",
     ) -> None:  # fmt: skip
         self.handlers = handlers
         self.feed = feed
@@ -109,7 +114,17 @@ class MetaProcess:
         self._all = iter(feed)
         self._hears_account = "account" in handlers
         self._watches = self._hears_account or trader.limits.are_set
+        self._hears_ticks = "tick" in handlers
+        self._inside = self._insides(details or {}, tick_model)
         self._equity = broker.ledger.equity()  # at the last mark, where it is watched
+
+    def _insides(self, details: Mapping[str, Detail], tick_model: str) -> Inside | None:
+        """What walks bars from the inside, where there is something to see there."""
+        if not details and not self._hears_ticks:
+            return None
+        loop = Loop(self.tell, self._hear_tick, self._run_due_timers)
+        model = tick_model if self._hears_ticks else None
+        return Inside(self.broker, self.clock, self.trader, details, model, loop)
 
     # -- the run ------------------------------------------------------------------------------------------------
 
@@ -204,13 +219,19 @@ class MetaProcess:
 
     def _step(self, time: int, matched: Sequence[Bar], closing: Iterable[tuple[_Lane, int, Bar | None]]) -> None:
         self._told = 0
-        self._run_timers(time, before=True)
+        if self._inside is None:
+            self._run_timers(time, before=True)
         self._trade(time, matched)
         self._close(time, closing)
 
     def _trade(self, time: int, matched: Sequence[Bar]) -> None:
         """Orders and levels trade within the bars that close at `time`; then the account is marked."""
         clock, broker, trader = self.clock, self.broker, self.trader
+        if self._inside is not None:
+            self._inside.walk(matched, has_timers=bool(self._timers))
+            trader.active_from = None
+            self._run_timers(time, before=True)
+            matched = ()
         trader.active_from = time  # what a handler sends within the bar reaches the market after it
         if len(matched) > 1:  # one account: what one symbol earns within its bar comes after every open
             for bar in matched:
@@ -255,6 +276,10 @@ class MetaProcess:
                 plan.act(index, self.trader)
                 self._drain()
 
+    def _hear_tick(self, tick: Tick) -> None:
+        if self.stop_reason is None and self.trader.stopped is None:
+            self.dispatch("tick", tick)
+
     def _watch(self, time: int) -> None:
         """Look at equity where somebody cares: handlers of the account, loss limits (rules 21, 25)."""
         equity, before = self.broker.ledger.equity(), self._equity
@@ -287,6 +312,9 @@ class MetaProcess:
             timer.due += timer.interval
             self._call("on_timer", timer.handler, ())
             self._drain()
+
+    def _run_due_timers(self, moment: int) -> None:
+        self._run_timers(moment, before=False)
 
     def tell(self, news: Iterable[News]) -> None:
         """Tell the handlers `news` one by one, as it is made."""
@@ -332,7 +360,7 @@ class MetaProcess:
 
     def _quiet(self, lanes: Sequence[_Lane]) -> float:
         """Ask the broker which bars it can let pass; returns until when, ms UTC."""
-        self.broker.book.stirred, until = False, inf
+        self.broker.book.stirred, until = False, -inf if self._hears_ticks else inf
         for lane in lanes:
             if lane.legs:
                 lane.low, lane.high, latest = self.broker.quiet(lane.series.symbol)

@@ -4,9 +4,11 @@ import re
 
 from .errors import ConfigError
 
-__all__ = ["DAY_MS", "TIMEFRAMES", "floor", "next_close", "parse", "timeframe_of"]
+__all__ = ["DAY_MS", "TIMEFRAMES", "TRADES", "floor", "length_of", "next_close", "parse", "timeframe_of"]
 
 DAY_MS = 86_400_000
+TRADES = "trades"
+"""Stands for a timeframe where bars are single trades."""
 _WEEK_OFFSET_MS = 4 * DAY_MS  # 1970-01-05 was the first Monday: weeks open on Mondays, 00:00 UTC
 
 TIMEFRAMES: dict[str, int] = {
@@ -62,6 +64,11 @@ def parse(text: str) -> int:
 
 def _all() -> str:
     return f"; use one of {', '.join(TIMEFRAMES)}"
+
+
+def length_of(timeframe: str) -> int:
+    """Return how many milliseconds a bar lasts: those of its timeframe, one for a single trade."""
+    return 1 if timeframe == TRADES else parse(timeframe)
 
 
 def floor(time_ms: int, length_ms: int) -> int:

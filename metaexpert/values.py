@@ -252,6 +252,10 @@ def _timeframe(name: str, value: Any) -> str:
     return value
 
 
+def _detail_timeframe(name: str, value: Any) -> str:
+    return value if value == timeframes.TRADES else _timeframe(name, value)
+
+
 def _filter(name: str, value: Any) -> bool | Callable[..., object]:
     return value if callable(value) else _flag(f"{name} (or a function of the bars)", value)
 
@@ -414,6 +418,8 @@ RULES: Mapping[str, Rule] = {
     "maintenance_margin_rate": _MARGIN_RATE,
     "liquidation_fee_rate": _LIQUIDATION_FEE,
     "funding_rate": _FUNDING,
+    "detail_timeframe": _detail_timeframe,
+    "tick_model": _word("open", "ohlc", "detail", "trades"),
     "trade_mode": _enum(TradeMode),
     "backtest_start": _moment,
     "backtest_end": _moment,

@@ -12,7 +12,7 @@ from ..errors import ConfigError, DataError
 from ..exchanges import MetaExchange
 from ..models import MarketType
 from ..series import Kind
-from ..timeframe import parse
+from ..timeframe import TRADES, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,13 +31,24 @@ def market_data(
     source: MetaExchange, market: Market, tested: pd.DataFrame, timeframe: str, strategy: StrategySettings,
     notes: list[str],
 ) -> MarketData:  # fmt: skip
-    """Read what there is for the `tested` candles of `market`; what is missing, or made up, is said in `notes`."""
+    """Read what there is for the `tested` candles of `market`; what is missing, or made up, is said in `notes`.
+
+    Mark prices and those of an option's underlying are read as fine as the bars are walked.
+    """
     start, end = int(times(tested)[0]), int(times(tested)[-1]) + parse(timeframe)
+    fine = strategy.detail_timeframe
     if market.is_option:
-        return _option_data(source, market, timeframe, start, end, notes)
+        return _option_data(source, market, fine or timeframe, start, end, notes)
     if market.type is not MarketType.FUTURES:
         return MarketData()
-    marks = _marks(source, market, timeframe, start, end)
+    marks = None if fine in (None, TRADES) else _marks(source, market, fine, start, end)
+    if marks is None:
+        marks = _marks(source, market, timeframe, start, end)
+        if marks is not None and fine is not None:
+            notes.append(
+                f"{market.symbol}: mark prices are known by {timeframe} alone: where a bar is walked by its "
+                f"{fine}, its own prices decide on liquidation"
+            )
     if market.expiry is None:
         return MarketData(funding=_funding(source, market, start, end, strategy.funding_rate, notes), marks=marks)
     return MarketData(marks=marks, settlement=_settlement(source, market, market.expiry))

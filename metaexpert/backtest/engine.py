@@ -24,6 +24,7 @@ from ..signals import SignalPlan
 from ..timeframe import parse
 from ..trader import Trader, same_name
 from .data import market_data
+from .finer import check_ticks, details_of
 from .manifest import data_digest
 from .paths import hindrance, single_of, tell_of_limits
 from .record import LazyRecord, Record, refuse_overflow
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from ..broker.data import MarketData
     from ..config import ExchangeSettings, RunSettings, StrategySettings
+    from ..detail import Detail
     from ..handlers import Handlers
     from ..logger import MetaLogger
     from ..models import Market
@@ -83,6 +85,7 @@ class _History:
     end: int
     typed: dict[str, str]
     data: dict[str, MarketData]
+    details: dict[str, Detail]
     notes: list[str]
 
 
@@ -108,6 +111,8 @@ def run(job: Job) -> Record:
 def _refuse_unmodelled(job: Job) -> None:
     if job.run.trade_mode is not TradeMode.BACKTEST:
         raise ConfigError(f"trade_mode={job.run.trade_mode.value!r} is not available yet: use 'backtest'")
+    if "tick" in job.handlers:
+        check_ticks(job.exchange, job.strategy)
 
 
 def _play(job: Job, history: _History, clock: SimClock, log: MetaLogger) -> Record:
@@ -143,8 +148,9 @@ def _play(job: Job, history: _History, clock: SimClock, log: MetaLogger) -> Reco
     )
     plans = _plans(job.signals, feed, history, strategy.timeframe)
     process = MetaProcess(
-        handlers=job.handlers, feed=feed, broker=broker, trader=trader, clock=clock, log=log, signals=plans
-    )
+        handlers=job.handlers, feed=feed, broker=broker, trader=trader, clock=clock, log=log, signals=plans,
+        details=history.details, tick_model=strategy.ticks,
+    )  # fmt: skip
     job.bind(process)
     try:
         if _takes_kernel(job, history, process):
@@ -259,6 +265,7 @@ def _load(job: Job) -> _History:
         end=last if asked_end is None else to_ms(asked_end, end=True),
         typed=typed,
         data=data,
+        details=details_of(source, markets, tested, timeframes[0], job.strategy.detail_timeframe, notes),
         notes=notes,
     )
 
@@ -366,11 +373,8 @@ def _coarser(candles: pd.DataFrame, timeframe: str, source: str) -> pd.DataFrame
 def _record(job: Job, history: _History, process: MetaProcess, reason: str, criterion: float | None) -> Record:
     broker, curves = process.broker, process.marks.curves(process.feed, process.steps)
     refuse_overflow(curves.equity, process.feed.times(process.steps).astype("datetime64[ms]"))
-    history.notes.extend(
-        f"@expert.on_{event} was not called: candles hold no {what}"
-        for event, what in (("tick", "ticks"), ("book", "order books"))
-        if event in job.handlers
-    )
+    if "book" in job.handlers:
+        history.notes.append("@expert.on_book was not called: candles hold no order books")
     return Record(
         **_particulars(job, history, process),
         **{name: make() for name, make in _examined(job, history).items()},
@@ -435,6 +439,10 @@ def _examined(job: Job, history: _History) -> dict[str, Callable[[], Any]]:
         },
         "data": lambda: data_digest(
             ((one.symbol, one.timeframe, one.candles) for one in history.series),
-            (symbol.encode() + data.fingerprint() for symbol, data in history.data.items()),
+            (
+                symbol.encode() + known.fingerprint()
+                for part in (history.data, history.details)
+                for symbol, known in part.items()
+            ),
         ),
     }

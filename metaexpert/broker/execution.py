@@ -58,6 +58,11 @@ class Execution:
         """A bar of a symbol begins: its volume can be filled."""
         self.moment, self._volume[bar.symbol], self._used[bar.symbol] = bar.time, bar.volume, 0.0
 
+    def arrive(self) -> int:
+        """What happens from here on within the bar happens at the clock's time; returns that."""
+        self.moment = self._clock.now()
+        return self.moment
+
     def position_of(self, order: Order) -> Holding:
         """The position that an order works on."""
         return self.ledger.leg(order.symbol, order.position_side)

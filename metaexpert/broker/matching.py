@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from .. import risk, rules
 from ..models import ExitReason, OrderStatus, OrderType, TimeInForce
-from ..timeframe import parse
+from ..timeframe import length_of
 from .data import MarketData
 from .execution import SHRUNK
 from .margin import rest_of
 from .quiet import between
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 
     from ..models import Bar, Order
     from . import News
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .ledger import Ledger
     from .protection import Guard
 
-__all__ = ["Matching"]
+__all__ = ["Matching", "Reached"]
 
 _LIQUIDATION, _STOP, _STOP_ORDER, _LIMIT_ORDER, _TARGET = range(5)  # who goes first at one price
 _RANKS = {rules.AT_STOP: _STOP, rules.AT_TARGET: _TARGET}
@@ -41,13 +41,23 @@ class _Hit(NamedTuple):
     order: Working | None
 
 
+class Reached(NamedTuple):
+    """The market has come to one of the prices of a bar; see `Matching.stroll`."""
+
+    price: float
+
+
 class _Walk(NamedTuple):
-    """One position on its way through a bar: the bar, the mark prices in it, the orders that work on it."""
+    """One position on its way through a bar: the bar, the mark prices in it, the orders that work on it.
+
+    `told` are the prices at which it has stopped, the open first; None where it goes through without stopping.
+    """
 
     bar: Bar
     held: Holding
     marks: Span | None
     orders: Sequence[Working]
+    told: list[float] | None
 
 
 class Matching:
@@ -76,7 +86,7 @@ class Matching:
         legs, data = self.ledger.legs(bar.symbol), self._data[bar.symbol]
         self.execution.begin(bar)
         self._pay_funding(bar, data, legs, bar.time)
-        end = bar.time + parse(bar.timeframe)
+        end = bar.time + length_of(bar.timeframe)
         marks = data.marks.within(bar.time, end) if data.marks is not None else None
         mark = bar.open if marks is None else marks.open
         last = legs[0].mark
@@ -165,7 +175,7 @@ class Matching:
         """Match one bar; `straight` when the market went from its open to its close without turning."""
         legs = self.ledger.legs(bar.symbol)
         if self.book.of[bar.symbol] or not all(self._passes(bar, held) for held in legs):
-            return self._match(bar, legs, straight=straight)
+            return cast("Iterator[News]", self._match(bar, legs, straight=straight))  # it does not stop
         for held in legs:
             guard = self.execution.guards.get(held)
             if guard is not None:
@@ -175,11 +185,20 @@ class Matching:
         self.execution.moment = None
         return ()
 
+    def stroll(self, bar: Bar) -> Iterator[News | Reached]:
+        """Match one bar, stopping at its open, where the walk comes to its low and its high, and at its close.
+
+        An extreme at which the market stands already is left out, and so is one that the walk does not come to:
+        behind an entry within the bar the better extreme may lie before it. At each stop `Reached` comes twice: so
+        that the clock can be moved, and when the orders that arrive at that moment have arrived.
+        """
+        return self._match(bar, self.ledger.legs(bar.symbol), straight=False, stops=True)
+
     def _close_underlying(self, bar: Bar, legs: Sequence[Holding]) -> None:
         """The price of an option's underlying at the bar's close is the one that is known from now on."""
         underlying = self._data[bar.symbol].underlying
         if underlying is not None:
-            price = underlying.closing(bar.time + parse(bar.timeframe))
+            price = underlying.closing(bar.time + length_of(bar.timeframe))
             for held in legs:
                 held.underlying = price or held.underlying
 
@@ -188,7 +207,7 @@ class Matching:
         guard = self.execution.guards.get(held)
         if guard is None:
             return True
-        data, end = self._data[bar.symbol], bar.time + parse(bar.timeframe)
+        data, end = self._data[bar.symbol], bar.time + length_of(bar.timeframe)
         due = None if data.funding is None else data.funding.next_time
         if (due is not None and due < end) or data.underlying is not None:
             return False
@@ -197,14 +216,16 @@ class Matching:
         marks = data.marks.within(bar.time, end) if data.marks is not None else None
         return guard.is_safe(bar.low, bar.high) and (marks is None or guard.is_safe(marks.low, marks.high))
 
-    def _match(self, bar: Bar, legs: Sequence[Holding], *, straight: bool) -> Iterator[News]:
+    def _match(
+        self, bar: Bar, legs: Sequence[Holding], *, straight: bool, stops: bool = False
+    ) -> Iterator[News | Reached]:
         active, data = self.book.active(bar), self._data[bar.symbol]
         self.execution.moment = bar.time
         yield from self.on_open(bar)
         for held in legs:
             if self.ledger.cross:  # the open of another symbol may have moved the account
                 self.execution.relevel(held)
-        end = bar.time + parse(bar.timeframe)
+        end = bar.time + length_of(bar.timeframe)
         marks = data.marks.within(bar.time, end) if data.marks is not None else None
         spot = data.underlying.within(bar.time, end) if data.underlying is not None else None
         if len(legs) > 1:
@@ -216,9 +237,10 @@ class Matching:
             orders = [
                 one for one in active if one.order.is_working and self.execution.position_of(one.order) is held
             ]
-            if self._reaches_nothing(bar, held, marks, orders):
+            if not stops and self._reaches_nothing(bar, held, marks, orders):
                 continue
-            best = yield from self._walk(_Walk(bar, held, marks, orders), straight=straight)
+            walk = _Walk(bar, held, marks, orders, [] if stops else None)
+            best = yield from self._walk(walk, straight=straight)
             guard = self.execution.guards.get(held)
             if guard is not None:
                 guard.saw(best)
@@ -234,11 +256,13 @@ class Matching:
         calm = low < bar.low and bar.high < high
         return calm and (guard is None or marks is None or guard.is_safe(marks.low, marks.high))
 
-    def _walk(self, walk: _Walk, *, straight: bool) -> Generator[News, None, float]:
+    def _walk(self, walk: _Walk, *, straight: bool) -> Generator[News | Reached, None, float]:
         """Walk the bar; returns the best price that the position at its end certainly saw."""
         bar, held = walk.bar, walk.held
         at, side, towards = bar.open, held.side, 0
         corners, best = self._corners(bar, side, straight=straight)
+        if walk.told is not None:
+            corners.appendleft(bar.open)
         while corners:
             to = corners[0]
             hit = self._next_hit(at, to, walk)
@@ -248,6 +272,10 @@ class Matching:
             at = reached
             if hit is None:
                 corners.popleft()
+                if _stops(walk, at, corners):
+                    walk = yield from self._stop(walk, at)
+                    if held.side != side:  # entered here by an order that has just arrived
+                        side, best = held.side, (max if held.side > 0 else min)((at, *corners))
                 continue
             yield from self._trade(hit, walk)
             if held.side not in (0, side) and not straight:
@@ -257,8 +285,28 @@ class Matching:
                     else rules.plan_entered(held.side, towards, bar.high, bar.low, bar.close)
                 )
                 corners, best = deque(planned), planned[1]
+                if walk.told == []:
+                    corners.appendleft(bar.open)
             side = held.side
         return best
+
+    def _stop(self, walk: _Walk, price: float) -> Generator[News | Reached, None, _Walk]:
+        """Stop at `price`; the orders that were sent since the last stop arrive there."""
+        symbol = walk.bar.symbol
+        yield Reached(price)
+        now = self.execution.arrive()
+        for working in list(self.book.of[symbol]):
+            if not working.arrived and working.active_from <= now:
+                self._arrive(working, price)
+                yield from self.book.flush()
+        yield Reached(price)
+        self.execution.arrive()  # other symbols have been matched in between
+        orders = [
+            one
+            for one in self.book.of[symbol]
+            if one.arrived and self.execution.position_of(one.order) is walk.held
+        ]
+        return walk._replace(orders=orders)
 
     def _corners(self, bar: Bar, side: int, *, straight: bool) -> tuple[deque[float], float]:
         """The prices that the bar goes to after its open, and the best of them for the position."""
@@ -343,6 +391,17 @@ class Matching:
         reason = guard.reason if hit.rank == _STOP else ExitReason.TAKE_PROFIT
         ambiguous = hit.rank == _STOP and hit.price != bar.open and _reaches_target(guard, bar)
         self.execution.leave(held, reason, hit.price, ambiguous=ambiguous)
+
+
+def _stops(walk: _Walk, price: float, ahead: Collection[float]) -> bool:
+    """Does a walk that has come to `price`, with corners `ahead`, stop there? Notes it if so."""
+    told = walk.told
+    if told is None:
+        return False
+    if told and ahead and (price in told[1:] or price in ahead or price == told[-1]):
+        return False
+    told.append(price)
+    return True
 
 
 def _reaches_target(guard: Guard, bar: Bar) -> bool:

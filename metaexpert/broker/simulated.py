@@ -29,7 +29,7 @@ from .book import Book, Working
 from .costs import Costs
 from .execution import ENDED, NOTHING_TO_REDUCE, SHRUNK, Execution
 from .expiry import CONTRACT_ENDED, Expiry
-from .matching import Matching
+from .matching import Matching, Reached
 from .protection import Protection
 from .quiet import NEVER, Quiet, between
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from .ledger import Ledger
     from .protection import Guard
 
-__all__ = ["ENDED", "NOTHING_TO_REDUCE", "SHRUNK", "SimulatedBroker"]
+__all__ = ["ENDED", "NOTHING_TO_REDUCE", "SHRUNK", "Reached", "SimulatedBroker"]
 
 
 class SimulatedBroker:
@@ -217,6 +217,10 @@ class SimulatedBroker:
     def on_bar(self, bar: Bar) -> Iterable[News]:
         """Match one bar; see the module's docstring."""
         return self._matching.on_bar(bar)
+
+    def stroll(self, bar: Bar) -> Iterator[News | Reached]:
+        """Match one bar, stopping at its prices; see `Matching.stroll`."""
+        return self._matching.stroll(bar)
 
     def quiet(self, symbol: str) -> Quiet:
         """Which bars of `symbol` do nothing but move its mark, as things stand now.
