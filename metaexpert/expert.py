@@ -138,7 +138,7 @@ class MetaExpert:
         return register
 
     def on_tick[F: Callable[..., Any]](self, handler: F) -> F:
-        """Register a function that gets each `Tick`. Bars alone have none: a backtest does not call it yet."""
+        """Register a function that gets each `Tick`; in a backtest those of the setting `tick_model`."""
         return self._register("tick")(handler)
 
     def on_order[F: Callable[..., Any]](self, handler: F) -> F:

@@ -176,7 +176,10 @@ class Bar(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """One trade or change of the best bid and ask; `qty` is the traded quantity (0 for a quote)."""
+    """One trade or change of the best bid and ask; `qty` is the traded quantity (0 for a quote).
+
+    In a backtest no spread is known: `bid` and `ask` are `last`. A price of a candle has the quantity 0.
+    """
 
     time: int
     symbol: str
@@ -205,7 +208,8 @@ class Fill(NamedTuple):
 
     `fee`, `slippage` and `pnl` are in the settlement currency. `slippage` is what the fill lost against the
     price it was matched at (>= 0); `pnl` is the realised profit, before fees, of the part that closed a
-    position. `time` is the moment of the fill; inside a bar, the bar's open time (nothing finer is known).
+    position. `time` is the moment of the fill; inside a bar, the open time of the finest one
+    that it is walked by, or the tick behind it.
     """
 
     id: int

@@ -510,9 +510,9 @@ def test_orders_carry_the_strategy_s_number_and_protective_exits_too() -> None:
 def test_a_handler_that_a_backtest_can_t_feed_is_named_in_the_result() -> None:
     expert = MetaExpert("demo")
     expert.on_init(symbol="BTCUSDT", timeframe="1d")(lambda: None)
-    expert.on_tick(lambda tick: None)
+    expert.on_book(lambda book: None)
     result = expert.backtest("2024-01-01", "2024-01-02")
-    assert any("on_tick was not called" in note for note in result.record.notes)
+    assert any("on_book was not called" in note for note in result.record.notes)
 
 
 def test_leverage_that_the_maintenance_margin_eats_is_refused() -> None:
