@@ -297,7 +297,7 @@ class Matching:
         now = self.execution.arrive()
         for working in list(self.book.of[symbol]):
             if not working.arrived and working.active_from <= now:
-                self._arrive(working, price)
+                self._arrive(working, price, price)
                 yield from self.book.flush()
         yield Reached(price)
         self.execution.arrive()  # other symbols have been matched in between
