@@ -249,6 +249,7 @@ def _load(job: Job) -> _History:
     if job.strategy.max_fill_volume_pct is not None:
         notes.extend(_without_volume(tested))
     start = int(min(times(frame)[0] for frame in tested.values()))
+    details = details_of(source, markets, tested, timeframes[0], job.strategy.detail_timeframe, notes)
     data = {
         symbol: market_data(source, market, tested[symbol], timeframes[0], job.strategy, notes)
         for symbol, market in markets.items()
@@ -265,7 +266,7 @@ def _load(job: Job) -> _History:
         end=last if asked_end is None else to_ms(asked_end, end=True),
         typed=typed,
         data=data,
-        details=details_of(source, markets, tested, timeframes[0], job.strategy.detail_timeframe, notes),
+        details=details,
         notes=notes,
     )
 

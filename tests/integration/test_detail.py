@@ -11,7 +11,7 @@ from lab import HOUR, START, SYMBOLS, candles, expert, flat, keep, market
 from test_properties import COMMON, Player, fresh_home, markets, play, scripts, setups
 from test_short_way import same
 
-from metaexpert import ConfigError, DataError, MetaExpert
+from metaexpert import Backtest, ConfigError, DataError, MetaExpert
 from metaexpert.bars import resample, times
 from metaexpert.models import ExitReason, Order
 from metaexpert.process import MetaProcess
@@ -257,6 +257,12 @@ def test_settings_that_can_t_work_are_refused(own, said):
         MetaExpert("demo").on_init(symbol="BTCUSDT", **({"timeframe": "1h"} | own))(lambda: None)
 
 
+@pytest.mark.parametrize("own", [{"detail_timeframe": "15m"}, {"tick_model": "open"}])
+def test_the_kernel_refuses_what_happens_within_a_bar(own):
+    with pytest.raises(ConfigError, match=f"{next(iter(own))} is modelled by the event path alone"):
+        Backtest.from_signals(candles(flat(*[100.0] * 9)), [True] * 9, **own)
+
+
 def test_a_handler_s_shorter_bars_must_be_divided_too():
     keep(BTC, [*CALM, *CALM], timeframe="15m")
     run = expert()
@@ -309,6 +315,15 @@ def test_trades_are_walked_one_by_one():
     result, _ = holder(lambda run: run.buy(1.0), detail="trades", stop_loss_pct=3.0, take_profit_pct=3.0)
     assert minutes(result) == [(0.0, 100.0, ExitReason.ORDER), (7.0, 103.5, ExitReason.TAKE_PROFIT)]
     assert result.record.trades[0].ambiguous is False
+
+
+def test_trades_of_options_are_refused():
+    call = SYMBOLS["option"][0]
+    keep(call, flat(10, 10, 10, 10))
+    run = expert("option")
+    run.on_init(symbol=call, timeframe="1h", detail_timeframe="trades")(lambda: None)
+    with pytest.raises(ConfigError, match="detail_timeframe='trades' can't walk options"):
+        run.backtest()
 
 
 def test_a_stop_fills_at_the_first_trade_beyond_it():
