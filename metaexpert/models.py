@@ -40,6 +40,7 @@ __all__ = [
     "Side",
     "SizeType",
     "Tick",
+    "Ticker",
     "Tier",
     "TimeInForce",
     "Trade",
@@ -192,6 +193,21 @@ class Tick(NamedTuple):
     def timestamp(self) -> pd.Timestamp:
         """The moment as a timezone-aware pandas Timestamp."""
         return _timestamp(self.time)
+
+
+class Ticker(NamedTuple):
+    """Prices of a market at one moment (ms UTC; 0 where the exchange does not say), in quote per base.
+
+    `mark_price` is what contracts are valued at, `index_price` the price that they follow. None: not told.
+    """
+
+    time: int
+    symbol: str
+    bid: float | None
+    ask: float | None
+    last: float | None
+    mark_price: float | None = None
+    index_price: float | None = None
 
 
 class OrderBook(NamedTuple):

@@ -21,8 +21,12 @@ _KEEP_ALIVE_MS = 15_000  # a dead websocket is noticed within twice this
 _SOCKS = ("socks4", "socks5", "socks5h")
 
 
-def connect(settings: ExchangeSettings) -> Any:
+def connect(settings: ExchangeSettings, session: Any = None) -> Any:
     """Make the CCXT client of an account. Nothing is sent yet.
+
+    Args:
+        settings: which exchange, kind of market and account.
+        session: an aiohttp session to use in place of an own one; its owner closes it.
 
     Raises:
         ConfigError: a setting can't be had on this exchange.
@@ -30,7 +34,8 @@ def connect(settings: ExchangeSettings) -> Any:
     venue, part = venue_of(settings.exchange), _segment(settings)
     check_connection(settings)
     budget = budget_of(*account_of(settings))
-    client: Any = client_class(venue.id, budget)(config_of(settings))
+    config = config_of(settings) | ({} if session is None else {"session": session})
+    client: Any = client_class(venue.id, budget)(config)
     if settings.testnet:
         way = venue.testnet[part]
         (client.set_sandbox_mode if way == "sandbox" else client.enable_demo_trading)(True)  # noqa: FBT003

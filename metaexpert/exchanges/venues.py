@@ -61,6 +61,8 @@ class Venue:
             ``"{settle}"`` stands for every settlement currency of the segment.
         positions: the same of `fetch_positions`.
         inverse_in_base: True where an amount of inverse contracts counts base, not face value.
+        volume_in_lots: True where the volume of contracts' candles counts contracts.
+        newest_first: True where a page without an end holds the newest rows, not those from its start on.
         recv_window_ms: how old a request may be when it arrives; None where the exchange fixes it.
     """
 
@@ -75,6 +77,8 @@ class Venue:
     balances: Mapping[Segment, tuple[Mapping[str, Any], ...]]
     positions: Mapping[Segment, tuple[Mapping[str, Any], ...]]
     inverse_in_base: bool = False
+    volume_in_lots: bool = False
+    newest_first: bool = False
     recv_window_ms: int | None = None
 
 
@@ -133,6 +137,7 @@ VENUES: Mapping[str, Venue] = {
             Segment.INVERSE: ({"subType": "inverse"},),
             Segment.OPTION: ({"type": "option"},),
         },
+        newest_first=True,
         recv_window_ms=5_000,
     ),
     "okx": Venue(
@@ -184,6 +189,7 @@ VENUES: Mapping[str, Venue] = {
             **dict.fromkeys(_CONTRACTS, ({"type": "swap", "code": "{settle}"},)),
         },
         positions=dict.fromkeys(_CONTRACTS, ({},)),
+        volume_in_lots=True,
     ),
 }
 

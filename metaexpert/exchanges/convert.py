@@ -1,0 +1,107 @@
+"""What the exchanges answer, as CCXT hands it over -> our models, in our units.
+
+Pure functions. A field that CCXT leaves out although the exchange said it is taken from its own answer (``info``);
+what can't be known is None, and what would have to be guessed is refused.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ExchangeError
+from ..models import ContractType, OrderBook, Ticker
+from .markets import to_qty
+from .venues import Segment, venue_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..models import Market
+
+    type Raw = Mapping[str, Any]
+
+__all__ = ["book_of", "candles_of", "funding_of", "segment_of_raw", "ticker_of", "trades_of"]
+
+_SIDES = {"buy": 1, "sell": -1}
+
+
+def segment_of_raw(raw: Raw) -> Segment:
+    """The segment of a market that CCXT describes by `raw`."""
+    if raw.get("type") == "option":
+        return Segment.OPTION
+    if raw.get("type") == "spot":
+        return Segment.SPOT
+    return Segment.INVERSE if raw.get("inverse") is True else Segment.LINEAR
+
+
+# --- what everybody may see -----------------------------------------------------------------------------------
+
+
+def ticker_of(raw: Raw, market: Market) -> Ticker:
+    """The best bid and ask and the last price; None what the exchange does not say."""
+    return Ticker(
+        time=int(raw.get("timestamp") or 0),
+        symbol=market.symbol,
+        bid=_number(raw, "bid"),
+        ask=_number(raw, "ask"),
+        last=_number(raw, "last"),
+        mark_price=_number(raw, "markPrice"),
+        index_price=_number(raw, "indexPrice"),
+    )
+
+
+def book_of(raw: Raw, market: Market, depth: int | None = None) -> OrderBook:
+    """The order book with quantities in our unit."""
+
+    def levels(side: Sequence[Sequence[Any]]) -> tuple[tuple[float, float], ...]:
+        rows = side if depth is None else side[:depth]
+        return tuple((float(row[0]), to_qty(market, float(row[1]), float(row[0]))) for row in rows)
+
+    return OrderBook(int(raw.get("timestamp") or 0), market.symbol, levels(raw["bids"]), levels(raw["asks"]))
+
+
+def candles_of(raw: Sequence[Sequence[Any]], market: Market) -> list[tuple[float, ...]]:
+    """Time (ms UTC), open, high, low, close, and the volume in base; rows without a price are left out."""
+    found: list[tuple[float, ...]] = []
+    in_lots = venue_of(market.exchange).volume_in_lots and not market.is_spot
+    for time, *prices, volume in raw:
+        if None in prices:
+            continue
+        opened, high, low, close = map(float, prices)
+        traded = float(volume or 0.0)
+        if in_lots:
+            traded = _in_base(market, to_qty(market, traded, close), close)
+        found.append((int(time), opened, high, low, close, traded))
+    return found
+
+
+def funding_of(raw: Sequence[Raw]) -> list[tuple[int, float]]:
+    """Time (ms UTC) and rate of each payment, oldest first."""
+    rows = [
+        (int(one["timestamp"]), float(one["fundingRate"])) for one in raw if one.get("fundingRate") is not None
+    ]
+    return sorted(rows)
+
+
+def trades_of(raw: Sequence[Raw], market: Market) -> list[tuple[int, float, float, int]]:
+    """Time (ms UTC), price, quantity and the side of the taker (1, -1, 0 unknown), in the order they were made."""
+    found: list[tuple[int, float, float, int]] = []
+    for one in raw:
+        price, amount = _number(one, "price"), _number(one, "amount")
+        if price is None or amount is None or one.get("timestamp") is None:
+            raise ExchangeError(f"{market.exchange}: a trade of {market.symbol} without time, price or amount")
+        side = _SIDES.get(str(one.get("side")), 0)
+        found.append((int(one["timestamp"]), price, to_qty(market, amount, price), side))
+    return sorted(found, key=lambda row: row[0])
+
+
+# --- numbers --------------------------------------------------------------------------------------------------
+
+
+def _number(raw: Raw, name: str) -> float | None:
+    value = raw.get(name)
+    return None if value is None else float(value)
+
+
+def _in_base(market: Market, qty: float, price: float) -> float:
+    return qty / price if market.contract_type is ContractType.INVERSE else qty

@@ -1,0 +1,193 @@
+"""One exchange and one account: asked in our words, answered in our models. Async; feeds and brokers use it.
+
+Reads are tried again when they fail in passing; an order, a cancellation or a setting is sent once. Nothing is
+routed by a default: every call names its market by the full unified symbol, and account-wide calls cover every
+wallet, settlement currency and product of the segment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Self
+
+from ..clock import WallClock
+from ..errors import NetworkError, UnavailableError
+from ..series import Kind
+from ..timeframe import DAY_MS, parse
+from . import convert, listing
+from .caller import Caller, is_offline
+from .symbols import resolve
+from .venues import segment
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
+
+    from ..clock import Clock
+    from ..config import ExchangeSettings
+    from ..models import Market, OrderBook, Ticker
+    from .listing import Listing
+
+__all__ = ["Gateway"]
+
+_LIST_AGE_MS = DAY_MS
+_PRICES: Mapping[Kind, Mapping[str, str]] = {
+    Kind.CANDLES: {},
+    Kind.MARK: {"price": "mark"},
+    Kind.INDEX: {"price": "index"},
+}
+
+
+class Gateway:
+    """One account of one exchange, for one kind of market; use it within one event loop, as a context manager.
+
+    Args:
+        settings: exchange, kind of market, keys.
+        clock: tells how old the market list is.
+        home: the folder of the user's data; None: as `metaexpert.store.home` has it.
+        client: makes the CCXT client; None: `connection.connect`.
+        sleep: waits between tries, in seconds.
+    """
+
+    def __init__(
+        self, settings: ExchangeSettings, *, clock: Clock | None = None, home: Path | None = None,
+        client: Callable[[ExchangeSettings], Any] | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:  # fmt: skip
+        self.settings = settings
+        self.segment = segment(settings.market_type, settings.contract_type)
+        self._caller = Caller(settings, client=client, sleep=sleep)
+        self._venue = self._caller.venue
+        self._clock, self._home = clock or WallClock(), home
+        self._listing: Listing | None = None
+        self._by_symbol: dict[str, Market] = {}
+        self._is_told = False  # whether the CCXT client knows the markets
+        self._loading = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections; the gateway can be used again."""
+        self._is_told = False
+        await self._caller.close()
+
+    # -- markets -------------------------------------------------------------------------------------------------
+
+    async def markets(self, *, refresh: bool = False) -> tuple[Market, ...]:
+        """Every market of the segment that is traded: from disk where the list is no older than a day.
+
+        Without a network an older list serves as well; `listed` tells its age.
+
+        Raises:
+            UnavailableError, NetworkError: there is no list and the exchange can't be asked.
+        """
+        return (await self._listed(refresh=refresh)).markets
+
+    async def listed(self) -> int:
+        """When the market list was fetched, in ms UTC."""
+        return (await self._listed()).fetched
+
+    async def market(self, symbol: str) -> Market:
+        """The one market that `symbol` names, as people, the exchange or CCXT write it.
+
+        Raises:
+            ConfigError: none or several are meant, or one of another kind.
+        """
+        known = self._by_symbol.get(symbol)
+        if known is not None:
+            return known
+        kinds = self.settings.market_type, self.settings.contract_type
+        found = resolve(symbol, await self.markets(), *kinds)
+        self._by_symbol[symbol] = found
+        return found
+
+    async def _listed(self, *, refresh: bool = False) -> Listing:
+        async with self._loading:
+            if self._listing is None:
+                self._listing = listing.load(self._venue.id, self.segment, self._home)
+            known = self._listing
+            fresh = known is not None and 0 <= known.age(self._clock.now()) < _LIST_AGE_MS
+            if known is not None and not refresh and (fresh or is_offline()):
+                return known
+            try:
+                raw = await self._caller.read("load the markets", "fetch_markets")
+            except (UnavailableError, NetworkError):
+                if known is None or refresh:
+                    raise
+                return known
+            return self._keep(raw)
+
+    def _keep(self, raw: list[Mapping[str, Any]]) -> Listing:
+        own = [one for one in raw if convert.segment_of_raw(one) == self.segment]
+        self._listing = listing.save(self._venue.id, self.segment, own, self._clock.now(), self._home)
+        self._by_symbol, self._is_told = {}, False
+        return self._listing
+
+    async def _known(self, symbol: str) -> Market:
+        """The market, with the CCXT client told of it."""
+        market = await self.market(symbol)
+        if not self._is_told:
+            raw = listing.load_raw(self._venue.id, self.segment, self._home)
+            if raw is None:
+                await self._listed(refresh=True)
+                raw = listing.load_raw(self._venue.id, self.segment, self._home) or []
+            self._caller.client.set_markets(raw)
+            self._is_told = True
+        return market
+
+    # -- what everybody may see --------------------------------------------------------------------------------
+
+    async def server_time(self) -> int:
+        """The exchange's clock, in ms UTC."""
+        return int(await self._caller.read("ask for the time", "fetch_time"))
+
+    async def ticker(self, symbol: str) -> Ticker:
+        """Best bid and ask, the last price, and the day's volume."""
+        market = await self._known(symbol)
+        doing = f"fetch the ticker of {market.symbol}"
+        raw = await self._caller.read(doing, "fetch_ticker", market.symbol)
+        if raw.get("bid") is None and self._caller.client.has.get("fetchBidsAsks"):
+            quotes = await self._caller.read(doing, "fetch_bids_asks", [market.symbol])
+            quote = quotes.get(market.symbol, {})
+            raw = {**raw, "bid": quote.get("bid"), "ask": quote.get("ask")}
+        return convert.ticker_of(raw, market)
+
+    async def order_book(self, symbol: str, depth: int | None = None) -> OrderBook:
+        """The book, best prices first, to `depth` levels or as the exchange gives it."""
+        market = await self._known(symbol)
+        doing = f"fetch the order book of {market.symbol}"
+        raw = await self._caller.read(doing, "fetch_order_book", market.symbol, depth)
+        return convert.book_of(raw, market, depth)
+
+    async def candles(
+        self, symbol: str, timeframe: str, since: int, limit: int, kind: Kind = Kind.CANDLES
+    ) -> list[tuple[float, ...]]:
+        """One page of candles from `since` (ms UTC) on: time, open, high, low, close, volume in our units.
+
+        The running candle may be among them. `download` asks for page after page.
+        """
+        market = await self._known(symbol)
+        doing = f"fetch {timeframe} {kind.plural} of {market.symbol}"
+        params: dict[str, Any] = dict(_PRICES[kind])
+        if self._venue.newest_first:
+            params["until"] = since + limit * parse(timeframe) - 1
+        raw = await self._caller.read(doing, "fetch_ohlcv", market.symbol, timeframe, since, limit, params)
+        return convert.candles_of(raw, market)
+
+    async def funding_page(self, symbol: str, since: int, limit: int) -> list[tuple[int, float]]:
+        """One page of funding: (time ms UTC, rate), oldest first."""
+        market = await self._known(symbol)
+        doing = f"fetch the funding rates of {market.symbol}"
+        raw = await self._caller.read(doing, "fetch_funding_rate_history", market.symbol, since, limit)
+        return convert.funding_of(raw)
+
+    async def trades_page(self, symbol: str, since: int | None, limit: int) -> list[tuple[int, float, float, int]]:
+        """Trades from `since` on, or the last ones: (time ms UTC, price, qty, side of the taker), oldest first."""
+        market = await self._known(symbol)
+        doing = f"fetch the trades of {market.symbol}"
+        raw = await self._caller.read(doing, "fetch_trades", market.symbol, since, limit)
+        return convert.trades_of(raw, market)
