@@ -9,6 +9,7 @@ that the code of an edited rule is never taken for that of the new one.
 from __future__ import annotations
 
 import hashlib
+import pickle
 import sys
 from functools import cache
 from importlib import import_module
@@ -160,6 +161,23 @@ def _digest() -> str:
 
 
 def _is_kept(entry: Any) -> bool:
-    """Is there code of these sources on disk?"""
+    """Is there code of these sources on disk? What can't be read is removed: numba would stumble over it."""
     stats = getattr(entry, "stats", None)  # None with NUMBA_DISABLE_JIT
-    return stats is None or any(Path(stats.cache_path).glob(f"*{entry.__qualname__}*.nbc"))
+    if stats is None:
+        return True
+    files = [file for file in Path(stats.cache_path).glob(f"*{entry.__qualname__}*.nb[ci]") if _is_readable(file)]
+    return any(file.suffix == ".nbc" for file in files)
+
+
+def _is_readable(file: Path) -> bool:
+    """Can numba read this file? Removes it when not."""
+    try:
+        with file.open("rb") as stored:
+            while stored.peek(1):
+                pickle.load(stored)  # noqa: S301 - what numba itself is about to do
+    except FileNotFoundError:  # another process has just removed it
+        return False
+    except Exception:  # noqa: BLE001 - damaged pickles fail in any way
+        file.unlink(missing_ok=True)
+        return False
+    return True

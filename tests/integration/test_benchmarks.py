@@ -47,6 +47,19 @@ def test_the_sweep_runs_and_agrees_with_the_bare_loop(tmp_path):
 
 
 @posix
+def test_ready_signals_run_and_agree_with_the_bare_loop(tmp_path):
+    """Long only and both sides, with and without levels."""
+    figures = tmp_path / "figures.json"
+    done = run("engine.py", "--only", "vector", *TINY, "--json", str(figures))
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(figures.read_text(encoding="utf-8"))["rows"]
+    assert {(row["who"], row["both"], row["stops"]) for row in rows} == {
+        (who, both, stops) for who in ("metaexpert", "bare") for both in (False, True) for stops in (False, True)
+    }
+    assert all(row["trades"] > 0 and row["seconds"] > 0.0 for row in rows)
+
+
+@posix
 def test_components_run():
     done = run("components.py", "--runs", "1", "--bars", "2000")
     assert done.returncode == 0, done.stderr
