@@ -333,10 +333,13 @@ async def test_refused_orders(
 
 
 async def test_duplicate_client_id(binance: Any) -> None:
-    """A client id is taken once while its order is open."""
+    """A client id is taken once while its order is open, and free again when that is closed."""
     await binance.create_order(SPOT, "limit", "buy", 0.1, 1000, {"clientOrderId": "same"})
     with pytest.raises(ccxt.InvalidOrder, match="Duplicate"):
         await binance.create_order(SPOT, "limit", "buy", 0.1, 1000, {"clientOrderId": "same"})
+    await binance.cancel_all_orders(SPOT)
+    again = await binance.create_order(SPOT, "limit", "buy", 0.1, 1000, {"clientOrderId": "same"})
+    assert again["status"] == "open"
 
 
 @pytest.mark.parametrize(

@@ -287,9 +287,10 @@ async def test_refused_orders(
 
 
 async def test_duplicate_client_id(bybit: Any, linear: Instrument) -> None:
-    """A client id is taken once while its order is open."""
+    """A client id is taken once, also after its order was cancelled."""
     order = (LINEAR, "limit", "buy", 0.1, 10_000, {"clientOrderId": "same"})
     await bybit.create_order(*order)
+    await bybit.cancel_all_orders(LINEAR)
     with pytest.raises(ccxt.InvalidOrder, match="110072"):
         await bybit.create_order(*order)
 

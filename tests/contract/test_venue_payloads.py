@@ -36,11 +36,13 @@ def lived(name: str) -> State:
         item = state.instrument(one, kind)
         state.pin(item, 50_000)
         amount = Decimal(10) if kind is Kind.INVERSE else Decimal("0.1")
-        state.place(Order(instrument=item, buy=True, amount=amount, client_id="filled", raw={"type": "MARKET"}))
-        limit = Order(instrument=item, buy=True, amount=amount, price=Decimal(40_000), client_id="rests")
+        state.place(
+            Order(instrument=item, buy=True, amount=amount, client_id=f"{kind} filled", raw={"type": "MARKET"})
+        )
+        limit = Order(instrument=item, buy=True, amount=amount, price=Decimal(40_000), client_id=f"{kind} rests")
         limit.raw["type"] = "LIMIT"
         state.place(limit)
-        stop = Order(instrument=item, buy=False, amount=amount, price=Decimal(44_000), client_id="waits")
+        stop = Order(instrument=item, buy=False, amount=amount, price=Decimal(44_000), client_id=f"{kind} waits")
         stop.trigger, stop.rises, stop.raw = Decimal(45_000), False, {"type": "STOP", "stop": "Stop"}
         state.place(stop)
     return state
@@ -92,10 +94,12 @@ def test_binance_orders_and_accounts(shared: Path) -> None:
     real = {name: recorded(shared, "binance", name) for name in
             ("createOrder", "createOrders", "fetchOrder", "fetchOpenOrders", "fetchOpenOrder", "fetchPositions",
              "fetchBalance")}  # fmt: skip
-    spot, contract = {"symbol": "BTCUSDT"}, {"symbol": "BTCUSDT", "origClientOrderId": "filled"}
-    orders = only(ask(binance, state, "GET", "/api/v3/openOrders", **spot), clientOrderId="rests")
+    spot, contract = (
+        {"symbol": "BTCUSDT", "origClientOrderId": f"{kind} filled"} for kind in (Kind.SPOT, Kind.LINEAR)
+    )
+    orders = only(ask(binance, state, "GET", "/api/v3/openOrders", symbol="BTCUSDT"), clientOrderId="spot rests")
     assert differences(orders, real["fetchOpenOrders"]) == []
-    assert differences(ask(binance, state, "GET", "/api/v3/order", **contract), real["fetchOrder"]) == []
+    assert differences(ask(binance, state, "GET", "/api/v3/order", **spot), real["fetchOrder"]) == []
     assert differences(
         ask(binance, state, "GET", "/fapi/v1/order", **contract), real["fetchOpenOrder"], {"cumQty"}
     ) == []  # fmt: skip

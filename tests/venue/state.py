@@ -28,6 +28,8 @@ class Habits(NamedTuple):
     """A conditional order of these kinds lives on under its id once it fires; else it sends another one."""
     cancels_post_only: bool = False
     """A post-only order that would take is accepted, then cancelled; else it is refused."""
+    client_ids_are_spent: bool = False
+    """A client id is never taken twice; else it is free again once its order is closed."""
 
 
 class State:
@@ -327,7 +329,8 @@ class State:
 
     def _check(self, order: Order) -> None:
         item, price = order.instrument, order.price or order.trigger or self.price(order.instrument)
-        if order.client_id and any(one.client_id == order.client_id for one in self.open_orders(item)):
+        taken = self.orders.values() if self.habits.client_ids_are_spent else self.open_orders(item)
+        if order.client_id and any(one.client_id == order.client_id for one in taken):
             raise Refusal(Reason.DUPLICATE, order.client_id)
         if order.price is not None and (order.price <= 0 or order.price % item.tick):
             raise Refusal(Reason.TICK, item.id)

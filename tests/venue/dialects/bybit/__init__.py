@@ -22,7 +22,7 @@ __all__ = ["HABITS", "HOSTS", "NAME", "ROUTES", "authorise", "instruments", "ref
 
 NAME = "bybit"
 HOSTS = ("bybit.com", "bytick.com", "bybit.eu", "bybit.nl")
-HABITS = Habits(keeps_id=frozenset(Kind), cancels_post_only=True)
+HABITS = Habits(keeps_id=frozenset(Kind), cancels_post_only=True, client_ids_are_spent=True)
 MODULES = (market, trading, account)
 """Their functions fill the one table of routes."""
 

@@ -88,7 +88,9 @@ def cancel_all(call: Call) -> Any:
 def realtime(call: Call) -> Any:
     """Open orders; by an id also one that was closed lately."""
     kind = kind_of(call)
-    if kind is Kind.LINEAR and not any(call.get(name) for name in ("symbol", "baseCoin", "settleCoin", "orderId")):
+    if kind is Kind.LINEAR and not any(
+        call.get(name) for name in ("symbol", "baseCoin", "settleCoin", "orderId", "orderLinkId")
+    ):
         raise Refusal(Reason.PARAMETER, "symbol, settleCoin or baseCoin")
     named = bool(call.get("orderId") or call.get("orderLinkId")) or call.get("openOnly") == "1"
     orders = list(call.state.orders.values()) if named else call.state.open_orders(None, kind)
