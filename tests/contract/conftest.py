@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 @pytest_asyncio.fixture
 async def venue(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Venue]:
-    """The loopback exchanges; the library may dial, since every name leads to them."""
+    """The loopback exchanges, whose time stands still; the library may dial, since every name leads to them."""
     from venue import Venue
 
+    from metaexpert.clock import SimClock
+
     monkeypatch.delenv("METAEXPERT_OFFLINE", raising=False)
-    async with Venue() as venue:
+    async with Venue(SimClock(1_790_000_000_000)) as venue:
         yield venue

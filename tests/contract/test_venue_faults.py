@@ -28,13 +28,6 @@ ORDER = ("BTC/USDT", "limit", "buy", 0.1, 1000.0)
 
 
 @pytest_asyncio.fixture
-async def venue() -> AsyncIterator[Venue]:
-    """A venue whose time stands still."""
-    async with Venue(SimClock(NOW)) as venue:
-        yield venue
-
-
-@pytest_asyncio.fixture
 async def binance(venue: Venue) -> AsyncIterator[Any]:
     types = {"fetchMarkets": {"types": ["spot"]}, "fetchCurrencies": False, "fetchMargins": False}
     client = venue.client("binance")(credentials("binance") | {"options": types})
