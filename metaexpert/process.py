@@ -462,13 +462,15 @@ class MetaProcess:
                 f"over {_NEWS_PER_STEP} order events at {_iso(self.clock.now())}: a handler answers each with "
                 "another order; let it look at why the last one was refused"
             )
-        if isinstance(result, Fill):
+        is_fill = isinstance(result, Fill)
+        if is_fill:
             self._log_fill(order, result)
-        self.dispatch_quietly("order", order)
-        if result is not None:
+        if "order" in heard:
+            self.dispatch_quietly("order", order)
+        if "transaction" in heard and result is not None:
             self.dispatch_quietly("transaction", order, result)
-        if isinstance(result, Fill):
-            if heard.get("position"):
+        if is_fill:
+            if "position" in heard:
                 self.dispatch_quietly("position", self.broker.position(order.symbol, order.position_side))
             if self._hears_account:
                 self.dispatch_quietly("account", self.broker.account())

@@ -19,7 +19,9 @@ __all__ = ["Book", "Working"]
 
 
 class Working:
-    """An order that can still trade: since when, has it `arrived` at the market, was its stop `triggered`.
+    """An order that can still trade, and the position (`held`) that it works on, +1 or -1 its `side`.
+
+    Since when may it trade, has it `arrived` at the market, was its stop `triggered`.
 
     `shrinkable` marks an order that was sized by the settings and may fill smaller; `taking` one that takes what
     the market offers, as market orders do and stop orders once triggered, and still has a rest to fill.
@@ -28,10 +30,14 @@ class Working:
     beyond its limit as that bar ended, so that the next open is no better price for it.
     """
 
-    __slots__ = ("active_from", "arrived", "order", "passed", "shrinkable", "taking", "triggered", "waits")
+    __slots__ = (
+        "active_from", "arrived", "held", "order", "passed", "shrinkable", "side", "taking", "triggered", "waits",
+    )  # fmt: skip
 
-    def __init__(self, order: Order, active_from: int, *, shrinkable: bool) -> None:
+    def __init__(self, order: Order, held: Holding, active_from: int = 0, *, shrinkable: bool = False) -> None:
         self.order = order
+        self.held = held
+        self.side = order.side.sign
         self.active_from = active_from
         self.shrinkable = shrinkable
         self.arrived = self.waits = self.passed = False
@@ -83,10 +89,9 @@ class Book:
         """Is an order, other than the one of id `but`, still on its way to the market?"""
         return any(not working.arrived for name, working in self._working.items() if name != but)
 
-    def resting(self) -> Iterator[Order]:
+    def resting(self) -> list[Working]:
         """The limit orders that wait in the market, stop-limits that were triggered included."""
-        rest = (one for one in self._working.values() if one.arrived and one.triggered and not one.taking)
-        return (one.order for one in rest)
+        return [one for one in self._working.values() if one.arrived and one.triggered and not one.taking]
 
     # -- changing -----------------------------------------------------------------------------------------
 

@@ -63,10 +63,6 @@ class Execution:
         self.moment = self._clock.now()
         return self.moment
 
-    def position_of(self, order: Order) -> Holding:
-        """The position that an order works on."""
-        return self.ledger.leg(order.symbol, order.position_side)
-
     # -- fills ------------------------------------------------------------------------------------------------
 
     def fill(self, working: Working, price: float, *, maker: bool, slip: bool, ambiguous: bool = False) -> None:
@@ -74,9 +70,8 @@ class Execution:
 
         Rules 10, 12 and 17. What the volume leaves of an order waits for the next bar.
         """
-        order = working.order
-        held = self.position_of(order)
-        side, market = order.side.sign, held.market
+        order, held, side = working.order, working.held, working.side
+        market = held.market
         paid = rules.slipped(price, side, self.costs.slippage_rate) if slip else price
         rate = self.costs.maker(market) if maker else self.costs.taker(market)
         qty = self.margin.carried(working, paid, rate)
@@ -86,7 +81,7 @@ class Execution:
         if qty == 0.0:
             self.book.drop(working, OrderStatus.CANCELED, NOTHING_TO_REDUCE)
             return
-        if held.side == -side:
+        if held.qty * side < 0.0:
             paid = self.margin.bounded(held, paid)
             price = rules.better_stop(held.side, price, paid)  # what a bound gives is no slippage
         shrunk = qty < rest_of(order, held)
@@ -119,7 +114,7 @@ class Execution:
         maker: bool, ambiguous: bool = False,
     ) -> None:  # fmt: skip
         """Enter one fill in the ledger, set or lift the guard, and announce it."""
-        held = self.position_of(order)
+        held = working.held
         side_before, step = held.side, held.market.qty_step
         time = self._clock.now() if self.moment is None else self.moment
         profit = self.ledger.apply(
@@ -152,9 +147,9 @@ class Execution:
         """Cancel what can reduce the position no more; an order still on its way may belong to the next one."""
         for working in list(self.book.of[held.market.symbol]):
             order = working.order
-            if self.position_of(order) is not held or not working.arrived:
+            if working.held is not held or not working.arrived:
                 continue
-            if order.reduce_only and held.side * order.side.sign >= 0:
+            if order.reduce_only and held.side * working.side >= 0:
                 self.book.drop(working, OrderStatus.CANCELED, "reduce_only: the position is closed")
 
     def _cancel_building(self, held: Holding, side: int) -> None:
@@ -167,7 +162,7 @@ class Execution:
 
     def leave(self, held: Holding, reason: ExitReason, price: float, *, ambiguous: bool) -> None:
         """Leave a position by one of its levels at `price`; what the volume does not fill goes on working."""
-        working = Working(self.book.exit_order(held, reason), 0, shrinkable=False)
+        working = Working(self.book.exit_order(held, reason), held)
         working.arrived = True
         guard = self.guards[held]
         self._cancel_building(held, held.side)
@@ -205,7 +200,7 @@ class Execution:
 
     def _exit(self, held: Holding, reason: ExitReason, price: float, fee: float) -> None:
         order = self.book.exit_order(held, reason)
-        working = Working(order, 0, shrinkable=False)
+        working = Working(order, held)
         self._enter(working, order, order.qty, price, fee=fee, slippage=0.0, maker=False)
 
     # -- levels -----------------------------------------------------------------------------------------------

@@ -41,10 +41,9 @@ class Margin:
         An order that was sized by the settings shrinks to what is free, but closes an opposite position in any
         case. A `reduce_only` order comes to what there is to reduce, 0 when there is nothing.
         """
-        order = working.order
-        held = self.ledger.leg(order.symbol, order.position_side)
+        order, held = working.order, working.held
         market, rest = held.market, rest_of(order, held)
-        closing = held.closing_qty(order.side.sign, rest)
+        closing = rules.closing_qty(held.qty, working.side, rest)
         if order.reduce_only or closing == rest:
             return closing
         room = self._room(order, held, closing, price, fee_rate)
@@ -54,27 +53,25 @@ class Margin:
         )  # fmt: skip
         return _too_large(order, held, rest - closing, room) if qty == rules.NO_QTY else qty
 
-    def shortfall(self, order: Order) -> risk.Refusal | None:
+    def shortfall(self, order: Order, held: Holding) -> risk.Refusal | None:
         """Why the account can't carry `order` as it stands now; None when it can, or when that is not known yet.
 
         What orders on their way will leave is known at the open, the margin of a stop order is asked for when it
         triggers: such orders are refused there if need be.
         """
-        held = self.ledger.leg(order.symbol, order.position_side)
+        price = held.mark if order.price is None else order.price
+        if order.reduce_only or order.stop_price is not None or price == 0.0:
+            return None
         rest = rest_of(order, held)
         closing = held.closing_qty(order.side.sign, rest)
-        price = held.mark if order.price is None else order.price
-        if order.reduce_only or closing == rest or order.stop_price is not None or price == 0.0:
-            return None
-        if self.book.is_expecting(but=order.id):
+        if closing == rest or self.book.is_expecting(but=order.id):
             return None
         room = self._room(order, held, closing, price, self.costs.taker(held.market))
         opening = rest - closing
         return _too_large(order, held, opening, room) if rules.is_too_large(opening, room) else None
 
-    def above_tier(self, order: Order) -> risk.Refusal | None:
+    def above_tier(self, order: Order, held: Holding) -> risk.Refusal | None:
         """Why the position that `order` makes is too large for its leverage; None when it is not (rule 18)."""
-        held = self.ledger.leg(order.symbol, order.position_side)
         if order.reduce_only or not held.market.tiers:
             return None
         own = order.stop_price if order.price is None else order.price
@@ -97,18 +94,18 @@ class Margin:
         """How much `order` can open at `price` once `closing` is closed there: 0 for a short on spot."""
         if held.is_spot and order.side is Side.SELL:
             return 0.0
-        reserved = math.fsum(self._bound(one) for one in self.book.resting() if one.id != order.id)
+        reserved = math.fsum([self._bound(one) for one in self.book.resting() if one.order.id != order.id])
         side = order.side.sign
         return self.ledger.room(held, side, closing, price, fee_rate=fee_rate, reserved=reserved)
 
-    def _bound(self, order: Order) -> float:
+    def _bound(self, working: Working) -> float:
         """What a resting limit order binds: margin and fee of what it would open."""
-        held = self.ledger.leg(order.symbol, order.position_side)
+        order, held = working.order, working.held
         rest = rest_of(order, held)
-        opening = rest - held.closing_qty(order.side.sign, rest)
+        opening = rest - held.closing_qty(working.side, rest)
         if order.reduce_only or opening <= 0.0 or order.price is None:
             return 0.0
-        return held.cost(order.side.sign, opening, order.price, self.costs.taker(held.market))
+        return held.cost(working.side, opening, order.price, self.costs.taker(held.market))
 
 
 def rest_of(order: Order, held: Holding) -> float:

@@ -160,8 +160,7 @@ class Matching:
 
     def _bind(self, working: Working, limit: float) -> None:
         """A limit order that will rest binds its margin; what the account can't carry is refused (rule 17)."""
-        order = working.order
-        held = self.execution.position_of(order)
+        order, held = working.order, working.held
         qty = self.execution.margin.carried(working, limit, self.execution.costs.taker(held.market))
         if isinstance(qty, risk.Refusal):
             self.book.drop(working, OrderStatus.REJECTED, qty.message, qty.reason)
@@ -234,9 +233,7 @@ class Matching:
             if spot is not None:
                 held.underlying = spot.high if held.market.option_type == "call" else spot.low
                 self.execution.relevel(held)
-            orders = [
-                one for one in active if one.order.is_working and self.execution.position_of(one.order) is held
-            ]
+            orders = [one for one in active if one.held is held and one.order.is_working]
             if not stops and self._reaches_nothing(bar, held, marks, orders):
                 continue
             walk = _Walk(bar, held, marks, orders, [] if stops else None)

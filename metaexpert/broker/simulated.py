@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ..models import Account, Bar, Fill, Order, Position
     from . import News
     from .data import MarketData
+    from .holding import Holding
     from .ledger import Ledger
     from .protection import Guard
 
@@ -81,27 +82,27 @@ class SimulatedBroker:
 
     def submit(self, order: Order, *, active_from: int, shrinkable: bool = False) -> None:
         """Queue `order`; see `Broker.submit`."""
-        checked = self._checked(order, shrinkable=shrinkable)
+        held = self.ledger.leg(order.symbol, order.position_side)
+        checked = self._checked(order, held, shrinkable=shrinkable)
         if isinstance(checked, risk.Refusal):
             self.reject(order, checked.reason, checked.message)
             return
         placed = checked.changed(status=OrderStatus.OPEN, updated=self.clock.now())
-        self.book.add(Working(placed, active_from, shrinkable=shrinkable))
+        self.book.add(Working(placed, held, active_from, shrinkable=shrinkable))
         self.book.announce(placed)
 
-    def _checked(self, order: Order, *, shrinkable: bool = False) -> Order | risk.Refusal:
+    def _checked(self, order: Order, held: Holding, *, shrinkable: bool = False) -> Order | risk.Refusal:
         """`order` on the market's steps; or why it can't be placed."""
         if (order.position_side is not None) != self.ledger.hedge:
             mode = "needs" if self.ledger.hedge else "has no"
             return risk.Refusal("wrong_position_side", f"position_mode={self._mode!r} {mode} position_side")
         if self.expiry.has_ended(order.symbol):
             return risk.Refusal("expired", CONTRACT_ENDED)
-        held = self.ledger.leg(order.symbol, order.position_side)
         checked = risk.conform(order, held.market, held.mark or None, held.qty)
         if isinstance(checked, risk.Refusal):
             return checked
-        short = None if shrinkable else self._execution.margin.shortfall(checked)
-        return short or self._execution.margin.above_tier(checked) or checked
+        short = None if shrinkable else self._execution.margin.shortfall(checked, held)
+        return short or self._execution.margin.above_tier(checked, held) or checked
 
     @property
     def _mode(self) -> str:
@@ -150,7 +151,7 @@ class SimulatedBroker:
             new = new.changed(stop_price=price) if old.type is OrderType.STOP else new.changed(price=price)
         if new.qty <= new.filled:
             return risk.Refusal("invalid_qty", f"{new.filled:.12g} are filled already, more than {new.qty:.12g}")
-        return self._checked(new)
+        return self._checked(new, working.held)
 
     def protect(self, symbol: str, protection: Protection, position_side: str | None = None) -> bool:
         """Replace the protective levels of a position; see `Broker.protect`."""
@@ -201,7 +202,7 @@ class SimulatedBroker:
         """Close every position at its last mark (the end of a backtest, rule 26): no slippage, taker fee."""
         for held in self.ledger.legs():
             if held.qty != 0.0:
-                working = Working(self.book.exit_order(held, ExitReason.END), 0, shrinkable=False)
+                working = Working(self.book.exit_order(held, ExitReason.END), held)
                 self._execution.fill(working, held.mark, maker=False, slip=False)
                 yield from self.book.flush()
         for working in list(self.book):
