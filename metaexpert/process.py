@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .broker.simulated import SHRUNK
 from .errors import MetaExpertError, StrategyError
+from .feed import bar_of
 from .inside import Inside, Loop
 from .marks import Journal, Tally
 from .models import Bar, ExitReason, Fill
@@ -40,17 +41,17 @@ _STEPS_BETWEEN = 1000  # two reports of progress
 
 
 class _Lane:
-    """One series as the loop plays it: its bars to come, who hears them, and whose marks they move.
+    """One series as the loop plays it: its bars to come (`rows`), who hears them, and whose marks they move.
 
     While no bar reaches `low` or `high`, nothing trades in it.
     """
 
-    __slots__ = ("bars", "handlers", "high", "index", "legs", "low", "series")
+    __slots__ = ("handlers", "high", "index", "legs", "low", "rows", "series")
 
     def __init__(self, series: Series, index: int, handlers: list[Handler], legs: Sequence[Holding]) -> None:
         self.series = series
         self.index = index
-        self.bars = series.play(index)
+        self.rows = series.play(index)
         self.handlers = handlers
         self.legs = legs
         self.low, self.high = -inf, inf
@@ -374,22 +375,24 @@ class MetaProcess:
         book, cursor, advance = self.broker.book, lane.series.cursor, self.clock.advance
         watches = self._watches
         length, first = lane.series.length_ms, lane.index
-        until, low, high = self._quiet((lane,)), lane.low, lane.high
+        until, floor, ceiling = self._quiet((lane,)), lane.low, lane.high
         done, index = self.steps - first, first - 1
-        for index, bar in zip(range(first, end - done), lane.bars):  # noqa: B905 - the range ends it
-            if bar.low > low and bar.high < high and bar.time + length <= until:
-                advance(bar.time + length)
-                held.mark = bar.close
+        for index, row in zip(range(first, end - done), lane.rows):  # noqa: B905 - the range ends it
+            opened, _, _, _, high, low, close, _ = row
+            bar, time, looks = bar_of(row), opened + length, True
+            if low > floor and high < ceiling and time <= until:
+                advance(time)
+                held.mark = close
                 moved = watches and held.qty != 0.0
             else:
                 self.steps, self._told, moved = done + index, 0, watches
-                self._trade(bar.time + length, (bar,))
-                until, low, high = self._quiet((lane,)), lane.low, lane.high
+                self._trade(time, (bar,))
+                until, floor, ceiling = self._quiet((lane,)), lane.low, lane.high
+                looks = self.stop_reason is None
             cursor.i = index
-            goes_on = not moved or self._goes_on(bar.time + length)
-            if self.stop_reason is not None:
-                break
-            if goes_on:
+            if moved:
+                looks = self._goes_on(time) and self.stop_reason is None
+            if looks:
                 try:
                     result = handler(bar)
                     if result is not None and inspect.iscoroutine(result):
@@ -398,12 +401,12 @@ class MetaProcess:
                     raise
                 except BaseException as error:  # noqa: BLE001 - as in `_call`
                     self._failed("on_bar", handler, error)
-                if self.stop_reason is not None:
-                    break
+            if self.stop_reason is not None:
+                break
             if book.stirred:
                 self._drain()
                 self._told = 0
-                until, low, high = self._quiet((lane,)), lane.low, lane.high
+                until, floor, ceiling = self._quiet((lane,)), lane.low, lane.high
         lane.index = index + 1
         self.steps = done + lane.index
         self._drain()
@@ -417,7 +420,7 @@ class MetaProcess:
             time, is_quiet = times[self.steps], True
             for which in series[begin[self.steps] : begin[self.steps + 1]]:
                 lane = lanes[which]
-                bar = next(lane.bars)
+                bar = bar_of(next(lane.rows))
                 closing.append((lane, lane.index, bar))
                 lane.index += 1
                 if bar.low <= lane.low or bar.high >= lane.high:
