@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .config import StrategySettings
     from .feed import Series
 
-__all__ = ["entry_filters", "filter_refusal"]
+__all__ = ["entry_filters", "filter_refusal", "looks_at_candles"]
 
 _ATR_LENGTH = 14
 _CALM, _WILD = 0.5, 2.0
@@ -27,6 +27,11 @@ def entry_filters(settings: StrategySettings) -> EntryFilters:
         max_open_positions=settings.max_open_positions,
         max_positions_per_symbol=settings.max_positions_per_symbol,
     )
+
+
+def looks_at_candles(settings: StrategySettings) -> bool:
+    """Is a trend or volatility filter set?"""
+    return settings.trend_filter is not False or settings.volatility_filter is not False
 
 
 def filter_refusal(series: Series, settings: StrategySettings, side: int) -> Refusal | None:

@@ -119,7 +119,7 @@ def _bad_levels(order: Order, entry: float | None, tick: float) -> Refusal | Non
     for name in ("price", "stop_price"):
         if getattr(order, name) == 0.0:
             return Refusal(f"invalid_{name}", f"{name} is below one tick of the market, {tick:.12g}")
-    if entry is None or order.reduce_only:
+    if entry is None or order.reduce_only or (order.stop_loss is None and order.take_profit is None):
         return None
     side = order.side.sign
     for name, level, wanted in (("stop_loss", order.stop_loss, -side), ("take_profit", order.take_profit, side)):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import risk, rules
 from .errors import ConfigError, StrategyError, did_you_mean
-from .filters import entry_filters, filter_refusal
+from .filters import entry_filters, filter_refusal, looks_at_candles
 from .models import ExitReason, Order, OrderType, Side, TimeInForce
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ class OrderTerms(NamedTuple):
 
 
 _REDUCES = OrderTerms(reduce_only=True)
-_PRICES = ("price", "stop_price", "stop_loss", "take_profit")
 _KINDS = {
     (False, False): OrderType.MARKET, (True, False): OrderType.LIMIT,
     (False, True): OrderType.STOP, (True, True): OrderType.STOP_LIMIT,
@@ -256,33 +255,17 @@ class Trader:
     ) -> Order:
         """The order that `terms` ask for; the quantity may not be known yet."""
         now = self.clock.now()
-        given: dict[str, Any] = {
-            name: _number(name, value) for name in _PRICES if (value := getattr(terms, name)) is not None
-        }
-        if terms.tag is not None:
-            given["tag"] = terms.tag
-        kind = _KINDS["price" in given, "stop_price" in given]
-        if terms.post_only and kind not in (OrderType.LIMIT, OrderType.STOP_LIMIT):
-            raise StrategyError("post_only needs a price: only limit orders can wait as maker")
-        tif = _TIFS.get(str(terms.tif).upper())
-        if tif is None:
-            raise StrategyError(f"unknown tif {terms.tif!r}{did_you_mean(str(terms.tif), _TIFS)}")
-        if terms.post_only and tif is not TimeInForce.GTC:
-            raise StrategyError(f"post_only contradicts tif={tif}: an order that waits can't be immediate")
+        position_side = self._leg(symbol, side, reduces=terms.reduce_only).position_side if self.hedge else None
         return self._draft.changed(
             id=self.broker.next_id(),
             symbol=symbol,
             side=side,
-            type=kind,
             qty=qty,
-            reduce_only=terms.reduce_only,
-            post_only=terms.post_only,
-            tif=tif,
-            position_side=self._leg(symbol, side, reduces=terms.reduce_only).position_side,
+            position_side=position_side,
             reason=reason,
             created=now,
             updated=now,
-            **given,
+            **_checked(terms),
         )
 
     def _enter(self, order: Order, closing: float) -> Order:
@@ -358,7 +341,9 @@ class Trader:
         now = self.clock.now()
         state = self._entry_state(order, holding, now)
         refusal = self.limits.refusal(now) or risk.entry_refusal(state, self._filters)
-        return refusal or filter_refusal(self.series(order.symbol, None), self.settings, order.side.sign)
+        if refusal is None and looks_at_candles(self.settings):
+            refusal = filter_refusal(self.series(order.symbol, None), self.settings, order.side.sign)
+        return refusal
 
     def _entry_state(self, order: Order, holding: Holding, now: int) -> risk.EntryState:
         """What the filters look at; what none of them asks for is left out."""
@@ -408,6 +393,31 @@ _FLAT: dict[str, Any] = {
 def _check_side(call: str, side: object) -> None:
     if side not in ("long", "short"):
         raise StrategyError(f"{call}: unknown side {side!r}{did_you_mean(str(side), ('long', 'short'))}")
+
+
+def _checked(terms: OrderTerms) -> dict[str, Any]:
+    """The fields of an order that `terms` say.
+
+    Raises:
+        StrategyError: a price is no price, or the terms contradict each other.
+    """
+    price, stop_price, stop_loss, take_profit, reduce_only, post_only, tif, tag = terms
+    kind = _KINDS[price is not None, stop_price is not None]
+    if post_only and kind not in (OrderType.LIMIT, OrderType.STOP_LIMIT):
+        raise StrategyError("post_only needs a price: only limit orders can wait as maker")
+    known = TimeInForce.GTC if tif == "GTC" else _TIFS.get(str(tif).upper())
+    if known is None:
+        raise StrategyError(f"unknown tif {tif!r}{did_you_mean(str(tif), _TIFS)}")
+    if post_only and known is not TimeInForce.GTC:
+        raise StrategyError(f"post_only contradicts tif={known}: an order that waits can't be immediate")
+    fields: dict[str, Any] = {"type": kind, "reduce_only": reduce_only, "post_only": post_only, "tif": known}
+    prices = ("price", price), ("stop_price", stop_price), ("stop_loss", stop_loss), ("take_profit", take_profit)
+    for name, value in prices:
+        if value is not None:
+            fields[name] = _number(name, value)
+    if tag is not None:
+        fields["tag"] = tag
+    return fields
 
 
 def _number(name: str, value: object) -> float:
