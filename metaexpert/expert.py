@@ -363,6 +363,8 @@ class MetaExpert:
     ) -> Position:  # fmt: skip
         """Change the protective levels of the position in `symbol`; None removes one, not giving it keeps it.
 
+        A level that the market has reached already is refused: a warning says why, and all stay as they were.
+
         Args:
             symbol: default the first symbol.
             side: in hedge mode which of two positions, ``"long"`` or ``"short"``.

@@ -36,6 +36,7 @@ __all__ = [
     "size",
     "size_is_zero",
     "tier_refusal",
+    "wrong_side",
 ]
 
 _HOUR_MS = 3_600_000
@@ -121,13 +122,18 @@ def _bad_levels(order: Order, entry: float | None, tick: float) -> Refusal | Non
             return Refusal(f"invalid_{name}", f"{name} is below one tick of the market, {tick:.12g}")
     if entry is None or order.reduce_only or (order.stop_loss is None and order.take_profit is None):
         return None
-    side = order.side.sign
-    for name, level, wanted in (("stop_loss", order.stop_loss, -side), ("take_profit", order.take_profit, side)):
-        if level is not None and (level - entry) * wanted <= 0.0:
+    return wrong_side(order.side.sign, entry, order.stop_loss, order.take_profit, f"a {order.side}")
+
+
+def wrong_side(
+    side: int, price: float, stop_loss: float | None, take_profit: float | None, whose: str
+) -> Refusal | None:
+    """The refusal of a level that a position on `side` has reached already at `price`; None when there is none."""
+    for name, level, wanted in (("stop_loss", stop_loss, -side), ("take_profit", take_profit, side)):
+        if level is not None and (level - price) * wanted <= 0.0:
             where = "below" if wanted < 0 else "above"
-            return Refusal(
-                f"invalid_{name}", f"{name} {level:.12g} of a {order.side} must lie {where} its price {entry:.12g}"
-            )
+            text = f"{name} {level:.12g} of {whose} must lie {where} its price {price:.12g}"
+            return Refusal(f"invalid_{name}", text)
     return None
 
 

@@ -233,14 +233,25 @@ class Trader:
         return self.broker.modify(order_id, price=price, qty=qty, active_from=self._from())
 
     def protect(self, symbol: str | None, levels: Mapping[str, float | None], side: str | None = None) -> bool:
-        """Change protective levels (fields of `Protection`, None removes one); False when there is no position."""
+        """Change protective levels (fields of `Protection`, None removes one).
+
+        False when there is no position, or a level lies where the market has reached it already: that would close
+        the position, and is refused as exchanges do.
+        """
         name = self.symbol(symbol)
-        leg = self._held("modify_position", name, side).position_side
+        held = self._held("modify_position", name, side)
+        leg = held.position_side
         now = self.broker.protection(name, leg)
         if now is None:
             self.log.warning("no position to modify", symbol=name)
             return False
         checked = {key: None if value is None else _number(key, value) for key, value in levels.items()}
+        stop, target = checked.get("stop_loss"), checked.get("take_profit")
+        refusal = risk.wrong_side(held.side, held.mark, stop, target, "the position")
+        if refusal is not None:
+            self.refusals[refusal.reason] += 1
+            self.log.warning("position not modified", symbol=name, reason=refusal.reason, why=refusal.message)
+            return False
         for price, pct in (("stop_loss", "stop_loss_pct"), ("take_profit", "take_profit_pct")):
             if price in checked:
                 checked[pct] = None

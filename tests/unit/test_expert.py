@@ -326,6 +326,36 @@ def test_protective_levels_are_modified_and_removed() -> None:
     assert result.trades["exit_price"].tolist() == [80]
 
 
+@pytest.mark.parametrize(
+    ("side", "wrong", "right"),
+    [
+        ("long", {"stop_loss": 110}, {"stop_loss": 109}),  # the market is at 110: a stop there closes at once
+        ("long", {"stop_loss": 105, "take_profit": 109}, {"take_profit": 111}),
+        ("short", {"stop_loss": 110}, {"stop_loss": 111}),
+        ("short", {"take_profit": 111, "trailing_stop": 1}, {"take_profit": 109}),
+    ],
+)
+def test_a_level_that_the_market_has_reached_already_is_refused(side, wrong, right) -> None:
+    """All levels stay as they were, the position stays open, and the reason is counted."""
+    seen = []
+
+    def script(expert: MetaExpert, number: int) -> None:
+        if number == 0:
+            expert.open_position(side, 1)
+        if number == 1:
+            before = expert.position()
+            seen.append((before, expert.modify_position(**wrong)))
+            now = expert.modify_position(**right)
+            assert {name: getattr(now, name) for name in right} == right
+
+    result, _ = play([100, 110, 110], script)
+    ((before, after),) = seen
+    assert before == after
+    assert after.qty != 0
+    (reason,) = result.record.refusals
+    assert reason == ("invalid_stop_loss" if wrong == {"stop_loss": 110} else "invalid_take_profit")
+
+
 # --- sizing (rule 22) ------------------------------------------------------------------------------------
 
 
