@@ -373,9 +373,10 @@ class MetaProcess:
     def _play_one(self, lane: _Lane, held: Holding, handler: Handler, end: int) -> None:
         """One series alone that one handler hears: the shortest way there is."""
         book, cursor, advance = self.broker.book, lane.series.cursor, self.clock.advance
-        watches = self._watches
+        watches, quiet, symbol = self._watches, self.broker.quiet, lane.series.symbol
         length, first = lane.series.length_ms, lane.index
-        until, floor, ceiling = self._quiet((lane,)), lane.low, lane.high
+        book.stirred = False
+        floor, ceiling, until = quiet(symbol)  # no timer comes due before `end`
         done, index = self.steps - first, first - 1
         for index, row in zip(range(first, end - done), lane.rows):  # noqa: B905 - the range ends it
             opened, _, _, _, high, low, close, _ = row
@@ -387,7 +388,7 @@ class MetaProcess:
             else:
                 self.steps, self._told, moved = done + index, 0, watches
                 self._trade(time, (bar,))
-                until, floor, ceiling = self._quiet((lane,)), lane.low, lane.high
+                book.stirred = True  # if only because a level has moved
                 looks = self.stop_reason is None
             cursor.i = index
             if moved:
@@ -406,7 +407,8 @@ class MetaProcess:
             if book.stirred:
                 self._drain()
                 self._told = 0
-                until, floor, ceiling = self._quiet((lane,)), lane.low, lane.high
+                book.stirred = False
+                floor, ceiling, until = quiet(symbol)
         lane.index = index + 1
         self.steps = done + lane.index
         self._drain()
