@@ -157,7 +157,7 @@ class Execution:
         for working in list(self.book.of[held.market.symbol]):
             order = working.order
             builds = order.side.sign == side and order.filled > 0.0 and not order.reduce_only
-            if builds and self.position_of(order) is held:
+            if builds and working.held is held:
                 self.book.drop(working, OrderStatus.CANCELED, "the position that it built is left")
 
     def leave(self, held: Holding, reason: ExitReason, price: float, *, ambiguous: bool) -> None:
