@@ -338,7 +338,7 @@ class MetaProcess:
         """Play the steps up to number `end`; those on which the broker has nothing to do take a shorter way."""
         lanes, merged = tuple(self._lanes.values()), self.feed.merged()
         lane = lanes[0]
-        if self.signals or len(lane.handlers) != 1 or len(lane.legs) != 1:
+        if self.signals or self._hears_ticks or len(lane.handlers) != 1 or len(lane.legs) != 1:
             self._play_many(lanes, end)
             return
         while self.steps < end and self.stop_reason is None:

@@ -301,7 +301,7 @@ class Matching:
         orders = [
             one
             for one in self.book.of[symbol]
-            if one.arrived and self.execution.position_of(one.order) is walk.held
+            if one.arrived and one.held is walk.held
         ]
         return walk._replace(orders=orders)
 
