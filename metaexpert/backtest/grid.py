@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import ConfigError, StrategyError, did_you_mean
 from ..indicators import register
 from . import kernel
+from .column import WIDTH
 from .desk import record_of
 from .memo import Memo
 from .plan import named
@@ -202,16 +203,17 @@ def _lots(plan: Plan) -> Iterator[list[Pass]]:
 
 
 def _play_lot(run_column: Callable[..., int], lot: Sequence[Pass]) -> list[Row]:
-    """Parameters and statistics of some passes."""
-    return [(parameters, _play(run_column, one, days)) for parameters, one, days in lot]
+    """Parameters and statistics of some passes, which take turns with one log: fresh memory is slow."""
+    log = np.empty((WIDTH, max(kernel.room(one.signals) for _, one, _ in lot)))
+    return [(parameters, _play(run_column, one, days, log)) for parameters, one, days in lot]
 
 
-def _play(run_column: Callable[..., int], one: Single, days: Days) -> dict[str, Value]:
+def _play(run_column: Callable[..., int], one: Single, days: Days, log: Any) -> dict[str, Value]:
     daily = np.empty(len(days.marked))
     with np.errstate(all="ignore"):  # of numbers that overflow: see below
         made = kernel.play(
             run_column, one.terms, one.candles.bars, one.signals, one.funding, capital=one.capital,
-            curves=np.empty((4, 0)), daily=daily,
+            curves=np.empty((4, 0)), daily=daily, log=log,
         )  # fmt: skip
     summary = Summary(made, daily, days, one.candles, one.capital, inverse=one.market.is_inverse)
     if not summary.is_finite:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     type Floats = NDArray[np.float64]
 
-__all__ = ["Kernel", "Played", "compiled", "play"]
+__all__ = ["Kernel", "Played", "compiled", "play", "room"]
 
 _MODULES = (rules, tiers, quiet, loop, sound)
 _ENTRIES = {"run_column": loop, "survey": sound}
@@ -76,7 +76,7 @@ def compiled() -> Kernel:
 
 def play(
     run_column: Callable[..., int], terms: Terms, bars: Bars, signals: Signals, funding: Funding, *,
-    capital: float, curves: Floats, daily: Floats,
+    capital: float, curves: Floats, daily: Floats, log: Floats | None = None,
 ) -> Played:  # fmt: skip
     """Play one column from its first bar to its last, with `run_column` of the kernel or of the loop itself.
 
@@ -89,9 +89,10 @@ def play(
         capital: balance at the start.
         curves: filled with what `Books.curves` says, shape (4, n); or (4, 0): not kept.
         daily: filled with equity at the end of each day (`Bars.day_ends`); or (0,): the curve is not summed up.
+        log: an array of `room` to write the log into, which then lasts until the next column is; None: a new one.
     """
     state = np.array(opening_state(capital, int(bars.time[0])))
-    log = np.empty((WIDTH, min(int(np.count_nonzero(signals.wish)), _MOST_AT_FIRST) + _MORE))
+    log = np.empty((WIDTH, room(signals))) if log is None else log
     at, n = 0, len(bars.close)
     while True:
         at = run_column(terms, bars, signals, funding, Books(state, log, curves, daily), at)
@@ -103,6 +104,11 @@ def play(
     if daily.size:
         quiet.settle(state)
     return Played(state, log[:, : int(state[S_ORDERS])], curves)
+
+
+def room(signals: Signals) -> int:
+    """How many orders a log has room for at first; it grows when there are more."""
+    return min(int(np.count_nonzero(signals.wish)), _MOST_AT_FIRST) + _MORE
 
 
 # --- compiling ------------------------------------------------------------------------------------------------
