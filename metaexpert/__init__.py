@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .__version__ import __version__
 
 if TYPE_CHECKING:
+    from .answers import Balance, ExchangeFill, Greeks, OptionQuote
     from .backtest.result import Result
     from .errors import (
         AccessDenied,
@@ -65,14 +66,17 @@ __all__ = [
     "Account",
     "AuthenticationError",
     "Backtest",
+    "Balance",
     "Bar",
     "ClockError",
     "ConfigError",
     "ContractType",
     "DataError",
     "ExchangeError",
+    "ExchangeFill",
     "ExitReason",
     "Fill",
+    "Greeks",
     "Indicator",
     "Input",
     "InsufficientFunds",
@@ -85,6 +89,7 @@ __all__ = [
     "MetaLogger",
     "MetaProcess",
     "NetworkError",
+    "OptionQuote",
     "Order",
     "OrderBook",
     "OrderNotFound",
@@ -114,6 +119,7 @@ __all__ = [
 ]
 
 _EXPORTS = {
+    "answers": ("Balance", "ExchangeFill", "Greeks", "OptionQuote"),
     "backtest.result": ("Result",),
     "errors": (
         "AuthenticationError",
@@ -155,7 +161,6 @@ _EXPORTS = {
         "Side",
         "SizeType",
         "Tick",
-        "Ticker",
         "Ticker",
         "Tier",
         "TimeInForce",

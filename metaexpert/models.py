@@ -357,7 +357,8 @@ class Position:
 
     A flat one is falsy. `margin` (initial margin held), `unrealized_pnl`, `realized_pnl` (of this position so far,
     before fees) and `funding` (received so far, negative when paid) are in the settlement currency.
-    `position_side` names the leg in hedge mode, ``"long"`` or ``"short"``, flat or not.
+    `position_side` names the leg in hedge mode, ``"long"`` or ``"short"``, flat or not. `margin_mode` is told by
+    exchanges only, where they do.
     """
 
     symbol: str
@@ -375,6 +376,7 @@ class Position:
     take_profit: float | None = None
     trailing_stop: float | None = None
     opened: int | None = None
+    margin_mode: MarginMode | None = None
 
     def __bool__(self) -> bool:
         return self.qty != 0.0

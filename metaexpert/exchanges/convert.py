@@ -1,4 +1,4 @@
-"""What the exchanges answer, as CCXT hands it over -> our models, in our units.
+"""What the exchanges answer about markets, as CCXT hands it over -> our models, in our units.
 
 Pure functions. A field that CCXT leaves out although the exchange said it is taken from its own answer (``info``);
 what can't be known is None, and what would have to be guessed is refused.
@@ -8,19 +8,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..answers import Greeks, OptionQuote
 from ..errors import ExchangeError
 from ..models import ContractType, OrderBook, Ticker
+from . import wording
 from .markets import to_qty
 from .venues import Segment, venue_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ..models import Market
 
     type Raw = Mapping[str, Any]
 
-__all__ = ["book_of", "candles_of", "funding_of", "segment_of_raw", "ticker_of", "trades_of"]
+__all__ = [
+    "book_of",
+    "candles_of",
+    "chain_of",
+    "funding_of",
+    "greeks_of",
+    "segment_of_raw",
+    "ticker_of",
+    "trades_of",
+]
 
 _SIDES = {"buy": 1, "sell": -1}
 
@@ -95,12 +106,86 @@ def trades_of(raw: Sequence[Raw], market: Market) -> list[tuple[int, float, floa
     return sorted(found, key=lambda row: row[0])
 
 
+# --- options --------------------------------------------------------------------------------------------------
+
+
+def greeks_of(raw: Raw, market: Market) -> Greeks:
+    """The greeks of an option, in quote; CCXT's dict of them.
+
+    Raises:
+        ExchangeError: one of the greeks is missing.
+    """
+    own = wording.GREEKS.get(market.exchange, {})
+    info: Mapping[str, Any] = raw.get("info") or {}
+
+    def greek(name: str) -> float:
+        value = raw.get(name) if name not in own else info.get(own[name])
+        if value is None or value == "":
+            raise ExchangeError(f"{market.exchange}: the {name} of {market.symbol} is not in its answer")
+        return float(value)
+
+    return Greeks(
+        time=int(raw.get("timestamp") or 0),
+        symbol=market.symbol,
+        delta=greek("delta"),
+        gamma=greek("gamma"),
+        theta=greek("theta"),
+        vega=greek("vega"),
+        mark_iv=_positive(raw, "markImpliedVolatility"),
+        bid_iv=_positive(raw, "bidImpliedVolatility"),
+        ask_iv=_positive(raw, "askImpliedVolatility"),
+        mark_price=_number(raw, "markPrice"),
+        underlying_price=_positive(raw, "underlyingPrice") or _positive(info, *wording.FORWARD),
+    )
+
+
+def chain_of(
+    quotes: Mapping[str, Raw], greeks: Mapping[str, Raw], markets: Iterable[Market]
+) -> tuple[OptionQuote, ...]:
+    """The options of `markets` with what is quoted, in the order of expiry, strike, call and put.
+
+    Args:
+        quotes: CCXT's option chain or tickers by unified symbol.
+        greeks: CCXT's greeks by unified symbol; none: those that are in the quotes' own answers.
+        markets: the options that are wanted; one without a quote has none of its prices.
+    """
+    wanted = sorted(markets, key=lambda one: (one.expiry or 0, one.strike or 0.0, one.option_type or ""))
+    return tuple(_quote(quotes.get(one.symbol, {}), greeks.get(one.symbol), one) for one in wanted)
+
+
+def _quote(raw: Raw, greeks: Raw | None, market: Market) -> OptionQuote:
+    info: Mapping[str, Any] = raw.get("info") or {}
+    known = None if greeks is None else greeks_of(greeks, market)
+    return OptionQuote(
+        time=int(raw.get("timestamp") or 0),
+        symbol=market.symbol,
+        expiry=market.expiry or 0,
+        strike=market.strike or 0.0,
+        option_type=market.option_type or "",
+        bid=_positive(raw, "bidPrice", "bid"),
+        ask=_positive(raw, "askPrice", "ask"),
+        last=_positive(raw, "lastPrice", "last"),
+        mark_price=_positive(raw, "markPrice") if known is None else known.mark_price,
+        underlying_price=_positive(raw, "underlyingPrice") or (known and known.underlying_price),
+        volume=_number(info, *wording.VOLUME.get(market.exchange, ())),
+        open_interest=_number(raw, "openInterest"),
+        greeks=known,
+    )
+
+
 # --- numbers --------------------------------------------------------------------------------------------------
 
 
-def _number(raw: Raw, name: str) -> float | None:
-    value = raw.get(name)
-    return None if value is None else float(value)
+def _number(raw: Raw, *names: str) -> float | None:
+    """The first of the fields that holds something."""
+    found = (raw.get(name) for name in names)
+    return next((float(value) for value in found if value is not None and value != ""), None)
+
+
+def _positive(raw: Raw, *names: str) -> float | None:
+    """A price or volatility: exchanges write 0 for none."""
+    value = _number(raw, *names)
+    return value if value is not None and value > 0.0 else None
 
 
 def _in_base(market: Market, qty: float, price: float) -> float:

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "metaexpert"
 
 LAYERS = (
     ("__version__", "errors"),
-    ("timeframe", "models"),
+    ("timeframe", "models", "answers"),
     ("bars",),
     ("series",),
     ("rules", "options", "tiers", "indicators", "_catalogue", "_compute"),
