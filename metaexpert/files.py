@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole or not at all, and locks that the system frees when their holder dies."""
+"""The folder of the user's data; files replaced as a whole or not at all; locks that end with their holder."""
 
 from __future__ import annotations
 
@@ -9,12 +9,31 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["discard_drafts", "locked", "replacing"]
+__all__ = ["discard_drafts", "home", "locked", "replacing"]
 
 _DRAFT = ".tmp"
+
+
+def home() -> Path:
+    """Return the folder of the user's data: ``METAEXPERT_HOME``, else the platform's place for it.
+
+    Raises:
+        ConfigError: ``METAEXPERT_HOME`` begins with a ``~`` that means nobody.
+    """
+    override = os.environ.get("METAEXPERT_HOME")
+    if override:
+        try:
+            return Path(override).expanduser()
+        except RuntimeError:  # no such user
+            raise ConfigError(f"METAEXPERT_HOME={override}: ~ means no folder; write the whole path") from None
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("metaexpert", appauthor=False))
 
 
 def discard_drafts(folder: Path) -> None:

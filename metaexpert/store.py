@@ -13,7 +13,6 @@ from stands in its own metadata, so candles and their origin can't part.
 from __future__ import annotations
 
 import json
-import os
 import re
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -25,7 +24,7 @@ from urllib.parse import quote
 
 from .bars import times
 from .errors import ConfigError, DataError, did_you_mean
-from .files import discard_drafts, locked, replacing
+from .files import discard_drafts, home, locked, replacing
 from .models import Market, MarketType
 from .series import Kind, as_kind, build, columns_of, inspect_series, merge, parse_name
 from .timeframe import parse
@@ -38,29 +37,12 @@ if TYPE_CHECKING:
 
     from .bars import Quality
 
-__all__ = ["CandleStore", "SeriesInfo", "Source", "Verdict", "home"]
+__all__ = ["CandleStore", "SeriesInfo", "Source", "Verdict"]
 
 _META = b"metaexpert"
 _ABOVE_ZERO = ("price_tick", "qty_step", "contract_size", "max_leverage")
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError)  # ArrowInvalid is a ValueError
 _GROUP_ROWS = 1 << 18  # what is read at once at least when a span is asked for
-
-
-def home() -> Path:
-    """Return the folder of the user's data: ``METAEXPERT_HOME``, else the platform's place for it.
-
-    Raises:
-        ConfigError: ``METAEXPERT_HOME`` begins with a ``~`` that means nobody.
-    """
-    override = os.environ.get("METAEXPERT_HOME")
-    if override:
-        try:
-            return Path(override).expanduser()
-        except RuntimeError:  # no such user
-            raise ConfigError(f"METAEXPERT_HOME={override}: ~ means no folder; write the whole path") from None
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("metaexpert", appauthor=False))
 
 
 @dataclass(frozen=True, slots=True)

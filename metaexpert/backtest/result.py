@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ConfigError
-from ..store import home
+from ..files import home
 from . import report, tables
 from .alarms import Alarm, alarms
 from .catalogue import Statistics

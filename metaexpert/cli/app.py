@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..__version__ import __version__
-from . import backtest, data, demo, new
+from . import backtest, data, demo, exchanges, new
 
 __all__ = ["app"]
 
@@ -63,4 +63,6 @@ app.command("new")(new.new)
 app.command("backtest")(backtest.backtest)
 app.command("demo")(demo.demo)
 app.add_typer(data.app, name="data")
+app.command("exchanges")(exchanges.exchanges)
+app.command("markets")(exchanges.markets)
 app.command("help")(help_)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from ..config import ExchangeSettings
     from ..values import Proxy
 
-__all__ = ["account_of", "check_connection", "config_of", "connect", "missing_keys", "secrets_of"]
+__all__ = ["account_of", "check_connection", "config_of", "connect", "missing_keys", "place_of", "secrets_of"]
 
 _TIMEOUT_MS = 10_000
 _KEEP_ALIVE_MS = 15_000  # a dead websocket is noticed within twice this
@@ -48,6 +49,16 @@ def account_of(settings: ExchangeSettings) -> tuple[str, ...]:
     """What tells the account of these settings from others of this process."""
     key = "" if settings.api_key is None else settings.api_key.reveal()
     return settings.exchange, "test" if settings.testnet else "real", key
+
+
+def place_of(settings: ExchangeSettings) -> str:
+    """What tells the address of these settings from the exchange's own, which is "": other markets trade there."""
+    if settings.testnet:
+        return "testnet"
+    if settings.base_url is None:
+        return ""
+    address = urlsplit(settings.base_url)  # without what stands before an @
+    return re.sub(r"[^\w.]", "-", f"{address.hostname}-{address.port}" if address.port else str(address.hostname))
 
 
 def check_connection(settings: ExchangeSettings) -> None:

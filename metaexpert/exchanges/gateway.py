@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..clock import WallClock
 from ..errors import NetworkError, UnavailableError
-from ..series import Kind
+from ..kinds import Kind
 from ..timeframe import DAY_MS, parse
 from . import convert, listing
 from .caller import Caller, is_offline
+from .connection import place_of
 from .symbols import resolve
 from .venues import segment
 
@@ -44,7 +45,7 @@ class Gateway:
     Args:
         settings: exchange, kind of market, keys.
         clock: tells how old the market list is.
-        home: the folder of the user's data; None: as `metaexpert.store.home` has it.
+        home: the folder of the user's data; None: as `metaexpert.files.home` has it.
         client: makes the CCXT client; None: `connection.connect`.
         sleep: waits between tries, in seconds.
     """
@@ -58,7 +59,8 @@ class Gateway:
         self.segment = segment(settings.market_type, settings.contract_type)
         self._caller = Caller(settings, client=client, sleep=sleep)
         self._venue = self._caller.venue
-        self._clock, self._home = clock or WallClock(), home
+        self._clock = clock or WallClock()
+        self._shelf = home, place_of(settings)
         self._listing: Listing | None = None
         self._by_symbol: dict[str, Market] = {}
         self._is_told = False  # whether the CCXT client knows the markets
@@ -85,11 +87,11 @@ class Gateway:
         Raises:
             UnavailableError, NetworkError: there is no list and the exchange can't be asked.
         """
-        return (await self._listed(refresh=refresh)).markets
+        return (await self.listing(refresh=refresh)).markets
 
     async def listed(self) -> int:
         """When the market list was fetched, in ms UTC."""
-        return (await self._listed()).fetched
+        return (await self.listing()).fetched
 
     async def market(self, symbol: str) -> Market:
         """The one market that `symbol` names, as people, the exchange or CCXT write it.
@@ -105,10 +107,11 @@ class Gateway:
         self._by_symbol[symbol] = found
         return found
 
-    async def _listed(self, *, refresh: bool = False) -> Listing:
+    async def listing(self, *, refresh: bool = False) -> Listing:
+        """As `markets`, with its age and with what had to be left out."""
         async with self._loading:
             if self._listing is None:
-                self._listing = listing.load(self._venue.id, self.segment, self._home)
+                self._listing = listing.load(self._venue.id, self.segment, *self._shelf)
             known = self._listing
             fresh = known is not None and 0 <= known.age(self._clock.now()) < _LIST_AGE_MS
             if known is not None and not refresh and (fresh or is_offline()):
@@ -123,7 +126,7 @@ class Gateway:
 
     def _keep(self, raw: list[Mapping[str, Any]]) -> Listing:
         own = [one for one in raw if convert.segment_of_raw(one) == self.segment]
-        self._listing = listing.save(self._venue.id, self.segment, own, self._clock.now(), self._home)
+        self._listing = listing.save(self._venue.id, self.segment, own, self._clock.now(), *self._shelf)
         self._by_symbol, self._is_told = {}, False
         return self._listing
 
@@ -131,10 +134,10 @@ class Gateway:
         """The market, with the CCXT client told of it."""
         market = await self.market(symbol)
         if not self._is_told:
-            raw = listing.load_raw(self._venue.id, self.segment, self._home)
+            raw = listing.load_raw(self._venue.id, self.segment, *self._shelf)
             if raw is None:
-                await self._listed(refresh=True)
-                raw = listing.load_raw(self._venue.id, self.segment, self._home) or []
+                await self.listing(refresh=True)
+                raw = listing.load_raw(self._venue.id, self.segment, *self._shelf) or []
             self._caller.client.set_markets(raw)
             self._is_told = True
         return market

@@ -1,21 +1,22 @@
 """The list of markets of one exchange and segment, kept on disk with its age, usable without a network.
 
-    <home>/markets/<exchange>-<segment>.json       our markets, and when the exchange told of them
+    <home>/markets/<exchange>-<segment>.json          our markets, and when the exchange told of them
                                        .raw.json.gz   the same as CCXT wants them
 
-Both are written at once. Whoever only looks a market up reads the first, who sends requests the second.
+Both are written at once. Whoever only looks a market up reads the first, who sends requests the second. A test
+network and other addresses of an exchange (a `place`) list other markets: ``okx-spot@testnet.json``.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import DataError
-from ..files import replacing
+from ..files import home, replacing
 from ..models import Market
-from ..store import home
 from .markets import market_of
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Listing", "load", "load_raw", "save"]
 
+_log = logging.getLogger(__name__)
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError)
 
 
@@ -41,20 +43,26 @@ class Listing(NamedTuple):
         return now - self.fetched
 
 
-def load(exchange: str, part: Segment, folder: Path | None = None) -> Listing | None:
-    """The kept list; None where there is none or it is damaged, since it can be fetched again."""
+def load(exchange: str, part: Segment, folder: Path | None = None, place: str = "") -> Listing | None:
+    """The kept list; None where there is none, or it is damaged (which is logged) and has to be fetched again."""
+    path = _path(exchange, part, folder, place)
     try:
-        found: dict[str, Any] = json.loads(_path(exchange, part, folder).read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         markets = tuple(Market.from_dict(values) for values in found["markets"])
         return Listing(markets, int(found["fetched"]), dict(found["left_out"]))
+    except FileNotFoundError:
+        return None
     except _DAMAGE:
+        _log.warning("the market list %s is damaged; it has to be fetched again", path)
         return None
 
 
-def load_raw(exchange: str, part: Segment, folder: Path | None = None) -> list[dict[str, Any]] | None:
+def load_raw(
+    exchange: str, part: Segment, folder: Path | None = None, place: str = ""
+) -> list[dict[str, Any]] | None:
     """The kept list as CCXT's `set_markets` takes it; None where there is none or it is damaged."""
     try:
-        with gzip.open(_raw_path(exchange, part, folder), "rt", encoding="utf-8") as file:
+        with gzip.open(_raw_path(exchange, part, folder, place), "rt", encoding="utf-8") as file:
             found: list[dict[str, Any]] = json.load(file)
     except _DAMAGE:
         return None
@@ -62,7 +70,12 @@ def load_raw(exchange: str, part: Segment, folder: Path | None = None) -> list[d
 
 
 def save(
-    exchange: str, part: Segment, raw: Iterable[Mapping[str, Any]], now: int, folder: Path | None = None
+    exchange: str,
+    part: Segment,
+    raw: Iterable[Mapping[str, Any]],
+    now: int,
+    folder: Path | None = None,
+    place: str = "",
 ) -> Listing:
     """Keep what the exchange told `now` (ms UTC) and return it in our words.
 
@@ -83,7 +96,7 @@ def save(
             left_out[str(one.get("symbol"))] = str(error)
         else:
             kept.append(one)
-    path, beside = _path(exchange, part, folder), _raw_path(exchange, part, folder)
+    path, beside = _path(exchange, part, folder, place), _raw_path(exchange, part, folder, place)
     told = {"fetched": now, "left_out": left_out, "markets": [market.as_dict() for market in markets]}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,9 +108,11 @@ def save(
     return Listing(tuple(markets), now, left_out)
 
 
-def _path(exchange: str, part: Segment, folder: Path | None) -> Path:
-    return (folder or home()) / "markets" / f"{exchange}-{part}.json"
+def _path(exchange: str, part: Segment, folder: Path | None, place: str) -> Path:
+    name = f"{exchange}-{part}{'@' if place else ''}{place}"
+    return (folder or home()) / "markets" / f"{name}.json"
 
 
-def _raw_path(exchange: str, part: Segment, folder: Path | None) -> Path:
-    return _path(exchange, part, folder).with_suffix(".raw.json.gz")
+def _raw_path(exchange: str, part: Segment, folder: Path | None, place: str) -> Path:
+    light = _path(exchange, part, folder, place)
+    return light.with_name(f"{light.name.removesuffix('.json')}.raw.json.gz")

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "metaexpert"
 
 LAYERS = (
     ("__version__", "errors"),
-    ("timeframe", "models", "answers"),
+    ("timeframe", "models", "answers", "kinds"),
     ("bars",),
     ("series",),
     ("rules", "options", "tiers", "indicators", "_catalogue", "_compute"),

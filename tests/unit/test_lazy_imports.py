@@ -36,6 +36,9 @@ def heavy_modules_after(code: str) -> str:
         "import metaexpert.config",
         "import sys; sys.argv = ['metaexpert', '--help']; from metaexpert.__main__ import main; main()",
         "import sys; sys.argv = ['metaexpert', '--version']; from metaexpert.__main__ import main; main()",
+        "import metaexpert.exchanges.gateway",
+        "import metaexpert.exchanges.lookup",
+        "import sys; sys.argv = ['metaexpert', 'exchanges']; from metaexpert.__main__ import main; main()",
         "import sys; sys.argv = ['metaexpert', 'new', '--help']; from metaexpert.__main__ import main; main()",
     ],
 )

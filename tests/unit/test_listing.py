@@ -47,11 +47,12 @@ def test_what_can_not_be_traded_is_left_out_and_named():
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", '{"markets": [{}], "fetched": 1, "left_out": {}}', '{"fetched": 1}']
 )
-def test_a_damaged_list_counts_as_none(home, text):
+def test_a_damaged_list_counts_as_none_and_is_named(home, caplog, text):
     listing.save("binance", Segment.SPOT, [raw()], 1)
     (home / "markets" / "binance-spot.json").write_text(text)
     (home / "markets" / "binance-spot.raw.json.gz").write_bytes(b"\x1f\x8b broken")
     assert listing.load("binance", Segment.SPOT) is None
+    assert f"{home / 'markets' / 'binance-spot.json'} is damaged" in caplog.text
     assert listing.load_raw("binance", Segment.SPOT) is None
 
 

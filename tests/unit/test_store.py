@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from metaexpert import store as store_module
 from metaexpert.bars import empty, frame, times
 from metaexpert.errors import ConfigError, DataError
+from metaexpert.files import home
 from metaexpert.models import ContractType, Market, MarketType, Tier
 from metaexpert.series import Kind, build
-from metaexpert.store import CandleStore, Source, home
+from metaexpert.store import CandleStore, Source
 
 HOUR = 3_600_000
 START = 1_704_067_200_000
