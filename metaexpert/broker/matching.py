@@ -298,11 +298,7 @@ class Matching:
                 yield from self.book.flush()
         yield Reached(price)
         self.execution.arrive()  # other symbols have been matched in between
-        orders = [
-            one
-            for one in self.book.of[symbol]
-            if one.arrived and one.held is walk.held
-        ]
+        orders = [one for one in self.book.of[symbol] if one.arrived and one.held is walk.held]
         return walk._replace(orders=orders)
 
     def _corners(self, bar: Bar, side: int, *, straight: bool) -> tuple[deque[float], float]:

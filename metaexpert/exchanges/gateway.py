@@ -11,10 +11,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
 from ..clock import WallClock
-from ..errors import NetworkError, UnavailableError
+from ..errors import NetworkError, RequestError, UnavailableError
 from ..kinds import Kind
 from ..timeframe import DAY_MS, parse
-from . import convert, listing
+from . import account, convert, listing
 from .caller import Caller, is_offline
 from .connection import place_of
 from .symbols import resolve
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
+    from ..answers import Balance, ExchangeFill, Greeks, OptionQuote
     from ..clock import Clock
     from ..config import ExchangeSettings
-    from ..models import Market, OrderBook, Ticker
+    from ..models import Account, Market, OrderBook, Position, Ticker
     from .listing import Listing
+    from .venues import Segment
 
 __all__ = ["Gateway"]
 
@@ -194,3 +196,82 @@ class Gateway:
         doing = f"fetch the trades of {market.symbol}"
         raw = await self._caller.read(doing, "fetch_trades", market.symbol, since, limit)
         return convert.trades_of(raw, market)
+
+    async def option_chain(self, base: str) -> tuple[OptionQuote, ...]:
+        """Every option of `base` with its quotes, in the order of expiry, strike, call and put.
+
+        Raises:
+            RequestError: there are no options of `base`.
+        """
+        listed = [market for market in await self.markets() if market.is_option]
+        chain = [market for market in listed if market.base == base.upper()]
+        if not chain:
+            bases = ", ".join(sorted({market.base for market in listed})) or "nothing"
+            raise RequestError(f"{self._venue.name} lists no options of {base}; it has some of {bases}")
+        await self._known(chain[0].symbol)
+        symbols, doing = [market.symbol for market in chain], f"fetch the option chain of {base.upper()}"
+        has = self._caller.client.has
+        quotes: Any = (
+            await self._caller.read(doing, "fetch_option_chain", base.upper())
+            if has.get("fetchOptionChain")
+            else await self._caller.read(doing, "fetch_tickers", symbols)
+        )
+        greeks: Any = (
+            await self._caller.read(doing, "fetch_all_greeks", symbols) if has.get("fetchAllGreeks") else {}
+        )
+        return convert.chain_of(quotes, greeks, chain)
+
+    async def greeks(self, symbol: str) -> Greeks:
+        """Delta, gamma, theta, vega and the implied volatilities of an option."""
+        market = await self._known(symbol)
+        raw = await self._caller.read(f"fetch the greeks of {market.symbol}", "fetch_greeks", market.symbol)
+        return convert.greeks_of(raw, market)
+
+    # -- the account -------------------------------------------------------------------------------------------
+
+    async def balances(self) -> tuple[Balance, ...]:
+        """What the account holds for this segment, by currency; those of which it holds nothing are left out."""
+        found: list[Balance] = []
+        for asked in await self._queries(self._venue.balances):
+            method = asked.pop("method", "fetch_balance")
+            raw = await self._caller.read("fetch the balance", method, asked, private=True)
+            found.extend(account.balances_of(raw, self._venue.id))
+        return account.added(found)
+
+    async def positions(self) -> tuple[Position, ...]:
+        """Every open position of the segment, whatever it settles in; none on spot."""
+        found: list[Position] = []
+        for asked in await self._queries(self._venue.positions):
+            raw = await self._caller.read("fetch the positions", "fetch_positions", None, asked, private=True)
+            found.extend(account.positions_of(raw, self._markets))
+        return tuple(found)
+
+    async def account(self, currency: str) -> Account:
+        """Balance, equity and margin in one settlement `currency`."""
+        balances, positions = await self.balances(), await self.positions()
+        return account.account_of(currency.upper(), balances, positions, self._markets, await self.server_time())
+
+    async def fills(self, symbol: str, since: int | None = None) -> tuple[ExchangeFill, ...]:
+        """The account's own executions in a market since a time (ms UTC), or the last ones; oldest first."""
+        market = await self._known(symbol)
+        doing = f"fetch the fills of {market.symbol}"
+        raw = await self._caller.read(doing, "fetch_my_trades", market.symbol, since, private=True)
+        return tuple(sorted((account.fill_of(one, market) for one in raw), key=lambda fill: fill.time))
+
+    @property
+    def _markets(self) -> Mapping[str, Market]:
+        return {} if self._listing is None else {market.symbol: market for market in self._listing.markets}
+
+    async def _queries(self, table: Mapping[Segment, tuple[Mapping[str, Any], ...]]) -> list[dict[str, Any]]:
+        """The parameters of each call that together show all of the segment."""
+        listed = (await self.listing()).markets
+        if listed:
+            await self._known(listed[0].symbol)
+        settles = sorted({market.settle for market in listed})
+        found: list[dict[str, Any]] = []
+        for asked in table.get(self.segment, ()):
+            each = settles if "{settle}" in asked.values() else [""]
+            found += [
+                {name: one if value == "{settle}" else value for name, value in asked.items()} for one in each
+            ]
+        return found

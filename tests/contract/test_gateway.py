@@ -2,79 +2,78 @@
 
 import pytest
 import pytest_asyncio
-from venue import Venue
+from venue.dialects import DIALECTS
+from venue.server import credentials
 
 from metaexpert.clock import SimClock
 from metaexpert.config import ExchangeSettings
-from metaexpert.errors import ConfigError, UnavailableError
+from metaexpert.errors import AuthenticationError, ConfigError, RequestError, UnavailableError
 from metaexpert.exchanges.connection import connect
 from metaexpert.exchanges.gateway import Gateway
-from metaexpert.exchanges.venues import VENUES
+from metaexpert.exchanges.markets import amount_text
 from metaexpert.series import Kind
 
 pytestmark = pytest.mark.asyncio
 
-EXCHANGES = [name for name in VENUES if name in ("binance", "bybit")]
+EXCHANGES = [dialect.NAME for dialect in DIALECTS]
 KINDS = {
     "spot": ({"market_type": "spot"}, "BTC/USDT"),
     "linear": ({"market_type": "futures", "contract_type": "linear"}, "BTC/USDT:USDT"),
     "inverse": ({"market_type": "futures", "contract_type": "inverse"}, "BTC/USD:BTC"),
+    "option": ({"market_type": "options"}, ""),
 }
-CELLS = [(exchange, kind) for exchange in EXCHANGES for kind in KINDS]
+CELLS = [(exchange, kind) for exchange in EXCHANGES for kind in ("spot", "linear", "inverse")]
+KEYS = dict(zip(("api_key", "api_secret", "api_passphrase"), credentials("okx").values(), strict=True))
 MINUTE = 60_000
 DAY = 86_400_000
 
 
-@pytest.fixture(autouse=True)
-def online(monkeypatch):
-    monkeypatch.delenv("METAEXPERT_OFFLINE")
-
-
 @pytest_asyncio.fixture
-async def venue():
-    async with Venue() as venue:
-        yield venue
+async def asked(venue):
+    """Makes gateways to the venue and closes them."""
+    made = []
 
+    def make(exchange, kind, **more):
+        settings = ExchangeSettings(exchange=exchange, **KINDS[kind][0], **KEYS)
 
-@pytest_asyncio.fixture
-async def session(venue):
-    session = venue.client_session()
-    yield session
-    await session.close()
+        def client(told):
+            return venue.redirect(connect(told))
+
+        made.append(Gateway(settings, client=client, sleep=no_sleep, **{"clock": venue.clock} | more))
+        return made[-1]
+
+    yield make
+    for gateway in made:
+        await gateway.close()
 
 
 async def no_sleep(_):
     return
 
 
-def gateway(session, exchange, kind, **more):
-    settings = ExchangeSettings(exchange=exchange, **KINDS[kind][0])
-    return Gateway(settings, client=lambda one: connect(one, session), sleep=no_sleep, **more)
-
-
 @pytest.mark.parametrize(("exchange", "kind"), CELLS)
-async def test_the_markets_of_one_kind_are_listed_once_and_kept(venue, session, exchange, kind):
-    async with gateway(session, exchange, kind) as asked:
-        markets = await asked.markets()
+async def test_the_markets_of_one_kind_are_listed_once_and_kept(venue, asked, exchange, kind):
+    async with asked(exchange, kind) as gateway:
+        markets = await gateway.markets()
         assert KINDS[kind][1] in {market.symbol for market in markets}
         assert all(market.id and market.price_tick > 0 and market.exchange == exchange for market in markets)
         sent = len(venue.seen)
-    async with gateway(session, exchange, kind) as again:
+    async with asked(exchange, kind) as again:
         assert await again.markets() == markets
     assert len(venue.seen) == sent
 
 
-async def test_a_list_of_yesterday_is_fetched_again_and_serves_where_that_fails(venue, session, monkeypatch):
+async def test_a_list_of_yesterday_is_fetched_again_and_serves_where_that_fails(venue, asked, monkeypatch):
     clock = SimClock(10 * DAY)
-    async with gateway(session, "binance", "spot", clock=clock) as asked:
-        markets = await asked.markets()
+    async with asked("binance", "spot", clock=clock) as gateway:
+        markets = await gateway.markets()
     clock.advance(12 * DAY)
-    async with gateway(session, "binance", "spot", clock=clock) as again:
+    async with asked("binance", "spot", clock=clock) as again:
         await again.markets()
         assert await again.listed() == 12 * DAY
     clock.advance(20 * DAY)
     monkeypatch.setenv("METAEXPERT_OFFLINE", "1")
-    async with gateway(session, "binance", "spot", clock=clock) as offline:
+    async with asked("binance", "spot", clock=clock) as offline:
         assert await offline.markets() == markets
         assert await offline.listed() == 12 * DAY
         with pytest.raises(UnavailableError, match="METAEXPERT_OFFLINE"):
@@ -82,45 +81,100 @@ async def test_a_list_of_yesterday_is_fetched_again_and_serves_where_that_fails(
 
 
 @pytest.mark.parametrize(("exchange", "kind"), CELLS)
-async def test_candles_of_every_price(session, exchange, kind):
-    async with gateway(session, exchange, kind) as asked:
-        now = await asked.server_time()
+async def test_candles_of_every_price(asked, exchange, kind):
+    async with asked(exchange, kind) as gateway:
+        now = await gateway.server_time()
         since = now // MINUTE * MINUTE - 10 * MINUTE
-        rows = await asked.candles(KINDS[kind][1], "1m", since, 5)
+        rows = await gateway.candles(KINDS[kind][1], "1m", since, 5)
         assert [row[0] for row in rows] == [since + n * MINUTE for n in range(5)]
         assert all(
             low <= min(opened, close) and high >= max(opened, close) for _, opened, high, low, close, _ in rows
         )
         if kind != "spot":
             for price in (Kind.MARK, Kind.INDEX):
-                found = await asked.candles(KINDS[kind][1], "1m", since, 5, price)
+                found = await gateway.candles(KINDS[kind][1], "1m", since, 5, price)
                 assert [row[0] for row in found] == [since + n * MINUTE for n in range(5)]
 
 
 @pytest.mark.parametrize(("exchange", "kind"), CELLS)
-async def test_quotes_books_and_trades(session, exchange, kind):
-    async with gateway(session, exchange, kind) as asked:
-        ticker = await asked.ticker(KINDS[kind][1])
-        book = await asked.order_book(KINDS[kind][1], 5)
+async def test_quotes_books_and_trades(asked, exchange, kind):
+    async with asked(exchange, kind) as gateway:
+        ticker = await gateway.ticker(KINDS[kind][1])
+        book = await gateway.order_book(KINDS[kind][1], 5)
         assert ticker.bid <= ticker.ask
         assert (book.bids[0][0], len(book.asks)) == (max(price for price, _ in book.bids), 5)
         assert book.bids[0][0] < book.asks[0][0]
-        trades = await asked.trades_page(KINDS[kind][1], None, 10)
+        trades = await gateway.trades_page(KINDS[kind][1], None, 10)
         assert trades == sorted(trades, key=lambda row: row[0])
         assert all(price > 0 and qty > 0 and side in (1, -1) for _, price, qty, side in trades)
 
 
 @pytest.mark.parametrize(("exchange", "kind"), [cell for cell in CELLS if cell[1] != "spot"])
-async def test_funding_rates(session, exchange, kind):
-    async with gateway(session, exchange, kind) as asked:
-        since = await asked.server_time() - 3 * DAY
-        rates = await asked.funding_page(KINDS[kind][1], since, 100)
+async def test_funding_rates(asked, exchange, kind):
+    async with asked(exchange, kind) as gateway:
+        since = await gateway.server_time() - 3 * DAY
+        rates = await gateway.funding_page(KINDS[kind][1], since, 100)
         assert 8 <= len(rates) <= 10
         assert all(time >= since and abs(rate) < 0.01 for time, rate in rates)
 
 
-async def test_a_symbol_that_is_none_is_refused_with_the_nearest(session):
-    async with gateway(session, "binance", "spot") as asked:
+async def test_a_symbol_that_is_none_is_refused_with_the_nearest(asked):
+    async with asked("binance", "spot") as gateway:
         with pytest.raises(ConfigError, match="BTC/USDT"):
-            await asked.market("BTCUSTD")
-        assert (await asked.market("BTCUSDT")).symbol == "BTC/USDT"
+            await gateway.market("BTCUSTD")
+        assert (await gateway.market("BTCUSDT")).symbol == "BTC/USDT"
+
+
+# --- the account ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("exchange", "kind"), CELLS)
+async def test_balances_by_currency(asked, exchange, kind):
+    balances = {balance.currency: balance for balance in await asked(exchange, kind).balances()}
+    coin = "BTC" if kind == "inverse" else "USDT"
+    assert balances[coin].total == pytest.approx(2.0 if coin == "BTC" else 100_000.0)
+    assert balances[coin].free == pytest.approx(balances[coin].total)
+
+
+@pytest.mark.parametrize(("exchange", "kind"), [cell for cell in CELLS if cell[1] != "spot"])
+async def test_positions_count_in_our_units(venue, asked, exchange, kind):
+    gateway = asked(exchange, kind)
+    assert await gateway.positions() == ()
+    market = await gateway.market(KINDS[kind][1])
+    price = (await gateway.ticker(market.symbol)).last
+    qty = 20 * max(market.qty_step, 100.0 if kind == "inverse" else 0.001)
+    client = venue.client(exchange)(credentials(exchange))
+    try:
+        await client.create_order(market.symbol, "market", "sell", float(amount_text(market, qty, price)))
+    finally:
+        await client.close()
+    (position,) = await gateway.positions()
+    assert (position.symbol, position.side) == (market.symbol, "short")
+    assert position.qty == pytest.approx(-qty, rel=1e-3)
+    assert position.entry_price == pytest.approx(price, rel=0.01)
+    account = await gateway.account(market.settle)
+    assert account.equity == pytest.approx(account.balance + account.unrealized_pnl)
+    assert 0.0 < account.margin_used < account.equity
+    fills = await gateway.fills(market.symbol)
+    assert sum(fill.qty for fill in fills) == pytest.approx(qty, rel=1e-3)
+    assert all(fill.side == "sell" and fill.fee > 0 and not fill.is_maker for fill in fills)
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+async def test_an_account_without_keys_is_told_which(asked, exchange):
+    gateway = asked(exchange, "spot")
+    object.__setattr__(gateway.settings, "api_key", None)
+    with pytest.raises(AuthenticationError, match=f"{exchange.upper()}_API_KEY"):
+        await gateway.balances()
+
+
+@pytest.mark.parametrize("exchange", [name for name in EXCHANGES if name in ("binance", "bybit", "okx")])
+async def test_options_with_quotes_and_greeks(asked, exchange):
+    gateway = asked(exchange, "option")
+    chain = await gateway.option_chain("btc")
+    assert chain
+    assert list(chain) == sorted(chain, key=lambda one: (one.expiry, one.strike, one.option_type))
+    greeks = await gateway.greeks(chain[0].symbol)
+    assert -1.0 <= greeks.delta <= 1.0
+    with pytest.raises(RequestError, match="lists no options of DOGE"):
+        await gateway.option_chain("DOGE")
