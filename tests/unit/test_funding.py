@@ -47,6 +47,30 @@ def test_a_long_pays_a_positive_rate_on_its_notional_at_the_mark_price():
     assert one.ledger.balance == pytest.approx(10_000 + 9.78)
 
 
+def test_the_exchange_s_own_example_of_a_linear_perpetual():
+    """A long of 10 BTC at a mark price of 8,000 and a rate of 0.01 %: 10 * 8000 * 0.0001 = 8 USDT are paid.
+
+    Source: Bybit, "Funding Fee Calculation", help center (position value = qty * mark price; fee = value * rate).
+    """
+    one = desk((1, 0.0001, 8_000.0), capital=1_000_000.0)
+    one.buy(10.0)
+    one.bar(8_100, 8_100, 8_100, 8_100)
+    one.bar(8_100, 8_100, 8_100, 8_100)
+    assert one.ledger.balance == pytest.approx(1_000_000 - 8.0)
+
+
+def test_the_exchange_s_own_example_of_an_inverse_perpetual():
+    """A short of 10,000 USD at 8,000 and 0.01 %: 10,000 / 8,000 = 1.25 BTC of value; 0.000125 BTC are received.
+
+    Source: Bybit, "Funding Fee Calculation", help center (position value = qty / mark price; fee = value * rate).
+    """
+    one = desk((1, 0.0001, 8_000.0), symbol=INVERSE, capital=100.0)
+    one.sell(10_000.0)
+    one.bar(8_100, 8_100, 8_100, 8_100)
+    one.bar(8_100, 8_100, 8_100, 8_100)
+    assert one.ledger.balance == pytest.approx(100.0 + 0.000125, abs=1e-12)
+
+
 @pytest.mark.parametrize(
     ("side", "rate", "received"), [("sell", 0.001, 0.2), ("buy", -0.001, 0.2), ("sell", -0.001, -0.2)]
 )
