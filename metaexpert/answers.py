@@ -15,7 +15,10 @@ __all__ = ["Balance", "ExchangeFill", "Greeks", "OptionQuote"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
-    """What an account holds of one `currency`: `total` with open profit, what is `free` and what `used`."""
+    """What an account holds of one `currency`: `total` with open profit, what is `free` and what `used`.
+
+    Exchanges may count no open profit as free, and then `free` and `used` are less than `total`.
+    """
 
     currency: str
     free: float

@@ -416,13 +416,22 @@ def _unified(raw: Raw) -> list[Balance]:
 
 
 def _balance(exchange: str, currency: str, free: Any, used: Any, total: Any) -> Balance:
-    if total is None and free is not None:
-        total = float(free) + float(used or 0.0)
-    if free is None and total is not None and used is not None:
-        free = float(total) - float(used)
-    if free is None or total is None:
-        raise ExchangeError(f"{exchange}: what is free of {currency} is not in its answer")
-    return Balance(currency=currency, free=float(free), used=float(total) - float(free), total=float(total))
+    """One of the three follows from the others where it is not told."""
+    told = [None if value is None else float(value) for value in (free, used, total)]
+    match told:
+        case [float(free), None, float(total)]:
+            told[1] = total - free
+        case [None, float(used), float(total)]:
+            told[0] = total - used
+        case [float(free), float(used), None]:
+            told[2] = free + used
+        case _:
+            pass
+    if None in told:
+        raise ExchangeError(f"{venue_of(exchange).name}: what is free of {currency} is not in its answer")
+    return Balance(
+        currency=currency, **dict(zip(("free", "used", "total"), cast("list[float]", told), strict=True))
+    )
 
 
 def added(balances: Iterable[Balance]) -> tuple[Balance, ...]:

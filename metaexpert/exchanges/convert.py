@@ -113,29 +113,30 @@ def greeks_of(raw: Raw, market: Market) -> Greeks:
     """The greeks of an option, in quote; CCXT's dict of them.
 
     Raises:
-        ExchangeError: one of the greeks is missing.
+        ExchangeError: they are not all there.
     """
-    own = wording.GREEKS.get(market.exchange, {})
-    info: Mapping[str, Any] = raw.get("info") or {}
+    found = _greeks(raw, market)
+    if found is None:
+        raise ExchangeError(f"{venue_of(market.exchange).name} tells no greeks of {market.symbol}")
+    return found
 
-    def greek(name: str) -> float:
-        value = raw.get(name) if name not in own else info.get(own[name])
-        if value is None or value == "":
-            raise ExchangeError(f"{market.exchange}: the {name} of {market.symbol} is not in its answer")
-        return float(value)
 
+def _greeks(raw: Raw, market: Market) -> Greeks | None:
+    own, info = wording.GREEKS.get(market.exchange, {}), _info(raw)
+    names = ("delta", "gamma", "theta", "vega")
+    greeks = {name: _number(info, own[name]) if name in own else _number(raw, name) for name in names}
+    known = {name: value for name, value in greeks.items() if value is not None}
+    if len(known) < len(names):
+        return None
     return Greeks(
         time=int(raw.get("timestamp") or 0),
         symbol=market.symbol,
-        delta=greek("delta"),
-        gamma=greek("gamma"),
-        theta=greek("theta"),
-        vega=greek("vega"),
         mark_iv=_positive(raw, "markImpliedVolatility"),
         bid_iv=_positive(raw, "bidImpliedVolatility"),
         ask_iv=_positive(raw, "askImpliedVolatility"),
         mark_price=_number(raw, "markPrice"),
         underlying_price=_positive(raw, "underlyingPrice") or _positive(info, *wording.FORWARD),
+        **known,
     )
 
 
@@ -145,17 +146,16 @@ def chain_of(
     """The options of `markets` with what is quoted, in the order of expiry, strike, call and put.
 
     Args:
-        quotes: CCXT's option chain or tickers by unified symbol.
-        greeks: CCXT's greeks by unified symbol; none: those that are in the quotes' own answers.
-        markets: the options that are wanted; one without a quote has none of its prices.
+        quotes: CCXT's option chain or tickers, by unified symbol.
+        greeks: CCXT's greeks, by unified symbol.
+        markets: the options that are wanted; what is not told of one is None.
     """
     wanted = sorted(markets, key=lambda one: (one.expiry or 0, one.strike or 0.0, one.option_type or ""))
-    return tuple(_quote(quotes.get(one.symbol, {}), greeks.get(one.symbol), one) for one in wanted)
+    return tuple(_quote(quotes.get(one.symbol, {}), greeks.get(one.symbol, {}), one) for one in wanted)
 
 
-def _quote(raw: Raw, greeks: Raw | None, market: Market) -> OptionQuote:
-    info: Mapping[str, Any] = raw.get("info") or {}
-    known = None if greeks is None else greeks_of(greeks, market)
+def _quote(raw: Raw, greeks: Raw, market: Market) -> OptionQuote:
+    known = _greeks(greeks, market)
     return OptionQuote(
         time=int(raw.get("timestamp") or 0),
         symbol=market.symbol,
@@ -165,15 +165,20 @@ def _quote(raw: Raw, greeks: Raw | None, market: Market) -> OptionQuote:
         bid=_positive(raw, "bidPrice", "bid"),
         ask=_positive(raw, "askPrice", "ask"),
         last=_positive(raw, "lastPrice", "last"),
-        mark_price=_positive(raw, "markPrice") if known is None else known.mark_price,
-        underlying_price=_positive(raw, "underlyingPrice") or (known and known.underlying_price),
-        volume=_number(info, *wording.VOLUME.get(market.exchange, ())),
+        mark_price=_positive(raw, "markPrice") or _positive(greeks, "markPrice"),
+        underlying_price=_positive(raw, "underlyingPrice") or (None if known is None else known.underlying_price),
+        volume=_number(_info(raw), *wording.VOLUME.get(market.exchange, ())),
         open_interest=_number(raw, "openInterest"),
         greeks=known,
     )
 
 
 # --- numbers --------------------------------------------------------------------------------------------------
+
+
+def _info(raw: Raw) -> Raw:
+    """The exchange's own answer."""
+    return raw.get("info") or {}
 
 
 def _number(raw: Raw, *names: str) -> float | None:

@@ -8,7 +8,7 @@ wallet, settlement currency and product of the segment.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from ..clock import WallClock
 from ..errors import NetworkError, RequestError, UnavailableError
@@ -209,21 +209,20 @@ class Gateway:
             bases = ", ".join(sorted({market.base for market in listed})) or "nothing"
             raise RequestError(f"{self._venue.name} lists no options of {base}; it has some of {bases}")
         await self._known(chain[0].symbol)
-        symbols, doing = [market.symbol for market in chain], f"fetch the option chain of {base.upper()}"
-        has = self._caller.client.has
-        quotes: Any = (
-            await self._caller.read(doing, "fetch_option_chain", base.upper())
-            if has.get("fetchOptionChain")
-            else await self._caller.read(doing, "fetch_tickers", symbols)
-        )
-        greeks: Any = (
-            await self._caller.read(doing, "fetch_all_greeks", symbols) if has.get("fetchAllGreeks") else {}
-        )
+        doing = f"fetch the option chain of {base.upper()}"
+        asked = [_filled_in(call, base=base.upper()) for call in self._venue.chain]
+        quotes, greeks = [await self._caller.read(doing, *call) for call in asked]
         return convert.chain_of(quotes, greeks, chain)
 
     async def greeks(self, symbol: str) -> Greeks:
-        """Delta, gamma, theta, vega and the implied volatilities of an option."""
+        """Delta, gamma, theta, vega and the implied volatilities of an option.
+
+        Raises:
+            RequestError: it is no option.
+        """
         market = await self._known(symbol)
+        if not market.is_option:
+            raise RequestError(f"{market.symbol} is no option: it has no greeks")
         raw = await self._caller.read(f"fetch the greeks of {market.symbol}", "fetch_greeks", market.symbol)
         return convert.greeks_of(raw, market)
 
@@ -268,10 +267,17 @@ class Gateway:
         if listed:
             await self._known(listed[0].symbol)
         settles = sorted({market.settle for market in listed})
-        found: list[dict[str, Any]] = []
-        for asked in table.get(self.segment, ()):
-            each = settles if "{settle}" in asked.values() else [""]
-            found += [
-                {name: one if value == "{settle}" else value for name, value in asked.items()} for one in each
-            ]
-        return found
+        found = [_filled_in(dict(asked), settle=one) for asked in table.get(self.segment, ()) for one in settles]
+        return [asked for i, asked in enumerate(found) if asked not in found[:i]]
+
+
+def _filled_in[T](value: T, **words: str) -> T:
+    """The same with ``{word}`` replaced by its word wherever it stands."""
+    found: Any = value
+    if isinstance(found, str):
+        found = found.format(**words)
+    elif isinstance(found, dict):
+        found = {name: _filled_in(one, **words) for name, one in cast("dict[str, Any]", found).items()}
+    elif isinstance(found, tuple):
+        found = tuple(_filled_in(one, **words) for one in cast("tuple[Any, ...]", found))
+    return found

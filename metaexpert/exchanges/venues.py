@@ -59,7 +59,9 @@ class Venue:
         hosts: by segment the host of its REST interface.
         balances: by segment the parameters of each call of CCXT's `fetch_balance` that together show all of it.
             ``"{settle}"`` stands for every settlement currency of the segment.
+            ``"method"`` is CCXT's method, if it is another.
         positions: the same of `fetch_positions`.
+        chain: the two calls of CCXT that show the options of one underlying, ``"{base}"``: prices, and greeks.
         inverse_in_base: True where an amount of inverse contracts counts base, not face value.
         volume_in_lots: True where the volume of contracts' candles counts contracts.
         newest_first: True where a page without an end holds the newest rows, not those from its start on.
@@ -76,6 +78,7 @@ class Venue:
     hosts: Mapping[Segment, str]
     balances: Mapping[Segment, tuple[Mapping[str, Any], ...]]
     positions: Mapping[Segment, tuple[Mapping[str, Any], ...]]
+    chain: tuple[tuple[Any, ...], ...] = ()
     inverse_in_base: bool = False
     volume_in_lots: bool = False
     newest_first: bool = False
@@ -117,6 +120,7 @@ VENUES: Mapping[str, Venue] = {
             Segment.INVERSE: ({"subType": "inverse"},),
             Segment.OPTION: ({"method": "option"},),
         },
+        chain=(("fetch_tickers", None, {"type": "option"}), ("fetch_all_greeks",)),
         recv_window_ms=10_000,
     ),
     "bybit": Venue(
@@ -137,6 +141,7 @@ VENUES: Mapping[str, Venue] = {
             Segment.INVERSE: ({"subType": "inverse"},),
             Segment.OPTION: ({"type": "option"},),
         },
+        chain=(("fetch_option_chain", "{base}"), ("fetch_all_greeks", None, {"baseCoin": "{base}"})),
         newest_first=True,
         recv_window_ms=5_000,
     ),
@@ -151,6 +156,7 @@ VENUES: Mapping[str, Venue] = {
         hosts=dict.fromkeys(_ALL, "www.okx.com"),
         balances=dict.fromkeys(_ALL, ({},)),
         positions={**dict.fromkeys(_CONTRACTS, ({},)), Segment.OPTION: ({"instType": "OPTION"},)},
+        chain=(("fetch_option_chain", "{base}"), ("fetch_all_greeks", None, {"uly": "{base}-USD"})),
     ),
     "bitget": Venue(
         id="bitget",

@@ -445,6 +445,8 @@ def test_what_is_missing_of_a_balance_follows_from_the_rest():
         held("ETH", 1.75, 0.25, 2.0),
         held("USDT", 5.0, 2.0, 7.0),
     ]
+    raw["free"]["USDT"], raw["used"]["USDT"] = 4.0, 1.0  # open profit that is not free is no margin either
+    assert account.balances_of(raw, "binance")[2] == held("USDT", 4.0, 1.0, 7.0)
     raw["free"]["ETH"] = raw["used"]["ETH"] = None
     with pytest.raises(ExchangeError, match="free of ETH"):
         account.balances_of(raw, "kucoin")
