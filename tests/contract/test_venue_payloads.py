@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from venue import Venue
-from venue.dialects import binance, bybit
+from venue.dialects import binance, bybit, okx
 from venue.instruments import Kind
 from venue.orders import Order
 from venue.shapes import ask, differences, listed, recorded
@@ -21,18 +21,19 @@ if TYPE_CHECKING:
     from venue.state import State
 
 NOW = 1_790_000_000_000
+NAMES = {
+    "binance": ("BTCUSDT", "BTCUSDT", "BTCUSD_PERP"),
+    "bybit": ("BTCUSDT", "BTCUSDT", "BTCUSD"),
+    "okx": ("BTC-USDT", "BTC-USDT-SWAP", "BTC-USD-SWAP"),
+}
+"""A spot pair, a linear and an inverse contract of each."""
 pytestmark = pytest.mark.shared
 
 
 def lived(name: str) -> State:
     """An account with a filled, a resting and a waiting order on spot, a linear and an inverse contract."""
     state = Venue(SimClock(NOW)).states[name]
-    names = {
-        Kind.SPOT: "BTCUSDT",
-        Kind.LINEAR: "BTCUSDT",
-        Kind.INVERSE: {"binance": "BTCUSD_PERP"}.get(name, "BTCUSD"),
-    }
-    for kind, one in names.items():
+    for kind, one in zip((Kind.SPOT, Kind.LINEAR, Kind.INVERSE), NAMES[name], strict=True):
         item = state.instrument(one, kind)
         state.pin(item, 50_000)
         amount = Decimal(10) if kind is Kind.INVERSE else Decimal("0.1")
@@ -190,6 +191,72 @@ def test_bybit_documented(shared: Path, case: str, path: str, args: dict[str, st
         ask(bybit, lived("bybit"), "GET", path, **args), real, {"mmrSysUpdateTime"}
     )  # misspelt there
     assert [line for line in found if "no real payload has it" not in line] == []
+
+
+SWAP = {"instType": "SWAP", "instId": "BTC-USDT-SWAP"}
+OKX: list[tuple[str, tuple[str, dict[str, Any]], list[str], set[str]]] = [
+    ("balance", ("GET /api/v5/account/balance", {}), ["fetchBalance"], set()),
+    ("config", ("GET /api/v5/account/config", {}), ["fetchAccounts"], set()),
+    ("positions", ("GET /api/v5/account/positions", SWAP), ["fetchPositions", "fetchPosition"], set()),
+    ("past", ("GET /api/v5/trade/orders-history", SWAP), ["fetchClosedOrders", "fetchOrder"], set()),
+    ("order", ("GET /api/v5/trade/order", {"instId": "BTC-USDT", "clOrdId": "spot rests"}),
+     ["fetchClosedOrders", "fetchOrder"], set()),
+    ("waiting", ("GET /api/v5/trade/orders-algo-pending", SWAP | {"ordType": "conditional"}),
+     ["fetchOpenOrders"], set()),
+    ("fills", ("GET /api/v5/trade/fills-history", {"instType": "SPOT"}), ["fetchMyTrades"], set()),
+    ("fresh", ("POST /api/v5/trade/order", {
+        "instId": "BTC-USDT", "side": "buy", "ordType": "market", "sz": "100", "tdMode": "cash"}),
+     ["createOrder"], set()),
+    ("candles", ("GET /api/v5/market/candles", {"instId": "BTC-USDT"}), ["fetchOHLCV"], set()),
+    ("book", ("GET /api/v5/market/books", {"instId": "BTC-USDT-SWAP"}), ["fetchOrderBook"], set()),
+    ("trades", ("GET /api/v5/market/trades", {"instId": "BTC-USDT"}), ["fetchTrades"], set()),
+    ("ticker", ("GET /api/v5/market/ticker", {"instId": "BTC-USDT"}), ["fetchTicker"], set()),
+    ("interest", ("GET /api/v5/public/open-interest", SWAP), ["fetchOpenInterest"], set()),
+    ("coins", ("GET /api/v5/asset/currencies", {}), ["fetchCurrencies"], set()),
+    ("time", ("GET /api/v5/public/time", {}), ["fetchTime"], set()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("request_", "methods", "known"), [c[1:] for c in OKX], ids=[c[0] for c in OKX])
+def test_okx(shared: Path, request_: tuple[str, dict[str, Any]], methods: list[str], known: set[str]) -> None:
+    """OKX's answers have the keys and kinds of the recorded ones."""
+    method, path = request_[0].split()
+    state = lived("okx")
+    for order in state.orders.values():
+        order.raw["stop"] = "StopLoss"  # the recorded one is an exit
+    assert (
+        differences(ask(okx, state, method, path, **request_[1]), recorded(shared, "okx", *methods), known) == []
+    )
+
+
+def test_okx_listings(shared: Path) -> None:
+    """Instruments of every type; the recorded option is older than some fields."""
+    state = lived("okx")
+    for kind, symbols in (
+        ("SPOT", ["BTC/USDT", "ETH/USDT"]), ("SWAP", ["BTC/USDT:USDT", "BTC/USD:BTC"]),
+        ("OPTION", ["BTC/USD:BTC-241227-60000-P"]),
+    ):  # fmt: skip
+        ours = ask(
+            okx, state, "GET", "/api/v5/public/instruments", instType=kind, uly="BTC-USD" * (kind == "OPTION")
+        )
+        assert differences(ours["data"], [listed(shared, "okx", *symbols)]) == [], kind
+
+
+PUSHED = [
+    ("FundingRate", "/api/v5/public/funding-rate", SWAP, {"formulaType", "impactValue", "interestRate"}),
+    ("MarkPrice", "/api/v5/public/mark-price", SWAP, set[str]()),
+    ("OptionSummary", "/api/v5/public/opt-summary", {"uly": "BTC-USD"}, set[str]()),
+]
+
+
+@pytest.mark.parametrize(("case", "path", "args", "known"), PUSHED, ids=[case[0] for case in PUSHED])
+def test_okx_pushed(shared: Path, case: str, path: str, args: dict[str, str], known: set[str]) -> None:
+    """What is documented only as a push has the same rows there."""
+    file = shared / "data/wire_examples/jkorf/okx_ws.json"
+    cases = json.loads(file.read_text(encoding="utf-8"))["cases"]
+    (steps,) = [one["steps"] for one in cases if one["case"].endswith(f"ExchangeData/{case}")]
+    real = [step["data"] for sort, step in steps if sort == "server_data"]
+    assert differences(ask(okx, lived("okx"), "GET", path, **args)["data"], real, known) == []
 
 
 def test_differences_are_seen() -> None:

@@ -80,7 +80,7 @@ class Prices:
     def path(self, instrument: Instrument, minutes: Ints, what: str = "last") -> Floats:
         """The price at the start of each minute, before it is rounded to a tick; `what`: last, mark or index."""
         if instrument.kind is Kind.OPTION:
-            return _premium(instrument, self._dollars(instrument.base, minutes), minutes)
+            return self._premium(instrument, minutes)
         price = self._dollars(instrument.base, minutes) / self._dollars(instrument.quote, minutes)
         if instrument.kind is Kind.SPOT or what == "index":
             return price
@@ -152,6 +152,13 @@ class Prices:
         first = -(-max(start, instrument.listed) // every) * every
         return [(time, self.funding_rate(instrument, time)) for time in range(first, end, every)]
 
+    def _premium(self, instrument: Instrument, minutes: Ints) -> Floats:
+        """The price of an option in the coin that it settles in."""
+        prices = self._dollars(instrument.base, minutes)
+        pairs = zip(prices.tolist(), minutes.tolist(), strict=True)
+        worth = np.array([premium(instrument, price, minute * MINUTE) for price, minute in pairs])
+        return worth / prices if instrument.settle == instrument.base else worth
+
     def _dollars(self, coin: str, minutes: Ints) -> Floats:
         days = minutes / 1440.0
         total = np.zeros(len(minutes))
@@ -221,11 +228,6 @@ def greeks(instrument: Instrument, price: float, now: int) -> Greeks:
 def normal(value: float) -> float:
     """The normal distribution."""
     return (1 + math.erf(value / math.sqrt(2))) / 2
-
-
-def _premium(instrument: Instrument, prices: Floats, minutes: Ints) -> Floats:
-    pairs = zip(prices.tolist(), minutes.tolist(), strict=True)
-    return np.array([premium(instrument, price, minute * MINUTE) for price, minute in pairs])
 
 
 def _noise(seed: int, name: str, minutes: Ints) -> Floats:
