@@ -66,12 +66,13 @@ BASES = (
 """Common base currencies: they settle how a glued pair is cut (BNBUSD is BNB and USD, not BN and BUSD)."""
 
 _ALIASES = {"XBT": "BTC"}
+_NAMED = 8  # markets that an ambiguous name lists
 _NAME = r"[^\W_]+"  # letters and digits of any script: exchanges list bases such as 币安人生
 _UNIFIED = re.compile(rf"({_NAME})/({_NAME})(?::({_NAME}))?(?:-(\d{{6}})(?:-([\d.]+)-([CP]))?)?")
 _OPTION = re.compile(
     rf"({_NAME})(?:[-_]({_NAME}))??[-_](\d{{6}}|\d{{1,2}}[A-Z]{{3}}\d{{2}})[-_]([\d.]+)[-_]([CP])(?:[-_]({_NAME}))?"
 )
-_DATED = re.compile(r"(.+?)[-_](\d{6})")
+_DATED = re.compile(r"(.+?)[-_](\d{6}|\d{1,2}[A-Z]{3}\d{2})")
 _PERPETUAL = re.compile(r"(.+?)(?:[-_]SWAP|[-_]PERP|\.P)")
 
 
@@ -143,7 +144,7 @@ def _exchange_form(word: str, kind: MarketType) -> _Parts | None:
     pair = split_pair(stem)
     if pair is None:
         return None
-    return pair[0], pair[1], "" if is_contract else None, dated[2] if dated else None, None, None
+    return pair[0], pair[1], "" if is_contract else None, _yymmdd(dated[2]) if dated else None, None, None
 
 
 def split_pair(text: str) -> tuple[str, str] | None:
@@ -212,36 +213,68 @@ def _refuse_other_kind(text: str, parsed: Parsed, kind: MarketType, *, inverse: 
 def resolve(
     text: str, markets: Iterable[Market], market_type: str, contract_type: str | None = "linear"
 ) -> Market:
-    """Return the one of `markets` that `text` names.
+    """Return the one of `markets` that `text` names: its id on the exchange, its unified symbol, or a usual form.
+
+    One id may name a spot market and a contract: `market_type` and `contract_type` say which is meant.
 
     Raises:
         ConfigError: none or several are meant, or another kind of market; the nearest matches are named.
     """
     inverse = market_type == MarketType.FUTURES and contract_type == ContractType.INVERSE
     offered = [m for m in markets if m.type == market_type and (m.is_inverse == inverse or m.type != "futures")]
-    known = {market.symbol.upper(): market for market in offered}
-    word = text.strip().upper()
-    if word in known:
-        return known[word]
+    found = _named(text.strip(), offered)
+    if found is not None:
+        return found
     try:
-        symbol = parse_symbol(text, market_type, contract_type).symbol.upper()
+        parsed = parse_symbol(text, market_type, contract_type)
     except ConfigError as error:
-        meant = [m for m in offered if word in (m.base, f"{m.base}{m.quote}")]
-        if meant and "is no symbol" in str(error):
-            raise ConfigError(f"{text!r} is ambiguous; use one of {_list(m.symbol for m in meant)}") from None
-        raise
-    if symbol in known:
-        return known[symbol]
-    raise ConfigError(f"unknown {market_type} symbol {text!r}{_nearest(symbol, list(known))}")
+        if "is no symbol" not in str(error):
+            raise
+        word = text.strip().upper()
+        meant = [m.symbol for m in offered if word in (m.base, f"{m.base}{m.quote}", f"{m.base}-PERP")]
+        if meant:
+            more = ", ..." if len(meant) > _NAMED else ""
+            raise ConfigError(f"{text!r} is ambiguous; use one of {_list(meant[:_NAMED])}{more}") from None
+        raise ConfigError(f"unknown {market_type} symbol {text!r}{_nearest(word, offered)}") from None
+    found = _named(parsed.symbol, offered) or _of_pair(text, parsed, offered)
+    if found is not None:
+        return found
+    raise ConfigError(f"unknown {market_type} symbol {text!r}{_nearest(parsed.symbol, offered)}")
 
 
-def _nearest(symbol: str, known: Sequence[str]) -> str:
+def _named(name: str, offered: Iterable[Market]) -> Market | None:
+    """The market of exactly that id or symbol; letter case matters only where markets differ by it alone."""
+    folded = name.upper()
+    alike = [m for m in offered if folded in (m.id.upper(), m.symbol.upper())]
+    if len(alike) > 1:
+        alike = [m for m in alike if name in (m.id, m.symbol)] or alike
+    if len(alike) > 1:
+        raise ConfigError(f"{name!r} is ambiguous; use one of {_list(m.symbol for m in alike)}")
+    return alike[0] if alike else None
+
+
+def _of_pair(text: str, parsed: Parsed, offered: Iterable[Market]) -> Market | None:
+    """The only contract of the pair, where the text leaves open what it settles in."""
+    if ":" in text or parsed.expiry is not None:
+        return None
+    pair = parsed.base.upper(), parsed.quote.upper()
+    alike = [m for m in offered if (m.base.upper(), m.quote.upper()) == pair and m.expiry is None]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _nearest(wanted: str, offered: Sequence[Market]) -> str:
+    """The nearest matches by symbol, by id, and by base, as the end of a message."""
+    by_name = {market.symbol.upper(): market.symbol for market in offered}
+    by_name |= {market.id.upper(): market.symbol for market in offered if market.id}
+    symbol = wanted.upper()
     base = symbol.split("/", maxsplit=1)[0]
-    same_base = [name for name in known if name.startswith(f"{base}/")]
-    near = list(dict.fromkeys([*get_close_matches(symbol, known, n=3, cutoff=0.6), *same_base]))
+    same_base = [market.symbol for market in offered if market.base.upper() == base]
+    close = [by_name[name] for name in get_close_matches(symbol, by_name, n=3, cutoff=0.6)]
+    near = list(dict.fromkeys([*close, *same_base]))
     if near:
         return f"; nearest: {_list(near[:5])}"
-    return f"; use one of {_list(sorted(known))}" if 0 < len(known) <= 12 else ""
+    known = sorted(market.symbol for market in offered)
+    return f"; use one of {_list(known)}" if 0 < len(known) <= 12 else ""
 
 
 def _list(names: Iterable[str]) -> str:

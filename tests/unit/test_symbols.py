@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from metaexpert.errors import ConfigError
 from metaexpert.exchanges.demo import Demo
 from metaexpert.exchanges.symbols import BASES, expiry_ms, parse_symbol, resolve, split_pair
-from metaexpert.models import MarketType
+from metaexpert.models import ContractType, Market, MarketType
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,7 @@ from metaexpert.models import MarketType
         ("XBTUSDTM", "futures", "linear", "BTC/USDT:USDT"),
         ("BTCUSDT.P", "futures", "linear", "BTC/USDT:USDT"),
         ("BTCUSDT_231229", "futures", "linear", "BTC/USDT:USDT-231229"),
+        ("BTCUSDT-29DEC23", "futures", "linear", "BTC/USDT:USDT-231229"),
         ("BTCUSD", "futures", "inverse", "BTC/USD:BTC"),
         ("btcusd_perp", "futures", "inverse", "BTC/USD:BTC"),
         ("BTC-USD-SWAP", "futures", "inverse", "BTC/USD:BTC"),
@@ -116,3 +117,91 @@ def test_an_unknown_symbol_is_refused_with_the_nearest():
 def test_a_base_alone_is_ambiguous():
     with pytest.raises(ConfigError, match=r"'BTC' is ambiguous; use one of BTC/USDT, BTC/USD"):
         resolve("BTC", Demo().markets(), "spot")
+
+
+# --- markets that are listed ----------------------------------------------------------------------------------
+
+
+def listed(symbol, name, **more):
+    pair, _, settle = symbol.partition(":")
+    base, quote = pair.split("/")
+    settle = settle.partition("-")[0]
+    kind = MarketType.OPTIONS if "option_type" in more else MarketType.FUTURES if settle else MarketType.SPOT
+    future = ContractType.INVERSE if settle == base else ContractType.LINEAR
+    known = {"contract_type": future} if kind is MarketType.FUTURES else {}
+    return Market(
+        symbol=symbol, exchange="x", id=name, type=kind, base=base, quote=quote, settle=settle or quote,
+        **known | more,
+    )  # fmt: skip
+
+
+LISTED = [
+    listed("BTC/USDT", "BTCUSDT"),
+    listed("BTC/USDT:USDT", "BTCUSDT"),
+    listed("BTC/USDC:USDC", "BTCPERP"),
+    listed("BTC/USD:BTC", "BTCUSD"),
+    listed("SOL/USD:USDC", "SOL-USD_UM-SWAP"),
+    listed("1000PEPE/USDT:USDT", "1000PEPEUSDT"),
+    listed("BTC/USDT:USDT-261225", "BTCUSDT-25DEC26", expiry=expiry_ms("261225")),
+    listed("BTC/USD:BTC-261225", "BTCUSDZ26", expiry=expiry_ms("261225")),
+    listed("BTC/USDT:USDT-261225-100000-C", "BTC-25DEC26-100000-C-USDT", expiry=1, strike=1e5, option_type="call"),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "contract", "symbol"),
+    [
+        ("BTCUSDT", "spot", None, "BTC/USDT"),  # one id, two markets: the kind decides
+        ("BTCUSDT", "futures", "linear", "BTC/USDT:USDT"),
+        ("BTCUSD", "futures", "inverse", "BTC/USD:BTC"),
+        ("btcperp", "futures", "linear", "BTC/USDC:USDC"),  # ids that can't be read as a pair
+        ("BTCUSDZ26", "futures", "inverse", "BTC/USD:BTC-261225"),
+        ("SOL-USD_UM-SWAP", "futures", "linear", "SOL/USD:USDC"),
+        ("BTCUSDT-25DEC26", "futures", "linear", "BTC/USDT:USDT-261225"),
+        ("BTC-USDT-261225", "futures", "linear", "BTC/USDT:USDT-261225"),  # as another exchange writes it
+        ("SOLUSD", "futures", "linear", "SOL/USD:USDC"),  # the only contract of that pair
+        ("BTC-25DEC26-100000-C-USDT", "options", None, "BTC/USDT:USDT-261225-100000-C"),
+        ("BTC-261225-100000-C", "options", None, "BTC/USDT:USDT-261225-100000-C"),
+    ],
+)
+def test_a_listed_market_is_found_by_its_id_its_symbol_and_the_usual_forms(text, kind, contract, symbol):
+    assert resolve(text, LISTED, kind, contract).symbol == symbol
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "contract", "said"),
+    [
+        ("PEPEUSDT", "futures", "linear", r"unknown futures symbol 'PEPEUSDT'; nearest: 1000PEPE/USDT:USDT"),
+        ("BTCUSDT-25DEC27", "futures", "linear", r"unknown .* nearest: BTC/USDT:USDT-261225, "),
+        (
+            "BTC",
+            "futures",
+            "linear",
+            r"'BTC' is ambiguous; use one of BTC/USDT:USDT, BTC/USDC:USDC, BTC/USDT:USDT-2",
+        ),
+        ("BTC-25DEC26-110000-C-USDT", "options", None, r"nearest: BTC/USDT:USDT-261225-100000-C$"),
+        ("BTCPERP", "spot", None, r"unknown spot symbol 'BTCPERP'; "),
+        ("BTC/USDC:USDC", "spot", None, "is a futures symbol but market_type is 'spot'"),
+        ("BTC/USDT:USDT", "futures", "inverse", "is linear but contract_type is 'inverse'"),
+    ],
+)
+def test_what_is_not_listed_is_refused_with_the_nearest(text, kind, contract, said):
+    with pytest.raises(ConfigError, match=said):
+        resolve(text, LISTED, kind, contract)
+
+
+def test_letter_case_decides_only_between_markets_that_differ_by_it():
+    markets = [listed("Hot/USDT", "HotUSDT"), listed("HOT/USDT", "HOTUSDT")]
+    assert resolve("Hot/USDT", markets, "spot").symbol == "Hot/USDT"
+    assert resolve("HOTUSDT", markets, "spot").symbol == "HOT/USDT"
+    assert resolve("hotusdt", markets[:1], "spot").symbol == "Hot/USDT"
+    with pytest.raises(ConfigError, match="'hotusdt' is ambiguous; use one of Hot/USDT, HOT/USDT"):
+        resolve("hotusdt", markets, "spot")
+
+
+@given(st.text(max_size=12), st.sampled_from([("spot", None), ("futures", "linear"), ("options", None)]))
+def test_any_text_names_a_market_or_is_refused_in_one_line(text, kind):
+    try:
+        assert resolve(text, LISTED, *kind) in LISTED
+    except ConfigError as error:
+        assert "\n" not in str(error).replace(text, "")  # noqa: PT017
