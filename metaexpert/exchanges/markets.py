@@ -34,10 +34,18 @@ _WHOLE = 1.0  # of a contract that is counted in base: our step in quote; its ow
 _AT_MARKET = {
     "binance": ("limits", "market", "max"),
     "bybit": ("info", "lotSizeFilter", "maxMktOrderQty"),
+    "bitget": ("info", "maxMarketOrderQty"),
     "okx": ("info", "maxMktSz"),
     "kucoin": ("info", "marketMaxOrderQty"),
 }
 """Where the largest market order of contracts stands in CCXT's market."""
+_SPOT_AT_MARKET = {
+    "binance": ("limits", "market", "max"),
+    "bybit": ("info", "lotSizeFilter", "maxMarketOrderQty"),
+}
+"""The same of spot; OKX counts it in quote."""
+_LARGEST = {"bitget": ("info", "maxOrderQty")}
+"""Where the largest order stands if CCXT has not found it."""
 _NOTIONAL = {
     "bybit": ("info", "lotSizeFilter", "minNotionalValue"),
     "bitget": ("info", "minTradeUSDT"),
@@ -96,17 +104,29 @@ def market_of(raw: Mapping[str, Any], exchange: str, tiers: Sequence[Tier] = ())
 
 def _sizes(raw: Mapping[str, Any], exchange: str, step: float) -> dict[str, Any]:
     """Contract size, and steps and limits of quantity, in our unit."""
-    size = _number(raw, "contractSize") or 1.0
-    if raw.get("type") == "option" and exchange == "okx":
-        size *= _number(raw, "info", "ctMult") or 1.0  # CCXT leaves it out
-    most = None if raw.get("type") == "spot" and exchange != "binance" else _AT_MARKET.get(exchange)
+    size = _contract_size(raw, exchange)
+    at_market = _SPOT_AT_MARKET if raw.get("type") == "spot" else _AT_MARKET
+    most = _number(raw, "limits", "amount", "max") or _number(raw, *_LARGEST.get(exchange, ("",)))
     return {
         "contract_size": size,
         "qty_step": _times(step, size),
         "min_qty": _times(_number(raw, "limits", "amount", "min") or 0.0, size),
-        "max_qty": _scaled(_number(raw, "limits", "amount", "max"), size),
-        "max_market_qty": None if most is None else _scaled(_number(raw, *most), size),
+        "max_qty": _scaled(most, size),
+        "max_market_qty": _scaled(_number(raw, *at_market.get(exchange, ("",))), size),
     }
+
+
+def _contract_size(raw: Mapping[str, Any], exchange: str) -> float:
+    size = _number(raw, "contractSize") or 1.0
+    if exchange == "bybit":
+        return 1.0  # it counts base, and USD if inverse; CCXT takes the smallest order for the size
+    if exchange == "okx" and raw.get("type") != "spot":
+        told = raw.get("info", {}).get("ctValCcy")
+        ours = raw["quote"] if raw.get("inverse") is True and raw.get("type") != "option" else raw["base"]
+        if told and told != ours:
+            raise DataError(f"{exchange}: {raw.get('symbol')}: its contracts are worth {told}, not {ours}")
+        size = _times(size, _number(raw, "info", "ctMult") or 1.0)  # CCXT leaves the multiplier out
+    return size
 
 
 def _in_quote() -> dict[str, Any]:
