@@ -90,8 +90,8 @@ def _progress(raw: Raw, market: Market, asked: Order) -> Order:
         average_price=_positive(raw, "average") or asked.average_price,
         fee=_fee(raw, market, asked.fee),
         message=_message(raw, market, status) or asked.message,
-        created=asked.created or _time(raw),
-        updated=max(asked.updated, _time(raw)),
+        created=asked.created or _time(raw, market),
+        updated=max(asked.updated, _time(raw, market)),
     )
 
 
@@ -128,7 +128,7 @@ def _found(raw: Raw, market: Market) -> Order:
         reason=reason if closes else ExitReason.ORDER,
         message=_message(raw, market, status),
         created=int(raw.get("timestamp") or 0),
-        updated=_time(raw),
+        updated=_time(raw, market),
     )
 
 
@@ -267,9 +267,11 @@ def _message(raw: Raw, market: Market, status: OrderStatus) -> str | None:
     return None if said == "EC_NoError" else said
 
 
-def _time(raw: Raw) -> int:
+def _time(raw: Raw, market: Market) -> int:
+    """When it changed last."""
     names = ("lastUpdateTimestamp", "lastTradeTimestamp", "timestamp")
-    return max(int(raw.get(name) or 0) for name in names)
+    own = _said(raw, *wording.UPDATED.get(market.exchange, ()))
+    return max(int(own or 0), *(int(raw.get(name) or 0) for name in names))
 
 
 # --- fills ----------------------------------------------------------------------------------------------------

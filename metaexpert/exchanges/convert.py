@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..answers import Greeks, OptionQuote
 from ..errors import ExchangeError
-from ..models import ContractType, OrderBook, Ticker
+from ..models import OrderBook, Ticker
 from . import wording
 from .markets import to_qty
-from .venues import Segment, venue_of
+from .venues import Segment, segment_of, venue_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -72,18 +72,26 @@ def book_of(raw: Raw, market: Market, depth: int | None = None) -> OrderBook:
 
 
 def candles_of(raw: Sequence[Sequence[Any]], market: Market) -> list[tuple[float, ...]]:
-    """Time (ms UTC), open, high, low, close, and the volume in base; rows without a price are left out."""
+    """Time (ms UTC), open, high, low, close, and the volume in base; rows without a price are left out.
+
+    Where an exchange counts inverse volumes in quote they are divided by the mean of the candle's prices.
+    """
     found: list[tuple[float, ...]] = []
-    in_lots = venue_of(market.exchange).volume_in_lots and not market.is_spot
+    unit = venue_of(market.exchange).volumes.get(segment_of(market))
     for time, *prices, volume in raw:
         if None in prices:
             continue
-        opened, high, low, close = map(float, prices)
+        candle = tuple(map(float, prices))
         traded = float(volume or 0.0)
-        if in_lots:
-            traded = _in_base(market, to_qty(market, traded, close), close)
-        found.append((int(time), opened, high, low, close, traded))
+        if unit is not None:
+            traded = _in_base(market, traded, unit, sum(candle) / len(candle))
+        found.append((int(time), *candle, traded))
     return found
+
+
+def _in_base(market: Market, volume: float, unit: str, price: float) -> float:
+    qty = to_qty(market, volume, price) if unit == "amount" else volume
+    return qty / price if market.is_inverse else qty
 
 
 def funding_of(raw: Sequence[Raw]) -> list[tuple[int, float]]:
@@ -191,7 +199,3 @@ def _positive(raw: Raw, *names: str) -> float | None:
     """A price or volatility: exchanges write 0 for none."""
     value = _number(raw, *names)
     return value if value is not None and value > 0.0 else None
-
-
-def _in_base(market: Market, qty: float, price: float) -> float:
-    return qty / price if market.contract_type is ContractType.INVERSE else qty

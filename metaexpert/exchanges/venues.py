@@ -6,7 +6,7 @@ futures share one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,8 @@ class Venue:
         positions: the same of `fetch_positions`.
         chain: the two calls of CCXT that show the options of one underlying, ``"{base}"``: prices, and greeks.
         inverse_in_base: True where an amount of inverse contracts counts base, not face value.
-        volume_in_lots: True where the volume of contracts' candles counts contracts.
+        volumes: by segment what the volume of candles counts where it is not base: ``"amount"``, as orders do, or
+            ``"quote"``.
         newest_first: True where a page without an end holds the newest rows, not those from its start on.
         recv_window_ms: how old a request may be when it arrives; None where the exchange fixes it.
     """
@@ -80,7 +81,7 @@ class Venue:
     positions: Mapping[Segment, tuple[Mapping[str, Any], ...]]
     chain: tuple[tuple[Any, ...], ...] = ()
     inverse_in_base: bool = False
-    volume_in_lots: bool = False
+    volumes: Mapping[Segment, str] = field(default_factory=dict[Segment, str])
     newest_first: bool = False
     recv_window_ms: int | None = None
 
@@ -180,6 +181,7 @@ VENUES: Mapping[str, Venue] = {
             Segment.INVERSE: ({"productType": "COIN-FUTURES", "marginCoin": "{settle}"},),
         },
         inverse_in_base=True,
+        volumes={Segment.INVERSE: "quote"},
     ),
     "kucoin": Venue(
         id="kucoin",
@@ -195,7 +197,7 @@ VENUES: Mapping[str, Venue] = {
             **dict.fromkeys(_CONTRACTS, ({"type": "swap", "code": "{settle}"},)),
         },
         positions=dict.fromkeys(_CONTRACTS, ({},)),
-        volume_in_lots=True,
+        volumes=dict.fromkeys(_CONTRACTS, "amount"),
     ),
 }
 

@@ -31,6 +31,7 @@ __all__ = [
     "STATUSES",
     "TIFS",
     "TYPES",
+    "UPDATED",
     "VOLUME",
 ]
 
@@ -122,6 +123,9 @@ TIFS: Mapping[str, tuple[TimeInForce, bool]] = {
 
 CLIENT_IDS: Paths = {"okx": ("algoClOrdId",)}
 """Our id where CCXT does not look: OKX names a stop order, and the order that it becomes, by it."""
+
+UPDATED: Paths = {"kucoin": ("lastUpdatedAt",)}
+"""When an order changed last (ms UTC), where CCXT does not look: KuCoin's spot orders."""
 
 REFUSALS: Paths = {
     "bybit": ("rejectReason",),

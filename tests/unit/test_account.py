@@ -249,6 +249,13 @@ def test_the_order_that_a_stop_became_carries_our_id():
     assert account.order_of(raw, linear("okx")).id == "stop1"
 
 
+def test_when_kucoins_spot_orders_changed():
+    assert (
+        account.order_of(answer(lastUpdateTimestamp=None, info={"lastUpdatedAt": 1_500}), spot("kucoin")).updated
+        == 1_500
+    )
+
+
 def test_why_an_order_was_refused():
     info = {"orderStatus": "Rejected", "rejectReason": "EC_PostOnlyWillTakeLiquidity"}
     assert account.order_of(answer(status="rejected", info=info), linear("bybit")).message == info["rejectReason"]

@@ -1,13 +1,103 @@
-"""Quotes and greeks of options in our models."""
+"""Prices, candles, trades and options of the exchanges in our models."""
 
 import pytest
 
 from metaexpert.answers import Greeks, OptionQuote
 from metaexpert.errors import ExchangeError
-from metaexpert.exchanges.convert import chain_of, greeks_of
-from metaexpert.models import Market, MarketType
+from metaexpert.exchanges.convert import (
+    book_of,
+    candles_of,
+    chain_of,
+    funding_of,
+    greeks_of,
+    segment_of_raw,
+    ticker_of,
+    trades_of,
+)
+from metaexpert.models import ContractType, Market, MarketType, OrderBook, Ticker
 
 DECEMBER, MARCH = 1_735_286_400_000, 1_743_148_800_000
+
+
+def future(exchange, kind="linear", size=1.0, **more):
+    quote, settle = ("USD", "BTC") if kind == "inverse" else ("USDT", "USDT")
+    return Market(
+        symbol=f"BTC/{quote}:{settle}", exchange=exchange, type=MarketType.FUTURES, base="BTC", quote=quote,
+        settle=settle, contract_type=ContractType(kind), contract_size=size, **more,
+    )  # fmt: skip
+
+
+# --- prices, candles, trades ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "segment"),
+    [
+        ({"type": "spot"}, "spot"),
+        ({"type": "swap", "inverse": False}, "linear"),
+        ({"type": "future", "inverse": True}, "inverse"),
+        ({"type": "option", "inverse": True}, "option"),
+    ],
+)
+def test_the_segment_of_a_market(raw, segment):
+    assert segment_of_raw(raw) == segment
+
+
+def test_a_ticker_has_what_the_exchange_says():
+    raw = {"timestamp": None, "bid": 1.0, "ask": None, "last": 2.0, "markPrice": 3.0}
+    market = future("okx")
+    assert ticker_of(raw, market) == Ticker(0, market.symbol, 1.0, None, 2.0, 3.0, None)
+
+
+def test_a_book_counts_our_units():
+    """13,807 contracts of 0.01 BTC are 138.07 BTC; 0.5 BTC at 40,000 are 20,000 USD."""
+    raw = {"timestamp": 9, "bids": [[43466.3, 13807, 0], [43466.2, 1, 0]], "asks": [[43466.4, 100, 0]]}
+    market = future("okx", size=0.01)
+    assert book_of(raw, market, 1) == OrderBook(9, market.symbol, ((43466.3, 138.07),), ((43466.4, 1.0),))
+    market = future("bitget", "inverse", amount_step=0.0001)
+    assert book_of({"bids": [[40_000.0, 0.5]], "asks": []}, market).bids == ((40_000.0, 20_000.0),)
+
+
+@pytest.mark.parametrize(
+    ("market", "told", "base"),
+    [
+        (future("binance"), 2.0, 2.0),
+        (future("binance", "inverse", 100.0), 2.0, 2.0),
+        (future("okx", size=0.01), 2.0, 2.0),
+        (future("bitget", "inverse", amount_step=0.0001), 80_000.0, 2.0),  # USD, at a mean of 40,000
+        (future("kucoin", size=0.001), 2_000.0, 2.0),  # lots
+        (future("kucoin", "inverse", 1.0), 80_000.0, 2.0),  # contracts of 1 USD
+    ],
+)
+def test_the_volume_of_every_candle_is_in_base(market, told, base):
+    rows = candles_of([[60_000, 40_100, 40_200, 39_800, 39_900, told]], market)
+    assert rows == [(60_000, 40_100.0, 40_200.0, 39_800.0, 39_900.0, base)]
+
+
+def test_candles_without_a_price_are_left_out_and_without_volume_have_none():
+    rows = candles_of([[0, None, None, None, None, 0], [60_000, 1, 1, 1, 1, None]], future("okx"))
+    assert rows == [(60_000, 1.0, 1.0, 1.0, 1.0, 0.0)]
+
+
+def test_funding_is_in_the_order_of_time():
+    raw = [{"timestamp": 2, "fundingRate": -0.1}, {"timestamp": 1, "fundingRate": 0.2}, {"fundingRate": None}]
+    assert funding_of(raw) == [(1, 0.2), (2, -0.1)]
+
+
+def test_trades_count_our_units_and_have_the_side_of_the_taker():
+    raw = [
+        {"timestamp": 5, "price": 50_000.0, "amount": 3.0, "side": "sell"},
+        {"timestamp": 4, "price": 50_000.0, "amount": 1.0, "side": None},
+    ]
+    assert trades_of(raw, future("binance", "inverse", 100.0)) == [
+        (4, 50_000.0, 100.0, 0),
+        (5, 50_000.0, 300.0, -1),
+    ]
+    with pytest.raises(ExchangeError, match="without time, price or amount"):
+        trades_of([{"timestamp": None, "price": 1.0, "amount": 1.0}], future("okx"))
+
+
+# --- options --------------------------------------------------------------------------------------------------
 
 
 def option(exchange="bybit", strike=60_000.0, kind="call", expiry=DECEMBER):
