@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..models import Tier
 
-__all__ = ["amount_text", "market_of", "price_text", "to_amount", "to_qty"]
+__all__ = ["amount_text", "digits", "market_of", "price_text", "to_amount", "to_qty"]
 
 _TYPES = {
     "spot": MarketType.SPOT,
@@ -176,7 +176,7 @@ def amount_text(market: Market, qty: float, price: float | None = None) -> str:
     amount = rules.round_down(to_amount(market, qty, price), step)
     if not amount > 0.0:
         raise OrderRejected(f"{market.symbol}: qty {qty:g} is less than one step of {market.qty_step:g}")
-    return _digits(amount)
+    return digits(amount)
 
 
 def price_text(market: Market, price: float, side: int = 1) -> str:
@@ -188,7 +188,7 @@ def price_text(market: Market, price: float, side: int = 1) -> str:
     on_tick = rules.limit_price(price, side, market.price_tick)
     if not on_tick > 0.0:
         raise OrderRejected(f"{market.symbol}: price {price:g} is less than one tick of {market.price_tick:g}")
-    return _digits(on_tick)
+    return digits(on_tick)
 
 
 def _needed(market: Market, price: float | None) -> float:
@@ -224,7 +224,7 @@ def _scaled(value: float | None, size: float) -> float | None:
     return None if value is None else _times(value, size)
 
 
-def _digits(value: float) -> str:
+def digits(value: float) -> str:
     """Plain digits, as no exchange reads 1e-07."""
     text = format(Decimal(repr(value)), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -61,6 +61,7 @@ class Venue:
             ``"{settle}"`` stands for every settlement currency of the segment.
             ``"method"`` is CCXT's method, if it is another.
         positions: the same of `fetch_positions`.
+        open_orders: the same of `fetch_open_orders`, stop orders included.
         chain: the two calls of CCXT that show the options of one underlying, ``"{base}"``: prices, and greeks.
         inverse_in_base: True where an amount of inverse contracts counts base, not face value.
         volumes: by segment what the volume of candles counts where it is not base: ``"amount"``, as orders do, or
@@ -79,6 +80,7 @@ class Venue:
     hosts: Mapping[Segment, str]
     balances: Mapping[Segment, tuple[Mapping[str, Any], ...]]
     positions: Mapping[Segment, tuple[Mapping[str, Any], ...]]
+    open_orders: Mapping[Segment, tuple[Mapping[str, Any], ...]]
     chain: tuple[tuple[Any, ...], ...] = ()
     inverse_in_base: bool = False
     volumes: Mapping[Segment, str] = field(default_factory=dict[Segment, str])
@@ -95,13 +97,29 @@ def _types(**segments: list[str]) -> dict[Segment, dict[str, Any]]:
     return {Segment(name): {"types": types} for name, types in segments.items()}
 
 
+def _with_each(params: Mapping[str, Any], *more: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    return tuple({**params, **one} for one in more)
+
+
+_PAGES = {"paginate": True}  # there are 20 on a page
+_OKX_STOPS = (
+    {"trigger": True},
+    {"trigger": True, "ordType": "conditional,oco"},
+    {"trailing": True},
+)
+_BITGET_STOPS = ({"trigger": True}, {"trigger": True, "planType": "profit_loss"}, {"trailing": True})
+
 VENUES: Mapping[str, Venue] = {
     "binance": Venue(
         id="binance",
         name="Binance",
         segments=_ALL,
         listed=_types(spot=["spot"], linear=["linear"], inverse=["inverse"], option=["option"]),
-        options={"fetchMargins": False, "fetchPositions": {"method": "positionRisk"}},
+        options={
+            "fetchMargins": False,
+            "fetchPositions": {"method": "positionRisk"},
+            "fetchOpenOrders": {"warnWithoutSymbol": False},  # CCXT's warning is an error
+        },
         passphrase=False,
         testnet={Segment.SPOT: "sandbox", **dict.fromkeys(_CONTRACTS, "demo")},
         hosts={
@@ -120,6 +138,13 @@ VENUES: Mapping[str, Venue] = {
             Segment.LINEAR: ({"subType": "linear"},),
             Segment.INVERSE: ({"subType": "inverse"},),
             Segment.OPTION: ({"method": "option"},),
+        },
+        open_orders={
+            Segment.SPOT: ({"type": "spot"},),
+            **{
+                one: _with_each({"type": "swap", "subType": str(one)}, {}, {"trigger": True}) for one in _CONTRACTS
+            },
+            Segment.OPTION: ({"type": "option"},),
         },
         chain=(("fetch_tickers", None, {"type": "option"}), ("fetch_all_greeks",)),
         recv_window_ms=10_000,
@@ -142,6 +167,14 @@ VENUES: Mapping[str, Venue] = {
             Segment.INVERSE: ({"subType": "inverse"},),
             Segment.OPTION: ({"type": "option"},),
         },
+        open_orders={
+            Segment.SPOT: ({"type": "spot", **_PAGES},),
+            Segment.LINEAR: _with_each(
+                {"type": "swap", "subType": "linear", **_PAGES}, {"settleCoin": "USDT"}, {"settleCoin": "USDC"}
+            ),
+            Segment.INVERSE: ({"type": "swap", "subType": "inverse", "settleCoin": "{settle}", **_PAGES},),
+            Segment.OPTION: ({"type": "option", **_PAGES},),
+        },
         chain=(("fetch_option_chain", "{base}"), ("fetch_all_greeks", None, {"baseCoin": "{base}"})),
         newest_first=True,
         recv_window_ms=5_000,
@@ -151,12 +184,17 @@ VENUES: Mapping[str, Venue] = {
         name="OKX",
         segments=_ALL,
         listed=_types(spot=["spot"], linear=["swap", "future"], inverse=["swap", "future"], option=["option"]),
-        options={},
+        options={"brokerId": None},  # CCXT would put an id of its own beside ours of a stop order
         passphrase=True,
         testnet=dict.fromkeys(_ALL, "sandbox"),
         hosts=dict.fromkeys(_ALL, "www.okx.com"),
         balances=dict.fromkeys(_ALL, ({},)),
         positions={**dict.fromkeys(_CONTRACTS, ({},)), Segment.OPTION: ({"instType": "OPTION"},)},
+        open_orders={
+            Segment.SPOT: _with_each({"instType": "SPOT"}, {}, *_OKX_STOPS),
+            **dict.fromkeys(_CONTRACTS, _with_each({}, {}, *_OKX_STOPS)),
+            Segment.OPTION: ({"instType": "OPTION"},),
+        },
         chain=(("fetch_option_chain", "{base}"), ("fetch_all_greeks", None, {"uly": "{base}-USD"})),
     ),
     "bitget": Venue(
@@ -180,6 +218,14 @@ VENUES: Mapping[str, Venue] = {
             Segment.LINEAR: ({"productType": "USDT-FUTURES"}, {"productType": "USDC-FUTURES"}),
             Segment.INVERSE: ({"productType": "COIN-FUTURES", "marginCoin": "{settle}"},),
         },
+        open_orders={
+            Segment.SPOT: _with_each({"type": "spot"}, {}, {"trigger": True}),
+            Segment.LINEAR: (
+                *_with_each({"type": "swap", "productType": "USDT-FUTURES"}, {}, *_BITGET_STOPS),
+                *_with_each({"type": "swap", "productType": "USDC-FUTURES"}, {}, *_BITGET_STOPS),
+            ),
+            Segment.INVERSE: _with_each({"type": "swap", "productType": "COIN-FUTURES"}, {}, *_BITGET_STOPS),
+        },
         inverse_in_base=True,
         volumes={Segment.INVERSE: "quote"},
     ),
@@ -197,6 +243,10 @@ VENUES: Mapping[str, Venue] = {
             **dict.fromkeys(_CONTRACTS, ({"type": "swap", "code": "{settle}"},)),
         },
         positions=dict.fromkeys(_CONTRACTS, ({},)),
+        open_orders={
+            Segment.SPOT: ({"type": "spot"}, {"type": "spot", "trigger": True}),  # one market at a time
+            **dict.fromkeys(_CONTRACTS, ({"type": "swap"}, {"type": "swap", "trigger": True})),
+        },
         volumes=dict.fromkeys(_CONTRACTS, "amount"),
     ),
 }

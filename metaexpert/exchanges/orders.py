@@ -1,0 +1,274 @@
+"""Our orders as calls of CCXT: rounded, checked against the market and the capability table, and put into words.
+
+What an exchange can't do is refused here, with the reason, before anything is sent. Pure functions.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from .. import risk
+from ..errors import OrderRejected
+from ..models import Order, OrderType, PositionMode, Side, TimeInForce
+from .capabilities import Feature, Support, support
+from .dialects import dialect_of
+from .markets import price_text
+from .plans import TRIGGERED, Call, OrderRequest, Plan, Terms
+from .venues import Segment, segment_of, venue_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ..models import Market
+
+__all__ = [
+    "Call",
+    "OrderRequest",
+    "Terms",
+    "amend_of",
+    "calls_of",
+    "cancel_all_of",
+    "cancel_of",
+    "dead_man_of",
+    "lookups_of",
+    "picked",
+    "protection_of",
+    "settings_of",
+]
+
+_ID = re.compile(r"[A-Za-z0-9]{1,32}")
+_LEVELS = {"stop_loss": (Feature.ATTACHED_STOP, "SL"), "take_profit": (Feature.ATTACHED_TARGET, "TP")}
+_TYPES = {
+    OrderType.MARKET: Feature.MARKET,
+    OrderType.LIMIT: Feature.LIMIT,
+    OrderType.STOP: Feature.STOP,
+    OrderType.STOP_LIMIT: Feature.STOP_LIMIT,
+}
+_TIFS = {TimeInForce.IOC: Feature.IOC, TimeInForce.FOK: Feature.FOK}
+
+
+def calls_of(request: OrderRequest, market: Market) -> tuple[Call, ...]:
+    """What is sent for an order: the order, then the protective orders that stand by themselves.
+
+    Raises:
+        OrderRejected: the order breaks a rule of the market, or the exchange has nothing like it; the message says
+            why. So it is with a stop or target that has to be watched, unless `request.watched` says that it is.
+        ConfigError: the exchange takes no orders here, or not at this leverage.
+    """
+    plan, dialect = _plan(request, market), dialect_of(market)
+    _check_features(plan)
+    carried = not _levels(plan) or plan.order.type in dialect.attached.get(plan.segment, ())
+    if carried:
+        return (dialect.place(plan),)
+    if plan.segment in dialect.separate and plan.order.type is OrderType.MARKET:
+        return dialect.place(plan), *protection_of(request, market)
+    if not request.watched:
+        name = _levels(plan)[0]
+        why = support(market.exchange, plan.segment, _LEVELS[name][0])[1]
+        raise _refusal(plan, f"it does not take a {_spoken(name)} along with a {plan.order.type} order: {why}")
+    return (dialect.place(plan),)
+
+
+def protection_of(request: OrderRequest, market: Market) -> tuple[Call, ...]:
+    """Closing stop orders at the stop-loss and take-profit of an order that has been filled.
+
+    Their ids are the order's with SL and TP behind it. Empty where the exchange has no such orders: there they go
+    along with the order, or the caller watches them.
+
+    Raises:
+        OrderRejected: the order breaks a rule of the market.
+    """
+    plan, dialect = _plan(request, market), dialect_of(market)
+    if plan.segment not in dialect.separate:
+        return ()
+    return tuple(
+        dialect.protect(plan, name, _checked_id(f"{plan.order.id}{_LEVELS[name][1]}")) for name in _levels(plan)
+    )
+
+
+def lookups_of(order: Order, market: Market) -> tuple[Call, ...]:
+    """The calls that look an order up by our id, to be made in turn until `picked` finds it in an answer."""
+    return dialect_of(market).lookups(order, market)
+
+
+def picked(raw: object, order: Order) -> Mapping[str, Any] | None:
+    """What of the answer to a lookup is this order: CCXT's order or list of orders; None if it is not in there."""
+    if isinstance(raw, list):
+        found = cast("Sequence[Mapping[str, Any]]", raw)
+        return next((one for one in found if one.get("clientOrderId") == order.id), None)
+    one = cast("Mapping[str, Any] | None", raw)
+    return None if one is None or one.get("id") is None else one
+
+
+def cancel_of(order: Order, market: Market) -> Call:
+    """The call that cancels an order by our id."""
+    return dialect_of(market).cancel(order, market)
+
+
+def amend_of(order: Order, market: Market, price: float | None = None, qty: float | None = None) -> Call:
+    """The call that gives a resting limit order another price or quantity, where it stands.
+
+    Raises:
+        OrderRejected: the exchange has no such call, the order is no limit order, or breaks a rule of the market.
+    """
+    if order.type is not OrderType.LIMIT:
+        raise OrderRejected(f"order {order.id}: only limit orders can be changed; cancel it and send a new one")
+    changed = order.changed(price=order.price if price is None else price, qty=order.qty if qty is None else qty)
+    plan = _plan(OrderRequest(order=changed, terms=Terms()), market)
+    _check(plan, Feature.AMEND)
+    text = price_text(market, cast("float", plan.order.price), order.side.sign)
+    return dialect_of(market).amend(plan.order, plan.amount(), text)
+
+
+def cancel_all_of(market: Market) -> tuple[Call, ...]:
+    """The calls that cancel all orders of a market; empty where each must be cancelled by itself."""
+    return dialect_of(market).cancel_all(market)
+
+
+def dead_man_of(market: Market, seconds: int) -> Call:
+    """The call that has the exchange cancel open orders by itself unless it is made again within `seconds`.
+
+    Raises:
+        OrderRejected: the exchange has no such call.
+    """
+    found, why = support(market.exchange, segment_of(market), Feature.DEAD_MAN)
+    if found is Support.REFUSED:
+        raise OrderRejected(f"{venue_of(market.exchange).name}: {why}")
+    return dialect_of(market).dead_man(market, seconds)
+
+
+def settings_of(market: Market, terms: Terms) -> tuple[Call, ...]:
+    """The calls that bring position mode, margin mode and leverage of a market to `terms`, in this order.
+
+    Some change the whole account: Bybit's margin mode, and every position mode but Bybit's. Spot and options have
+    none of them.
+
+    Raises:
+        ConfigError: the exchange does not take this leverage.
+    """
+    return dialect_of(market).settings(market, terms)
+
+
+# --- checks ---------------------------------------------------------------------------------------------------
+
+
+def _plan(request: OrderRequest, market: Market) -> Plan:
+    """The request on the market's steps, or a refusal."""
+    order = request.order
+    _checked_id(order.id)
+    if request.cost is not None:
+        _check_cost(request, request.cost, market)
+        return Plan(request, market)
+    found = risk.conform(order, market, request.reference_price, order.qty if order.reduce_only else 0.0)
+    if not isinstance(found, Order):
+        raise OrderRejected(f"{market.symbol}: {found.message}")
+    plan = Plan(replace(request, order=found), market)
+    most = market.max_market_qty
+    if most is not None and not plan.is_limit and found.qty > most:
+        raise _refusal(plan, f"a market order may have {most:.12g} at most, not {found.qty:.12g}: split it")
+    _check_prices(plan)
+    return plan
+
+
+def _checked_id(name: str) -> str:
+    if not _ID.fullmatch(name):
+        raise OrderRejected(
+            f"order id {name!r}: an id has 1 to 32 letters and digits, 30 where protective orders take it over"
+        )
+    return name
+
+
+def _check_cost(request: OrderRequest, cost: float, market: Market) -> None:
+    order = request.order
+    if order.type is not OrderType.MARKET or order.side is not Side.BUY:
+        raise OrderRejected(f"{market.symbol}: only purchases at market are sized by what they cost")
+    if not (math.isfinite(cost) and cost > 0.0):
+        raise OrderRejected(f"{market.symbol}: cost must be a positive number, got {cost!r}")
+    if cost < market.min_notional:
+        least = f"{market.min_notional:.12g} {market.quote}"
+        raise OrderRejected(f"{market.symbol}: a cost of {cost:.12g} is below the minimum of {least}")
+
+
+def _check_prices(plan: Plan) -> None:
+    """Each type of order has its prices, and a stop one that the market has not reached."""
+    order, pct = plan.order, plan.request.trailing_stop_pct
+    has_price = order.type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
+    has_stop = order.type in TRIGGERED and pct is None
+    if (order.price is not None, order.stop_price is not None) != (has_price, has_stop):
+        given = f"price={order.price}, stop_price={order.stop_price}"
+        raise _refusal(plan, f"{given} do not belong to a {order.type} order")
+    if pct is not None:
+        _check_trailing(plan, pct)
+    last, stop = plan.request.reference_price, order.stop_price
+    if last is not None and stop is not None and (last - stop) * order.side.sign >= 0.0:
+        raise _refusal(plan, f"the stop price {stop:.12g} of a {order.side} is reached already at {last:.12g}")
+
+
+def _check_trailing(plan: Plan, pct: float) -> None:
+    least, most = dialect_of(plan.market).trailing_range
+    if plan.order.type is not OrderType.STOP:
+        raise _refusal(plan, f"a trailing stop is an order of type stop, not {plan.order.type}")
+    if not (0.0 < pct <= most and pct >= least):
+        raise _refusal(plan, f"trailing_stop_pct must lie between {least:g} and {most:g}, got {pct:g}")
+
+
+def _check_features(plan: Plan) -> None:
+    order = plan.order
+    for feature in _features(plan):
+        _check(plan, feature)
+    if order.reduce_only and plan.segment is Segment.SPOT and order.side is Side.BUY:
+        raise _refusal(plan, "a spot purchase can't be reduce-only")
+    if order.type is not OrderType.LIMIT and (order.post_only or order.tif is TimeInForce.FOK):
+        word = "post-only" if order.post_only else "FOK"
+        raise _refusal(plan, f"{word} goes with limit orders, not with a {order.type} order")
+    if order.type in TRIGGERED and order.tif is TimeInForce.IOC:
+        raise _refusal(plan, f"IOC goes with limit and market orders, not with a {order.type} order")
+    _check_leg(plan)
+
+
+def _check_leg(plan: Plan) -> None:
+    mode, leg = plan.request.terms.position_mode, plan.order.position_side
+    if mode is PositionMode.HEDGE and leg is None and plan.is_contract:
+        raise _refusal(plan, "in hedge mode an order needs its leg, position_side 'long' or 'short'")
+    if mode is PositionMode.ONEWAY and leg is not None:
+        raise _refusal(plan, "position_side is for hedge mode, and the account is in one-way mode")
+    if leg is not None and plan.order.reduce_only and not plan.closes:
+        raise _refusal(plan, f"a {plan.order.side} grows the {leg} leg: it can't be reduce-only")
+    if leg is not None and plan.market.exchange == "bybit" and plan.market.settle != "USDT":
+        raise _refusal(plan, "only contracts settled in USDT have legs there")
+
+
+def _features(plan: Plan) -> Iterator[Feature]:
+    order = plan.order
+    yield Feature.TRAILING if plan.is_trailing else _TYPES[order.type]
+    if order.post_only:
+        yield Feature.POST_ONLY
+    if order.type is OrderType.LIMIT and order.tif in _TIFS:
+        yield _TIFS[order.tif]
+    if order.reduce_only:
+        yield Feature.REDUCE_ONLY
+    if order.position_side is not None:
+        yield Feature.HEDGE
+    if plan.request.cost is not None:
+        yield Feature.MARKET_BY_COST
+
+
+def _check(plan: Plan, feature: Feature) -> None:
+    found, why = support(plan.market.exchange, plan.segment, feature)
+    if found is Support.REFUSED or (feature is Feature.TRAILING and found is Support.EMULATED):
+        raise _refusal(plan, f"no {_spoken(feature)}: {why}")
+
+
+def _levels(plan: Plan) -> list[str]:
+    return [name for name in _LEVELS if getattr(plan.order, name) is not None]
+
+
+def _refusal(plan: Plan, why: str) -> OrderRejected:
+    return OrderRejected(f"{venue_of(plan.market.exchange).name} {plan.market.symbol}: {why}")
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", "-")
