@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         RequestError,
         StrategyError,
         UnavailableError,
+        UnprotectedError,
     )
     from .exchanges import MetaExchange
     from .expert import MetaExpert
@@ -111,6 +112,7 @@ __all__ = [
     "Trade",
     "TradeMode",
     "UnavailableError",
+    "UnprotectedError",
     "__version__",
     "cross_above",
     "cross_below",
@@ -132,6 +134,7 @@ _EXPORTS = {
         "OrderNotFound",
         "RequestError",
         "UnavailableError",
+        "UnprotectedError",
         "ClockError",
         "AccessDenied",
         "OrderRejected",

@@ -9,6 +9,7 @@ MetaExpertError
     ├── OrderRejected    nothing was traded: mend the order
     │   └── InsufficientFunds
     ├── OrderNotFound    it knows no such order
+    ├── UnprotectedError the order stands, its stop or target does not: protect its position or close it
     ├── UnavailableError nothing was done: try again later, after `retry_after` seconds where it says so
     ├── ClockError       nothing was done: this computer's clock is off; measure the difference and send again
     ├── AuthenticationError   mend the keys or their rights
@@ -36,6 +37,7 @@ __all__ = [
     "RequestError",
     "StrategyError",
     "UnavailableError",
+    "UnprotectedError",
     "did_you_mean",
 ]
 
@@ -74,6 +76,10 @@ class InsufficientFunds(OrderRejected):
 
 class OrderNotFound(ExchangeError):
     """The exchange knows no such order."""
+
+
+class UnprotectedError(ExchangeError):
+    """The order stands, and a stop or target that belongs to it does not: protect the position or close it."""
 
 
 class UnavailableError(ExchangeError):

@@ -11,24 +11,32 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from ..clock import WallClock
-from ..errors import NetworkError, RequestError, UnavailableError
+from ..errors import (
+    ExchangeError,
+    NetworkError,
+    OrderNotFound,
+    RequestError,
+    UnavailableError,
+    UnprotectedError,
+)
 from ..kinds import Kind
 from ..timeframe import DAY_MS, parse
-from . import account, convert, listing
+from . import account, convert, listing, orders
 from .caller import Caller, is_offline
 from .connection import place_of
 from .symbols import resolve
 from .venues import segment
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from ..answers import Balance, ExchangeFill, Greeks, OptionQuote
     from ..clock import Clock
     from ..config import ExchangeSettings
-    from ..models import Account, Market, OrderBook, Position, Ticker
+    from ..models import Account, Market, Order, OrderBook, Position, Ticker
     from .listing import Listing
+    from .orders import Call, OrderRequest, Terms
     from .venues import Segment
 
 __all__ = ["Gateway"]
@@ -256,6 +264,120 @@ class Gateway:
         doing = f"fetch the fills of {market.symbol}"
         raw = await self._caller.read(doing, "fetch_my_trades", market.symbol, since, private=True)
         return tuple(sorted((account.fill_of(one, market) for one in raw), key=lambda fill: fill.time))
+
+    # -- orders ------------------------------------------------------------------------------------------------
+
+    async def prepare(self, symbol: str, terms: Terms) -> None:
+        """Bring position mode, margin mode and leverage of a market to `terms`; what is so already stays.
+
+        Raises:
+            ConfigError: the exchange does not take this leverage.
+            NetworkError: whether it was done is not known; it may be done again.
+        """
+        market = await self._known(symbol)
+        for call in orders.settings_of(market, terms):
+            what = call.method.removeprefix("set_").replace("_", " ")
+            await self._caller.set(f"set the {what} of {market.symbol}", call.method, *call.arguments)
+
+    async def submit(self, request: OrderRequest) -> Order:
+        """Send an order, and after it the stop and target that stand by themselves; each once.
+
+        Raises:
+            OrderRejected: nothing was sent, or the exchange refused it.
+            NetworkError: whether the order arrived is not known: `find` it before anything else.
+            UnprotectedError: the order stands, and its stop or target does not, or that is not known.
+        """
+        order, market = request.order, await self._known(request.order.symbol)
+        entry, *protective = orders.calls_of(request, market)
+        answer = await self._caller.order(f"send order {order.id}", entry.method, *entry.arguments)
+        sent = account.order_of(answer, market, order)
+        await self._protect(order, protective)
+        return sent
+
+    async def protect(self, request: OrderRequest) -> None:
+        """Send the stop and target of an order that has been filled, where they stand by themselves.
+
+        Raises:
+            UnprotectedError: one of them does not stand, or that is not known.
+        """
+        market = await self._known(request.order.symbol)
+        await self._protect(request.order, orders.protection_of(request, market))
+
+    async def _protect(self, order: Order, calls: Sequence[Call]) -> None:
+        for call in calls:
+            try:
+                answer = await self._caller.order(f"protect order {order.id}", call.method, *call.arguments)
+                if not answer.get("id"):
+                    raise NetworkError(f"{self._venue.name}: the answer has no id")
+            except ExchangeError as error:
+                raise UnprotectedError(
+                    f"order {order.id} in {order.symbol} stands without its stop or target ({error}): "
+                    "protect its position or close it"
+                ) from error
+
+    async def find(self, order: Order) -> Order | None:
+        """The order as the exchange knows it by our id; None where it knows none.
+
+        An exchange may know of an order only a moment after it took it: ask a few times before believing a None.
+        """
+        market = await self._known(order.symbol)
+        for call in orders.lookups_of(order, market):
+            try:
+                raw = await self._caller.read(
+                    f"look order {order.id} up", call.method, *call.arguments, private=True
+                )
+            except OrderNotFound:
+                continue
+            found = orders.picked(raw, order)
+            if found is not None:
+                return account.order_of(found, market, order)
+        return None
+
+    async def cancel(self, order: Order) -> None:
+        """Cancel an order; `find` tells what had been filled before.
+
+        Raises:
+            OrderNotFound: it works no more: `find` tells what became of it.
+            NetworkError: whether it was cancelled is not known.
+        """
+        call = orders.cancel_of(order, await self._known(order.symbol))
+        await self._caller.order(f"cancel order {order.id}", call.method, *call.arguments)
+
+    async def amend(self, order: Order, price: float | None = None, qty: float | None = None) -> None:
+        """Give a resting limit order another price or quantity, where it stands.
+
+        Raises:
+            OrderRejected: the exchange has no such call, or refuses it; the order is as it was.
+            NetworkError: whether it was changed is not known.
+        """
+        call = orders.amend_of(order, await self._known(order.symbol), price, qty)
+        await self._caller.order(f"change order {order.id}", call.method, *call.arguments)
+
+    async def cancel_all(self, symbol: str) -> None:
+        """Cancel every order of a market, stop orders included.
+
+        Raises:
+            NetworkError: whether they were cancelled is not known: look at `open_orders`.
+        """
+        market = await self._known(symbol)
+        calls = orders.cancel_all_of(market)
+        for call in calls:
+            await self._caller.order(f"cancel the orders of {market.symbol}", call.method, *call.arguments)
+        if not calls:
+            for order in await self.open_orders(market.symbol):
+                await self.cancel(order)
+
+    async def open_orders(self, symbol: str | None = None) -> tuple[Order, ...]:
+        """The orders that work, stop and target orders included, of one market or all of the segment."""
+        market = None if symbol is None else await self._known(symbol)
+        name = None if market is None else market.symbol
+        found: dict[str, Order] = {}
+        for asked in await self._queries(self._venue.open_orders):
+            raw = await self._caller.read(
+                "fetch the open orders", "fetch_open_orders", name, None, None, asked, private=True
+            )
+            found |= {order.exchange_id or order.id: order for order in account.orders_of(raw, self._markets)}
+        return tuple(order for order in found.values() if name in (None, order.symbol))
 
     @property
     def _markets(self) -> Mapping[str, Market]:

@@ -3,14 +3,24 @@
 import pytest
 import pytest_asyncio
 from venue.dialects import DIALECTS
+from venue.faults import Fault
 from venue.server import credentials
 
 from metaexpert.clock import SimClock
 from metaexpert.config import ExchangeSettings
-from metaexpert.errors import AuthenticationError, ConfigError, RequestError, UnavailableError
+from metaexpert.errors import (
+    AuthenticationError,
+    ConfigError,
+    NetworkError,
+    OrderNotFound,
+    RequestError,
+    UnavailableError,
+)
 from metaexpert.exchanges.connection import connect
 from metaexpert.exchanges.gateway import Gateway
 from metaexpert.exchanges.markets import amount_text
+from metaexpert.exchanges.orders import OrderRequest, Terms
+from metaexpert.models import Order, OrderStatus, OrderType, Side
 from metaexpert.series import Kind
 
 pytestmark = pytest.mark.asyncio
@@ -178,3 +188,92 @@ async def test_options_with_quotes_and_greeks(asked, exchange):
     assert -1.0 <= greeks.delta <= 1.0
     with pytest.raises(RequestError, match="lists no options of DOGE"):
         await gateway.option_chain("DOGE")
+
+
+# --- orders ---------------------------------------------------------------------------------------------------
+
+
+def order(market, price, **more):
+    qty = 20 * max(market.qty_step, 100.0 if market.is_inverse else 0.001)
+    plain = {"id": "a1b2c3", "symbol": market.symbol, "side": Side.BUY, "type": OrderType.LIMIT, "qty": qty}
+    return Order(**(plain | {"price": price} | more))
+
+
+def request(order, price, **more):
+    return OrderRequest(order=order, terms=Terms(), reference_price=price, **more)
+
+
+@pytest.mark.parametrize(("exchange", "kind"), CELLS)
+async def test_an_order_is_sent_found_and_cancelled(asked, exchange, kind):
+    gateway = asked(exchange, kind)
+    market = await gateway.market(KINDS[kind][1])
+    last = (await gateway.ticker(market.symbol)).last
+    wanted = order(market, 0.8 * last)
+    assert await gateway.find(wanted) is None
+    sent = await gateway.submit(request(wanted, last))
+    assert (sent.id, sent.status, sent.filled) == ("a1b2c3", OrderStatus.OPEN, 0.0)
+    assert sent.exchange_id
+    found = await gateway.find(wanted)
+    assert (found.exchange_id, found.status) == (sent.exchange_id, OrderStatus.OPEN)
+    (working,) = await gateway.open_orders(market.symbol)
+    assert (working.id, working.exchange_id) == ("a1b2c3", sent.exchange_id)
+    assert working.qty == pytest.approx(wanted.qty, rel=1e-3)
+    assert (await gateway.open_orders()) == (working,)
+    await gateway.cancel(sent)
+    assert await gateway.open_orders() == ()
+    assert (await gateway.find(wanted)).status is OrderStatus.CANCELED
+    with pytest.raises(OrderNotFound):
+        await gateway.cancel(sent)
+
+
+@pytest.mark.parametrize(("exchange", "kind"), CELLS)
+async def test_a_market_order_fills(asked, exchange, kind):
+    gateway = asked(exchange, kind)
+    market = await gateway.market(KINDS[kind][1])
+    last = (await gateway.ticker(market.symbol)).last
+    wanted = order(market, None, type=OrderType.MARKET)
+    await gateway.submit(request(wanted, last))
+    found = await gateway.find(wanted)
+    assert found.status is OrderStatus.FILLED
+    assert found.filled == pytest.approx(wanted.qty, rel=1e-2)
+    assert found.average_price == pytest.approx(last, rel=0.01)
+
+
+@pytest.mark.parametrize(("exchange", "kind"), CELLS)
+async def test_all_orders_of_a_market_are_cancelled(asked, exchange, kind):
+    gateway = asked(exchange, kind)
+    market = await gateway.market(KINDS[kind][1])
+    last = (await gateway.ticker(market.symbol)).last
+    for number in range(3):
+        await gateway.submit(request(order(market, (0.8 - 0.01 * number) * last, id=f"a{number}"), last))
+    assert len(await gateway.open_orders(market.symbol)) == 3
+    await gateway.cancel_all(market.symbol)
+    assert await gateway.open_orders(market.symbol) == ()
+
+
+@pytest.mark.parametrize(("exchange", "kind"), [cell for cell in CELLS if cell[1] != "spot"])
+async def test_an_entry_with_stop_and_target_leaves_no_position_bare(asked, exchange, kind):
+    gateway = asked(exchange, kind)
+    market = await gateway.market(KINDS[kind][1])
+    last = (await gateway.ticker(market.symbol)).last
+    wanted = order(market, None, type=OrderType.MARKET, stop_loss=0.9 * last, take_profit=1.2 * last)
+    await gateway.submit(request(wanted, last))
+    (position,) = await gateway.positions()
+    stops = {one.stop_price for one in await gateway.open_orders()} - {None}
+    levels = stops | {position.stop_loss, position.take_profit}
+    assert any(level == pytest.approx(0.9 * last, rel=1e-3) for level in levels if level)
+    assert any(level == pytest.approx(1.2 * last, rel=1e-3) for level in levels if level)
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+async def test_a_lost_reply_is_told_and_the_order_found(venue, asked, exchange):
+    gateway = asked(exchange, "spot")
+    market = await gateway.market("BTC/USDT")
+    last = (await gateway.ticker(market.symbol)).last
+    wanted = order(market, 0.8 * last)
+    await gateway.find(wanted)  # so that the clock is known
+    venue.faults.add(Fault.REPLY_LOST, method="POST")
+    with pytest.raises(NetworkError, match="look it up"):
+        await gateway.submit(request(wanted, last))
+    assert (await gateway.find(wanted)).status is OrderStatus.OPEN
+    assert len(await gateway.open_orders(market.symbol)) == 1

@@ -23,6 +23,7 @@ CLASSES = [getattr(errors, name) for name in errors.__all__ if name != "did_you_
         (errors.RequestError, errors.ExchangeError),
         (errors.OrderNotFound, errors.ExchangeError),
         (errors.UnavailableError, errors.ExchangeError),
+        (errors.UnprotectedError, errors.ExchangeError),
         (errors.ClockError, errors.ExchangeError),
         (errors.AuthenticationError, errors.ExchangeError),
         (errors.AccessDenied, errors.ExchangeError),
