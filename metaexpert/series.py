@@ -35,9 +35,12 @@ __all__ = [
     "as_kind",
     "build",
     "columns_of",
+    "empty",
     "inspect_series",
+    "known_spans",
     "merge",
     "name_of",
+    "on_the_hour",
     "parse_name",
     "sanitize_funding",
     "sanitize_trades",
@@ -46,6 +49,7 @@ __all__ = [
 _NAT = np.iinfo(np.int64).min
 _EXAMPLES = 5
 _LONGEST_INTERVAL = parse("8h")  # between two funding instants, on every exchange
+_HOUR_MS, _JITTER_MS = 3_600_000, 60_000  # exchanges note a funding some milliseconds after the hour
 
 
 def columns_of(kind: Kind) -> dict[str, type[np.generic]]:
@@ -65,6 +69,11 @@ def build(kind: Kind, time: Times, values: Sequence[npt.NDArray[Any]]) -> pd.Dat
         for (name, dtype), column in zip(columns_of(kind).items(), values, strict=True)
     }
     return pd.DataFrame(columns, index=moments.tz_localize("UTC"))
+
+
+def empty(kind: Kind) -> pd.DataFrame:
+    """A series without rows."""
+    return build(kind, np.empty(0, dtype=np.int64), [np.empty(0)] * len(columns_of(kind)))
 
 
 def inspect_series(name: str, frame: pd.DataFrame, *, synthetic: bool = False, source: str = "") -> Quality:
@@ -149,6 +158,27 @@ def merge(kind: Kind, old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
         return _merge_trades(old, new)
     merged = pd.concat([old, new])
     return merged[~merged.index.duplicated(keep="last")].sort_index()
+
+
+def on_the_hour(time: Times) -> Times:
+    """Move instants that lie up to a minute after a full hour to it: funding is due on the hour."""
+    late = np.where(time == _NAT, 0, time % _HOUR_MS)
+    return np.where(late <= _JITTER_MS, time - late, time)
+
+
+def known_spans(kind: Kind, time: Times) -> tuple[tuple[int, int], ...]:
+    """The spans [start, end) in ms UTC that a file with rows at `time` (ascending) tells everything of.
+
+    Trades: from the first to the last. Funding rates: the same, but no gap longer than 8 hours. Candles: none,
+    since each stands for its own span.
+    """
+    if kind.has_timeframe or not time.size:
+        return ()
+    gaps = (
+        np.flatnonzero(np.diff(time) > _LONGEST_INTERVAL) if kind is Kind.FUNDING else np.empty(0, dtype=np.int64)
+    )
+    firsts, lasts = time[np.append(0, gaps + 1)], time[np.append(gaps, time.size - 1)]
+    return tuple((first, last + 1) for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True))
 
 
 def _merge_trades(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:

@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
-from importlib import import_module
+from dataclasses import dataclass, fields
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,31 +24,24 @@ from .bars import times
 from .errors import ConfigError, DataError, did_you_mean
 from .files import discard_drafts, home, locked, replacing
 from .models import Market, MarketType
-from .series import Kind, as_kind, build, columns_of, inspect_series, merge, parse_name
+from .parquet import Origin, Source, damage_named, read_footer, read_rows, read_times, spans_of, write_merged
+from .series import Kind, as_kind, inspect_series, known_spans, parse_name
+from .spans import joined, without
 from .timeframe import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Sequence
     from dataclasses import Field
 
+    import numpy.typing as npt
     import pandas as pd
 
     from .bars import Quality
+    from .spans import Span
 
 __all__ = ["CandleStore", "SeriesInfo", "Source", "Verdict"]
 
-_META = b"metaexpert"
 _ABOVE_ZERO = ("price_tick", "qty_step", "contract_size", "max_leverage")
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError)  # ArrowInvalid is a ValueError
-_GROUP_ROWS = 1 << 18  # what is read at once at least when a span is asked for
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What candles were made from: the name of a file or feed, and the SHA-256 hex digest of its bytes, if any."""
-
-    name: str
-    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +49,7 @@ class SeriesInfo:
     """One stored series: `start` is its first time, `end` (exclusive, ms UTC) the close of its last candle.
 
     `name` is that of `metaexpert.series`; `timeframe` None for what has none. `sources` stand oldest first.
+    `covered` are the spans (ms UTC) that are known whole: an exchange was asked for all of them.
     """
 
     exchange: str
@@ -70,6 +62,7 @@ class SeriesInfo:
     start: int
     end: int
     sources: tuple[Source, ...]
+    covered: tuple[Span, ...]
     path: Path
 
 
@@ -100,18 +93,35 @@ class CandleStore:
     def __init__(self, root: Path | None = None) -> None:
         self.root = home() / "candles" if root is None else root
 
-    def append(self, market: Market, name: str, rows: pd.DataFrame, *, source: Source) -> int:
+    def append(
+        self,
+        market: Market,
+        name: str,
+        rows: pd.DataFrame,
+        *,
+        source: Source,
+        covered: Sequence[Span] | None = None,
+    ) -> int:
         """Merge `rows` (sound, in the schema of their kind) into a series and return how many of them are new.
 
         Where a candle or rate of that time is there already, the new one wins; a trade that is there already is
         not added again. The market's rules replace the stored ones.
+
+        Args:
+            market: whose rows they are.
+            name: of the series.
+            rows: none of a series that is not stored yet do nothing, whatever they cover.
+            source: what they were made from.
+            covered: the spans (ms UTC) in which nothing is missing now, because an exchange was asked for all of
+                them; None: as `metaexpert.series.known_spans` tells from the rows of a file.
 
         Raises:
             ConfigError: a rule of the market is none, such as a tick of 0.
             DataError: the rows are not sound or contradict the stored ones, or the folder can't be written.
         """
         kind, _ = parse_name(name)
-        if not len(rows):
+        path = self._series_path(market.exchange, market.symbol, name)
+        if not len(rows) and not (covered and path.is_file()):
             return 0
         quality = inspect_series(name, rows)
         if quality.unsound:
@@ -122,27 +132,48 @@ class CandleStore:
             _check_rules(market)
         except ValueError as error:
             raise ConfigError(f"{market.symbol}: {error}, which is no rule of a market") from None
-        path = self._series_path(market.exchange, market.symbol, name)
+        known = known_spans(kind, times(rows)) if covered is None else covered
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with locked(path.parent / ".lock"):
-                return self._merge(path, market, kind, rows, source)
+                return self._merge(path, market, rows, source, known)
         except OSError as error:
             raise DataError(f"can't write {path}: {error.strerror or error}") from error
 
-    def _merge(self, path: Path, market: Market, kind: Kind, rows: pd.DataFrame, source: Source) -> int:
-        merged, before, sources = rows, 0, ()
+    def _merge(
+        self, path: Path, market: Market, rows: pd.DataFrame, source: Source, covered: Sequence[Span]
+    ) -> int:
+        there, before, sources, known = None, 0, (), ()
         if path.exists():
-            old, sources = _read_table(path, kind), _origin(path).sources
-            merged, before = _merged(path, kind, old, rows), len(old)
-        sources = (*(known for known in sources if known != source), source)
+            old, footer = read_footer(path)
+            there, before, sources, known = path, footer.num_rows, old.sources, old.covered
+        sources = (*(one for one in sources if one != source), source)
         rules = json.dumps(market.as_dict(), indent=1)
-        origin = _Origin(market.exchange, market.symbol, market.type, path.stem, sources)
+        spans = joined((*known, *covered))
+        origin = Origin(market.exchange, market.symbol, market.type, path.stem, sources, spans)
         discard_drafts(path.parent)
         with replacing(path) as table, replacing(path.parent / "market.json") as beside:
-            _write_table(table, merged, origin)
+            count = write_merged(table, there, rows, origin)
             beside.write_text(rules + "\n", encoding="utf-8")
-        return len(merged) - before
+        return count - before
+
+    def missing(self, exchange: str, symbol: str, name: str, start: int, end: int) -> tuple[Span, ...]:
+        """Return the spans of [start, end) that the store doesn't know: no exchange was asked, no candle is there.
+
+        Raises:
+            DataError: the file of the series is damaged.
+        """
+        path = self._series_path(exchange, symbol, name)
+        if not path.is_file():
+            return without((start, end), ())
+        _, timeframe = parse_name(name)
+        holes = without((start, end), read_footer(path)[0].covered)
+        if timeframe is None or not holes:
+            return holes
+        length = parse(timeframe)
+        time = read_times(path, start - length + 1, end)
+        runs = _runs(time, length)
+        return tuple(part for hole in holes for part in without(hole, runs))
 
     def read(
         self, exchange: str, symbol: str, name: str, start: int | None = None, end: int | None = None
@@ -152,7 +183,7 @@ class CandleStore:
         Raises:
             DataError: there is no such series, or its file is damaged (the file is named).
         """
-        rows = _read_table(self._existing(exchange, symbol, name), parse_name(name)[0], start, end)
+        rows = read_rows(self._existing(exchange, symbol, name), parse_name(name)[0], start, end)
         if start is None and end is None:
             return rows
         time = times(rows)
@@ -220,9 +251,9 @@ class CandleStore:
             DataError: there is no such series, or its file or its market's rules are damaged.
         """
         path = self._existing(exchange, symbol, name)
-        market, origin = _read_market(path.parent / "market.json"), _origin(path)
+        market, origin = _read_market(path.parent / "market.json"), read_footer(path)[0]
         names = ", ".join(source.name for source in origin.sources)
-        rows = _read_table(path, parse_name(name)[0])
+        rows = read_rows(path, parse_name(name)[0])
         return inspect_series(name, rows, synthetic=market.synthetic, source=names)
 
     def verify_all(
@@ -281,17 +312,6 @@ class CandleStore:
         return sorted(path for path in found if _is_name(path.stem))
 
 
-@dataclass(frozen=True, slots=True)
-class _Origin:
-    """What a Parquet file says of itself."""
-
-    exchange: str
-    symbol: str
-    type: str
-    name: str
-    sources: tuple[Source, ...]
-
-
 def _check_exchange(exchange: str) -> None:
     if not re.fullmatch(r"[a-z0-9_]+", exchange):
         raise ConfigError(f"{exchange!r} is no exchange name; use lower-case letters and digits")
@@ -310,11 +330,14 @@ def _place(info: SeriesInfo) -> tuple[str, str, int, int]:
     return info.exchange, info.symbol, list(Kind).index(info.kind), length
 
 
-def _merged(path: Path, kind: Kind, old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-    try:
-        return merge(kind, old, new)
-    except DataError as error:
-        raise DataError(f"{error}; to begin anew, delete {path}") from None
+def _runs(time: npt.NDArray[Any], length: int) -> list[Span]:
+    """The spans that candles of `length` fill without a gap."""
+    if not time.size:
+        return []
+    breaks = (time[1:] - time[:-1] > length).nonzero()[0]
+    firsts = [int(time[0]), *time[breaks + 1].tolist()]
+    lasts = [*time[breaks].tolist(), int(time[-1])]
+    return [(first, last + length) for first, last in zip(firsts, lasts, strict=True)]
 
 
 def _slug(symbol: str) -> str:
@@ -344,62 +367,11 @@ def _is_meant(verdict: Verdict, symbol: str | None, timeframe: str | None, kind:
     return said and timeframe in (None, info.timeframe) and kind in (None, info.kind)
 
 
-def _arrow(module: str) -> Any:
-    """Import a module of pyarrow when it is needed. It carries no types, so none are pretended."""
-    return import_module(module)
-
-
-def _write_table(path: Path, rows: pd.DataFrame, origin: _Origin) -> None:
-    names = columns_of(parse_name(origin.name)[0])
-    columns: dict[str, Any] = {"time": times(rows), **{name: rows[name].to_numpy() for name in names}}
-    table = _arrow("pyarrow").table(columns).replace_schema_metadata({_META: json.dumps(asdict(origin)).encode()})
-    _arrow("pyarrow.parquet").write_table(
-        table, path, compression="zstd", write_page_checksum=True, row_group_size=_GROUP_ROWS
-    )
-
-
-def _read_table(path: Path, kind: Kind, start: int | None = None, end: int | None = None) -> pd.DataFrame:
-    """Read the rows of a file, but not the groups of rows that lie wholly before `start` or from `end` on."""
-    names = [*columns_of(kind)]
-    with _damage_named(path):
-        with _arrow("pyarrow.parquet").ParquetFile(path, page_checksum_verification=True) as file:
-            spans = _spans(file.metadata)
-            wanted = [
-                at
-                for at, (first, last) in enumerate(spans)
-                if (start is None or last >= start) and (end is None or first < end)
-            ]
-            table = file.read_row_groups(wanted, columns=["time", *names])
-        rows = build(kind, table["time"].to_numpy(), [table[name].to_numpy() for name in names])
-        del table
-        _arrow("pyarrow").default_memory_pool().release_unused()  # it would keep more than the rows themselves
-        return rows
-
-
-def _spans(footer: Any) -> list[tuple[int, int]]:
-    """Return the first and last time of each group of rows."""
-    found = [footer.row_group(at).column(0).statistics for at in range(footer.num_row_groups)]
-    return [(group.min, group.max) for group in found]
-
-
-def _footer(path: Path) -> tuple[_Origin, Any]:
-    with _damage_named(path):
-        with _arrow("pyarrow.parquet").ParquetFile(path) as file:
-            footer = file.metadata
-        stated = json.loads(footer.metadata[_META])
-        sources = tuple(Source(**source) for source in stated.pop("sources"))
-        return _Origin(**stated, sources=sources), footer
-
-
-def _origin(path: Path) -> _Origin:
-    return _footer(path)[0]
-
-
 def _info(path: Path) -> SeriesInfo:
-    origin, footer = _footer(path)
-    with _damage_named(path):
+    origin, footer = read_footer(path)
+    with damage_named(path):
         kind, timeframe = parse_name(origin.name)
-        spans = _spans(footer)
+        spans = spans_of(footer)
         return SeriesInfo(
             exchange=origin.exchange,
             symbol=origin.symbol,
@@ -411,12 +383,13 @@ def _info(path: Path) -> SeriesInfo:
             start=min(first for first, _ in spans),
             end=max(last for _, last in spans) + (1 if timeframe is None else parse(timeframe)),
             sources=origin.sources,
+            covered=origin.covered,
             path=path,
         )
 
 
 def _read_market(path: Path) -> Market:
-    with _damage_named(path):
+    with damage_named(path):
         market = Market.from_dict(json.loads(path.read_text(encoding="utf-8")))
         _check_rules(market)
         return market
@@ -437,13 +410,3 @@ def _is_fit(field: Field[Any], value: object) -> bool:
     if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value):
         return False
     return field.name not in _ABOVE_ZERO or value > 0
-
-
-@contextmanager
-def _damage_named(path: Path) -> Generator[None]:
-    """Turn whatever a damaged file makes its reader say into one line that names the file."""
-    try:
-        yield
-    except _DAMAGE as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise DataError(f"{path} is damaged ({reason}); delete it and import its candles again") from error

@@ -224,6 +224,8 @@ def fault_of(error: BaseException, exchange: str) -> Fault:
         return Fault.LIMITED
     if answer is not None and answer.status in _BLOCKS and not code:
         return Fault.BARRED
+    if answer is None and type(error.__cause__).__module__.startswith("aiohttp"):
+        return Fault.UNSURE  # the connection broke, in the middle of an answer too, where CCXT says ExchangeError
     named = (_CLASSES.get(one.__name__) for one in type(error).__mro__)
     return next((fault for fault in named if fault is not None), Fault.UNSURE)
 

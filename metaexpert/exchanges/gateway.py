@@ -179,30 +179,52 @@ class Gateway:
     async def candles(
         self, symbol: str, timeframe: str, since: int, limit: int, kind: Kind = Kind.CANDLES
     ) -> list[tuple[float, ...]]:
-        """One page of candles from `since` (ms UTC) on: time, open, high, low, close, volume in our units.
+        """The candles of `limit` timeframes from `since` (ms UTC) on: time, four prices, volume in base.
 
-        The running candle may be among them. `download` asks for page after page.
+        The running candle may be among them, and some from beyond. `download` asks for page after page.
         """
         market = await self._known(symbol)
         doing = f"fetch {timeframe} {kind.plural} of {market.symbol}"
         params: dict[str, Any] = dict(_PRICES[kind])
-        if self._venue.newest_first:
+        if self._venue.paging.until:
             params["until"] = since + limit * parse(timeframe) - 1
         raw = await self._caller.read(doing, "fetch_ohlcv", market.symbol, timeframe, since, limit, params)
         return convert.candles_of(raw, market)
 
-    async def funding_page(self, symbol: str, since: int, limit: int) -> list[tuple[int, float]]:
-        """One page of funding: (time ms UTC, rate), oldest first."""
+    async def funding_page(
+        self, symbol: str, since: int, until: int, limit: int, number: int | None = None
+    ) -> list[tuple[int, float]]:
+        """Up to `limit` funding rates of [since, until): (time ms UTC, rate), oldest first.
+
+        Where pages are numbered it is the page `number` instead, whatever its times are.
+        """
         market = await self._known(symbol)
         doing = f"fetch the funding rates of {market.symbol}"
-        raw = await self._caller.read(doing, "fetch_funding_rate_history", market.symbol, since, limit)
+        end = self._venue.paging.funding_end
+        asked: tuple[Any, ...] = (None, limit, {"pageNo": number})
+        if end is not None:
+            asked = (since, limit, {end: until if end == "after" else until - 1})
+        raw = await self._caller.read(doing, "fetch_funding_rate_history", market.symbol, *asked)
         return convert.funding_of(raw)
 
-    async def trades_page(self, symbol: str, since: int | None, limit: int) -> list[tuple[int, float, float, int]]:
-        """Trades from `since` on, or the last ones: (time ms UTC, price, qty, side of the taker), oldest first."""
+    async def trades_page(
+        self, symbol: str, since: int | None, limit: int, until: int | None = None
+    ) -> list[tuple[int, float, float, int]]:
+        """Trades: (time ms UTC, price, qty, side of the taker), oldest first.
+
+        Args:
+            symbol: as in `market`.
+            since: the first time; None: the last trades that there are.
+            limit: how many.
+            until: where to end (exclusive), where the exchange serves that.
+        """
         market = await self._known(symbol)
         doing = f"fetch the trades of {market.symbol}"
-        raw = await self._caller.read(doing, "fetch_trades", market.symbol, since, limit)
+        params: dict[str, Any] = {}
+        if until is not None:
+            said = self._venue.paging.tape_params
+            params = {name: until if value == "{end}" else value for name, value in said.items()}
+        raw = await self._caller.read(doing, "fetch_trades", market.symbol, since, limit, params)
         return convert.trades_of(raw, market)
 
     async def option_chain(self, base: str) -> tuple[OptionQuote, ...]:

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, did_you_mean
 from ..models import ContractType, MarketType
+from ..timeframe import DAY_MS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..models import Market
 
-__all__ = ["VENUES", "Segment", "Venue", "segment", "segment_of", "venue_of"]
+__all__ = ["VENUES", "Paging", "Segment", "Tape", "Venue", "segment", "segment_of", "venue_of"]
 
 
 class Segment(StrEnum):
@@ -44,6 +45,50 @@ def segment_of(market: Market) -> Segment:
     return segment(market.type, market.contract_type)
 
 
+class Tape(StrEnum):
+    """How the trades of the past are served."""
+
+    FORWARD = "forward"
+    """From a time on, oldest first."""
+    BACKWARD = "backward"
+    """Up to a time, the newest ones."""
+    LAST = "last"
+    """The last ones, whatever is asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paging:
+    """How an exchange serves its history: how many rows a page holds, and how far back it goes.
+
+    Args:
+        candles: rows in a page of candles, by segment; a segment that is missing has none.
+        prices: the same of mark and index candles.
+        lacking: timeframes of ours that it doesn't have, by segment.
+        widest_ms: the longest span that a page of candles may have, by segment; what is missing has no bound.
+        until: True where a page of candles is told its end; the others find it from its start.
+        funding: rates in a page.
+        funding_end: the parameter that ends a page of rates; None where pages of rates are numbered, newest first.
+        tape: how trades are served, by segment.
+        trades: trades in a page, by segment.
+        tape_params: what else a page of trades is asked with; ``"{end}"`` stands for its end.
+        widest_tape_ms: the longest span that a page of trades may have; None: it has no bound.
+        reach_ms: how far back funding rates and trades are served, where that has an end.
+    """
+
+    candles: Mapping[Segment, int]
+    prices: Mapping[Segment, int]
+    lacking: Mapping[Segment, tuple[str, ...]]
+    widest_ms: Mapping[Segment, int] = field(default_factory=dict["Segment", int])
+    until: bool = True
+    funding: int
+    funding_end: str | None = "until"
+    tape: Mapping[Segment, Tape]
+    trades: Mapping[Segment, int]
+    tape_params: Mapping[str, str] = field(default_factory=dict[str, str])
+    widest_tape_ms: int | None = None
+    reach_ms: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Venue:
     """One exchange.
@@ -66,7 +111,7 @@ class Venue:
         inverse_in_base: True where an amount of inverse contracts counts base, not face value.
         volumes: by segment what the volume of candles counts where it is not base: ``"amount"``, as orders do, or
             ``"quote"``.
-        newest_first: True where a page without an end holds the newest rows, not those from its start on.
+        paging: how it serves its history.
         recv_window_ms: how old a request may be when it arrives; None where the exchange fixes it.
     """
 
@@ -81,10 +126,10 @@ class Venue:
     balances: Mapping[Segment, tuple[Mapping[str, Any], ...]]
     positions: Mapping[Segment, tuple[Mapping[str, Any], ...]]
     open_orders: Mapping[Segment, tuple[Mapping[str, Any], ...]]
+    paging: Paging
     chain: tuple[tuple[Any, ...], ...] = ()
     inverse_in_base: bool = False
     volumes: Mapping[Segment, str] = field(default_factory=dict[Segment, str])
-    newest_first: bool = False
     recv_window_ms: int | None = None
 
 
@@ -147,6 +192,16 @@ VENUES: Mapping[str, Venue] = {
             Segment.OPTION: ({"type": "option"},),
         },
         chain=(("fetch_tickers", None, {"type": "option"}), ("fetch_all_greeks",)),
+        paging=Paging(
+            candles=dict.fromkeys(_ALL, 1000),
+            prices=dict.fromkeys(_CONTRACTS, 1000),
+            lacking={},
+            widest_ms={Segment.INVERSE: 200 * DAY_MS},
+            funding=1000,
+            tape={**dict.fromkeys(_FUTURES, Tape.FORWARD), Segment.OPTION: Tape.LAST},
+            trades={**dict.fromkeys(_FUTURES, 1000), Segment.OPTION: 500},
+            widest_tape_ms=3_600_000,
+        ),
         recv_window_ms=10_000,
     ),
     "bybit": Venue(
@@ -176,7 +231,14 @@ VENUES: Mapping[str, Venue] = {
             Segment.OPTION: ({"type": "option", **_PAGES},),
         },
         chain=(("fetch_option_chain", "{base}"), ("fetch_all_greeks", None, {"baseCoin": "{base}"})),
-        newest_first=True,
+        paging=Paging(
+            candles=dict.fromkeys(_FUTURES, 1000),
+            prices=dict.fromkeys(_CONTRACTS, 1000),
+            lacking=dict.fromkeys(_FUTURES, ("8h", "3d")),
+            funding=200,
+            tape=dict.fromkeys(_ALL, Tape.LAST),
+            trades={Segment.SPOT: 60, **dict.fromkeys((*_CONTRACTS, Segment.OPTION), 1000)},
+        ),
         recv_window_ms=5_000,
     ),
     "okx": Venue(
@@ -196,6 +258,17 @@ VENUES: Mapping[str, Venue] = {
             Segment.OPTION: ({"instType": "OPTION"},),
         },
         chain=(("fetch_option_chain", "{base}"), ("fetch_all_greeks", None, {"uly": "{base}-USD"})),
+        paging=Paging(
+            candles=dict.fromkeys(_ALL, 300),
+            prices=dict.fromkeys(_CONTRACTS, 100),
+            lacking=dict.fromkeys(_ALL, ("8h", "3d")),
+            funding=100,
+            funding_end="after",
+            tape={**dict.fromkeys(_FUTURES, Tape.BACKWARD), Segment.OPTION: Tape.LAST},
+            trades=dict.fromkeys(_ALL, 100),
+            tape_params={"method": "publicGetMarketHistoryTrades", "type": "2", "after": "{end}"},
+            reach_ms={"funding": 90 * DAY_MS, "trades": 90 * DAY_MS},
+        ),
     ),
     "bitget": Venue(
         id="bitget",
@@ -226,6 +299,19 @@ VENUES: Mapping[str, Venue] = {
             ),
             Segment.INVERSE: _with_each({"type": "swap", "productType": "COIN-FUTURES"}, {}, *_BITGET_STOPS),
         },
+        paging=Paging(
+            candles=dict.fromkeys(_FUTURES, 200),
+            prices=dict.fromkeys(_CONTRACTS, 200),
+            lacking={Segment.SPOT: ("2h", "8h"), **dict.fromkeys(_CONTRACTS, ("8h",))},
+            widest_ms={Segment.SPOT: 300 * DAY_MS, **dict.fromkeys(_CONTRACTS, 90 * DAY_MS)},
+            funding=100,
+            funding_end=None,
+            tape=dict.fromkeys(_FUTURES, Tape.BACKWARD),
+            trades=dict.fromkeys(_FUTURES, 1000),
+            tape_params={"until": "{end}"},
+            widest_tape_ms=7 * DAY_MS,
+            reach_ms={"trades": 90 * DAY_MS},
+        ),
         inverse_in_base=True,
         volumes={Segment.INVERSE: "quote"},
     ),
@@ -248,6 +334,15 @@ VENUES: Mapping[str, Venue] = {
             **dict.fromkeys(_CONTRACTS, ({"type": "swap"}, {"type": "swap", "trigger": True})),
         },
         volumes=dict.fromkeys(_CONTRACTS, "amount"),
+        paging=Paging(
+            candles={Segment.SPOT: 1499, **dict.fromkeys(_CONTRACTS, 499)},  # a row less: its end is inclusive
+            prices=dict.fromkeys(_CONTRACTS, 1499),
+            lacking={Segment.SPOT: ("3d",), **dict.fromkeys(_CONTRACTS, ("3m", "6h", "3d"))},
+            until=False,
+            funding=100,
+            tape=dict.fromkeys(_FUTURES, Tape.LAST),
+            trades=dict.fromkeys(_FUTURES, 100),
+        ),
     ),
 }
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ..errors import DataError
-from ..series import Kind, sanitize_funding, sanitize_trades
+from ..series import Kind, on_the_hour, sanitize_funding, sanitize_trades
 from .columns import TIME, Columns, Notes, Recognised, as_numbers, ascending, decimals_of, left_out
-from .moments import NAT, read_moments
+from .moments import read_moments
 from .recognise import PRICES
 from .table import is_number
 
@@ -48,8 +48,6 @@ _SIDE = ("side", "taker_side", "takerside", "direction")
 _BUYER_IS_MAKER = ("is_buyer_maker", "isbuyermaker", "buyer_maker", "m")
 _SIDES = {"buy": 1, "b": 1, "bid": 1, "1": 1, "sell": -1, "s": -1, "ask": -1, "-1": -1}
 _MAKERS = {"true": -1, "1": -1, "t": -1, "false": 1, "0": 1, "f": 1}  # a buyer who waited: the taker sold
-_HOUR_MS = 3_600_000
-_JITTER_MS = 60_000  # exchanges write the moment at which they were done charging
 _LIKELY = 0.005  # half of a contract's rates lie below this, by far
 
 
@@ -214,13 +212,13 @@ def _fractions(columns: Columns, at: int, mended: list[str]) -> Floats:
 
 
 def _on_the_hour(time: Times, mended: list[str]) -> Times:
-    """Move instants that lie up to a minute after a full hour to it: funding is due on the hour."""
-    late = np.where(time == NAT, 0, time % _HOUR_MS)
-    moved = (late > 0) & (late <= _JITTER_MS)
-    if moved.any():
-        worst = int(late[moved].max())
-        mended.append(f"{int(moved.sum())} times up to {worst} ms after the full hour were set to the hour")
-    return np.where(moved, time - late, time)
+    moved = on_the_hour(time)
+    late = time - moved
+    if late.any():
+        mended.append(
+            f"{np.count_nonzero(late)} times up to {late.max()} ms after the full hour were set to the hour"
+        )
+    return moved
 
 
 def _sides(columns: Columns, roles: dict[str, int], facts: list[tuple[str, str]]) -> npt.NDArray[np.int8]:

@@ -123,7 +123,7 @@ async def test_quotes_books_and_trades(asked, exchange, kind):
 async def test_funding_rates(asked, exchange, kind):
     async with asked(exchange, kind) as gateway:
         since = await gateway.server_time() - 3 * DAY
-        rates = await gateway.funding_page(KINDS[kind][1], since, 100)
+        rates = await gateway.funding_page(KINDS[kind][1], since, since + 3 * DAY, 100)
         assert 8 <= len(rates) <= 10
         assert all(time >= since and abs(rate) < 0.01 for time, rate in rates)
 

@@ -2,6 +2,7 @@
 
 import json
 
+import aiohttp
 import ccxt.pro  # noqa: TID251
 import pytest
 from ccxt.base import errors as theirs  # noqa: TID251
@@ -155,3 +156,10 @@ def test_strange_answers_are_survived(body):
 def test_the_codes_of_every_exchange_are_known():
     assert set(faults._CODES) == set(VENUES)
     assert ccxt.pro.exchanges
+
+
+def test_an_answer_that_broke_off_is_no_refusal():
+    error = theirs.ExchangeError("binance GET https://api.binance.com/api/v3/klines?x=1")
+    error.__cause__ = aiohttp.ClientPayloadError("Response payload is not completed")
+    assert fault_of(error, "binance") is Fault.UNSURE
+    assert isinstance(translate(error, BINANCE, Aim.READ, "fetch candles"), errors.NetworkError)

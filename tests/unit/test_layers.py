@@ -11,11 +11,11 @@ PACKAGE = Path(__file__).resolve().parents[2] / "metaexpert"
 
 LAYERS = (
     ("__version__", "errors"),
-    ("timeframe", "models", "answers", "kinds"),
+    ("spans", "timeframe", "models", "answers", "kinds"),
     ("bars",),
     ("series",),
     ("rules", "options", "tiers", "indicators", "_catalogue", "_compute"),
-    ("files",),
+    ("files", "parquet"),
     ("clock", "config", "inputs", "values", "logger", "risk", "script", "store"),
     ("exchanges",),
     ("broker", "importer"),

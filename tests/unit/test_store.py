@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from metaexpert import parquet
 from metaexpert import store as store_module
 from metaexpert.bars import empty, frame, times
 from metaexpert.errors import ConfigError, DataError
@@ -169,7 +170,7 @@ def test_a_killed_process_leaves_the_old_file_and_no_lock(store):
         from pathlib import Path
         from metaexpert import store as module
         from tests.unit.test_store import SPOT, SOURCE, candles
-        module._write_table = lambda path, *_: (path.write_bytes(b"half"), os._exit(9))
+        module.write_merged = lambda path, *_: (path.write_bytes(b"half"), os._exit(9))
         module.CandleStore(Path({str(store.root)!r})).append(SPOT, "1h", candles([0, 1, 2]), source=SOURCE)
     """
     root = Path(__file__).resolve().parents[2]
@@ -184,7 +185,7 @@ def test_a_killed_process_leaves_the_old_file_and_no_lock(store):
 def test_a_failed_import_changes_no_rules(store, monkeypatch):
     store.append(SPOT, "1h", candles([0, 1]), source=SOURCE)
     monkeypatch.setattr(
-        store_module, "_write_table", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left"))
+        store_module, "write_merged", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left"))
     )
     with pytest.raises(DataError, match="No space left"):
         store.append(replace(SPOT, price_tick=5.0), "1h", candles([2]), source=SOURCE)
@@ -382,7 +383,7 @@ def test_unsound_rates_and_trades_are_not_stored(store):
 
 
 def test_a_span_of_a_long_file_reads_only_the_groups_it_needs(store, monkeypatch):
-    monkeypatch.setattr(store_module, "_GROUP_ROWS", 10)
+    monkeypatch.setattr(parquet, "_GROUP_ROWS", 10)
     long = candles(list(range(95)))
     store.append(SPOT, "1h", long, source=SOURCE)
     path = store.info("binance", SPOT.symbol, "1h").path
