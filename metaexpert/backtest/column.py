@@ -1,8 +1,8 @@
 """The words of the bar loop: its constants, what it is given and what it writes.
 
-What happens to a column is written into its log: every order has a place in it, with its fill and the round trip
-that it ended; `O_...`, `F_...` and `T_...` name the rows. `S_...` name the slots of the state between two bars.
-All are floats, so that one array holds them.
+What happens to a column is written into its log: every order has a row in it, with its fill and the round trip
+that it ended; `O_...`, `F_...` and `T_...` name what stands there. `S_...` name the slots of the state between two
+bars. All are floats, so that one array holds them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ OPEN, FILLED, CANCELED, REJECTED, EXPIRED = range(5)  # where an order stands
     O_OPENED, F_NUMBER, F_PRICE, F_FEE, F_SLIPPAGE, F_PNL, T_SIDE, T_OPENED, T_QTY, T_ENTERED, T_ENTERED_VALUE,
     T_EXITED, T_EXITED_VALUE, T_PNL, T_FEES, T_SLIPPAGE, T_FUNDING, T_AMBIGUOUS, WIDTH,
 ) = range(31)  # fmt: skip
-"""The rows of the log.
+"""The columns of the log.
 
 `O_...`: the bar, sent within it (1) or at its close (0), side, quantity, status, flags, exit reason; why it came
 to nothing, with two numbers for the message; the bar of its last change, and if that was at its open.
@@ -141,7 +141,7 @@ class Funding(NamedTuple):
 
 
 class Books(NamedTuple):
-    """What a run writes: its state, the log (shape (`WIDTH`, room), a column for each order), and the curve.
+    """What a run writes: its state, the log (shape (room, `WIDTH`), a row for each order), and the curve.
 
     `curves` (4, n) holds equity, balance, exposure (signed notional over equity) and drawdown (a fraction <= 0) at
     each bar's close, `daily` (days,) equity at each day's last; what has no room is not kept.

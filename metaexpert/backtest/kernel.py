@@ -51,7 +51,7 @@ class Kernel(NamedTuple):
 
 
 class Played(NamedTuple):
-    """What a column left behind: the last state, the log (`column.WIDTH`, orders), and the curves (4, bars)."""
+    """What a column left behind: the last state, the log (turned: `column.WIDTH`, orders), the curves (4, bars)."""
 
     state: Floats
     log: Floats
@@ -92,18 +92,18 @@ def play(
         log: an array of `room` to write the log into, which then lasts until the next column is; None: a new one.
     """
     state = np.array(opening_state(capital, int(bars.time[0])))
-    log = np.empty((WIDTH, room(signals))) if log is None else log
+    log = np.empty((room(signals), WIDTH)) if log is None else log
     at, n = 0, len(bars.close)
     while True:
         at = run_column(terms, bars, signals, funding, Books(state, log, curves, daily), at)
         if at >= n:
             break
-        longer = np.empty((WIDTH, 4 * log.shape[1]))
-        longer[:, : log.shape[1]] = log
+        longer = np.empty((4 * log.shape[0], WIDTH))
+        longer[: log.shape[0]] = log
         log = longer
     if daily.size:
         quiet.settle(state)
-    return Played(state, log[:, : int(state[S_ORDERS])], curves)
+    return Played(state, log[: int(state[S_ORDERS])].T, curves)
 
 
 def room(signals: Signals) -> int:
@@ -129,6 +129,7 @@ def _build(digest: str, *, keep: bool) -> dict[str, Any]:
             else:
                 options |= {"no_cpython_wrapper": True, "forceinline": name not in _CALLED}
             made[function] = numba.njit(**options)(copy)
+    made[quiet.ahead] = _ahead()
     for space in spaces.values():
         space.update(
             {
@@ -138,6 +139,28 @@ def _build(digest: str, *, keep: bool) -> dict[str, Any]:
             }
         )
     return {name: made[getattr(module, name)] for name, module in _ENTRIES.items()}
+
+
+def _ahead() -> Any:
+    """`quiet.ahead` as an instruction; it may point beyond the end, for it reads nothing by itself."""
+    extending: Any = import_module("numba.extending")
+    types: Any = import_module("numba.core.types")
+    ir: Any = import_module("llvmlite.ir")
+
+    def generated(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, given[0]).data
+        place = builder.bitcast(builder.gep(data, [given[1]]), ir.IntType(8).as_pointer())
+        flag = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [place.type, flag, flag, flag])
+        hint = builder.module.declare_intrinsic("llvm.prefetch", [place.type], kind)
+        builder.call(hint, [place, flag(0), flag(3), flag(1)])  # to be read, kept, data
+        return context.get_dummy_value()
+
+    @extending.intrinsic
+    def ahead(_typing: Any, values: Any, _i: Any) -> Any:
+        return types.void(values, types.intp), generated
+
+    return ahead
 
 
 def _functions(module: ModuleType) -> dict[str, FunctionType]:

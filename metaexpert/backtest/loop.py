@@ -39,7 +39,7 @@ from .column import (
     S_WAITING, TAKE_PROFIT, T_AMBIGUOUS, T_OPENED, T_QTY, T_SIDE, WHY_DAY, WHY_ENDED, WHY_GATE, WHY_MARGIN,
     WHY_NOTHING_LEFT, WHY_NO_STOP, WHY_QTY, WHY_SHRUNK, WHY_TIER, WHY_ZERO,
 )  # fmt: skip
-from .quiet import is_quiet, mark, next_event, worst_price
+from .quiet import expect, has_level, is_quiet, mark, next_event, worst_price
 # isort: on
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def run_column(t: Terms, bars: Bars, signals: Signals, funds: Funding, books: Bo
     """
     n, i = len(bars.close), first
     s, log = books.state, books.log
-    full, follows = log.shape[1] - _MOST, _follows(t)
+    full, follows = log.shape[0] - _MOST, _follows(t)
     has_limits = t.daily_loss < math.inf or t.drawdown != UNSET
     end = n - 1 if t.close_at_end else n
     while i < n:
@@ -71,6 +71,7 @@ def run_column(t: Terms, bars: Bars, signals: Signals, funds: Funding, books: Bo
         if not has_limits and s[S_WAITING] == s[S_ORDERS]:
             last = end if len(books.daily) == 0 else min(end, bars.day_ends[int(s[S_DAYS])] + 1)
             until = next_event(t, bars, signals.wish, s, i, last, follows)
+            expect(bars, until + 1)
         if until == i:
             _live(t, bars, signals, funds, s, log, i, follows, has_limits)
             until = i + 1
@@ -86,7 +87,7 @@ def _live(
     has_limits: bool,
 ) -> None:  # fmt: skip
     """Take bar `i` through all that may happen."""
-    _meet(t, bars.marks, funds, s, log, i, bars.open[i], bars.high[i], bars.low[i], follows)
+    _meet(t, bars, funds, s, log, i, follows)
     s[S_MARK] = bars.close[i]
     if has_limits:
         _look_at_limits(t, s, log, i, bars.time[i] + t.bar_ms)
@@ -96,17 +97,14 @@ def _live(
         _close_at_mark(t, s, log, i)
 
 
-def _meet(
-    t: Terms, marks: Log, funds: Funding, s: Floats, log: Log, i: int, open_: float, high: float, low: float,
-    follows: bool,
-) -> None:  # fmt: skip
+def _meet(t: Terms, bars: Bars, funds: Funding, s: Floats, log: Log, i: int, follows: bool) -> None:
     """Take account and waiting orders through bar `i`."""
-    if s[S_WAITING] < s[S_ORDERS]:
-        _play(t, marks, funds, s, log, i, open_, high, low)
-    elif s[S_QTY] != 0.0:
-        side = _side(s)
-        if s[S_DUE] <= i or not is_quiet(s, side, high, low, worst_price(marks, i, side, high, low)):
-            _play(t, marks, funds, s, log, i, open_, high, low)
+    if s[S_WAITING] < s[S_ORDERS] or s[S_DUE] <= i:
+        _play(t, bars, funds, s, log, i, follows)
+    elif s[S_QTY] != 0.0 and (follows or has_level(s)):
+        side, high, low = _side(s), bars.high[i], bars.low[i]
+        if not is_quiet(s, side, high, low, worst_price(bars.marks, i, side, high, low)):
+            _play(t, bars, funds, s, log, i, follows)
         elif follows:
             _follow(t, s, high if side > 0 else low)
 
@@ -145,10 +143,9 @@ def _look_at_limits(t: Terms, s: Floats, log: Log, i: int, time: int) -> None:
 # --- within a bar ---------------------------------------------------------------------------------------------
 
 
-def _play(
-    t: Terms, marks: Log, funds: Funding, s: Floats, log: Log, i: int, open_: float, high: float, low: float
-) -> None:
+def _play(t: Terms, bars: Bars, funds: Funding, s: Floats, log: Log, i: int, follows: bool) -> None:
     """Everything that happens between the open and the close of bar `i`."""
+    open_, marks = bars.open[i], bars.marks
     has_mark = marks.shape[1] > 0 and not math.isnan(marks[0, i])
     mark = marks[0, i] if has_mark else open_
     if s[S_DUE] <= i:
@@ -156,17 +153,17 @@ def _play(
     s[S_MARK] = open_
     _sweep(t, s, log, i, mark)
     for k in range(int(s[S_WAITING]), int(s[S_ORDERS])):
-        if log[O_STATUS, k] == OPEN:
+        if log[k, O_STATUS] == OPEN:
             _arrive(t, s, log, i, k, open_)
             _sweep(t, s, log, i, mark)
     if s[S_DUE] <= i:
         _fund(t, funds, s, i, open_, at_open=False)
-    if s[S_QTY] != 0.0:
-        side = _side(s)
+    if s[S_QTY] != 0.0 and (follows or has_level(s)):
+        side, high, low = _side(s), bars.high[i], bars.low[i]
         worst = worst_price(marks, i, side, high, low)
         if not is_quiet(s, side, high, low, worst):
             _leave(t, s, log, i, side, open_, high, low, worst, has_mark)
-        elif _follows(t):
+        elif follows:
             _follow(t, s, high if side > 0 else low)
     s[S_WAITING] = s[S_ORDERS]
 
@@ -233,11 +230,11 @@ def _liquidate(t: Terms, s: Floats, log: Log, i: int, price: float) -> None:
 
 def _arrive(t: Terms, s: Floats, log: Log, i: int, k: int, open_: float) -> None:
     """The market order `k` meets the market at the open of bar `i` (rules 4, 17)."""
-    side, wished = int(log[O_SIDE, k]), log[O_QTY, k]
+    side, wished = int(log[k, O_SIDE]), log[k, O_QTY]
     paid = slipped(open_, side, t.slippage)
     qty = closing = closing_qty(s[S_QTY], side, wished)
-    if log[O_REDUCE, k] == 0.0 and closing != wished:
-        shrinkable, space = log[O_SHRINKABLE, k] != 0.0, _room(t, s, closing, paid)
+    if log[k, O_REDUCE] == 0.0 and closing != wished:
+        shrinkable, space = log[k, O_SHRINKABLE] != 0.0, _room(t, s, closing, paid)
         qty = carried(t.kind, wished, closing, space, shrinkable, paid, t.step, t.min_qty, t.min_notional)
         if qty == NO_QTY:
             _drop(log, k, i, 1, REJECTED, WHY_MARGIN, wished - closing, space)
@@ -254,9 +251,9 @@ def _close_at_mark(t: Terms, s: Floats, log: Log, i: int) -> None:
     if s[S_QTY] != 0.0:
         k = _new_order(s, log, i, 0, -_side(s), abs(s[S_QTY]), END, reduces=True)
         _fill(t, s, log, i, k, abs(s[S_QTY]), s[S_MARK], s[S_MARK], ambiguous=False)
-        log[O_OPENED, k] = 0.0
+        log[k, O_OPENED] = 0.0
     for k in range(int(s[S_WAITING]), last):
-        if log[O_STATUS, k] == OPEN:
+        if log[k, O_STATUS] == OPEN:
             _drop(log, k, i, 0, EXPIRED, WHY_ENDED, 0.0, 0.0)
 
 
@@ -267,11 +264,11 @@ def _fill(
     t: Terms, s: Floats, log: Log, i: int, k: int, qty: float, price: float, paid: float, ambiguous: bool
 ) -> None:
     """Fill the order `k` with `qty` at `paid`, matched at `price`: taker fee, and never beyond bankruptcy."""
-    if s[S_QTY] * log[O_SIDE, k] < 0.0:
+    if s[S_QTY] * log[k, O_SIDE] < 0.0:
         paid = _bounded(t, s, paid)
         price = better_stop(_side(s), price, paid)  # what a bound gives is no slippage
-    if qty < log[O_QTY, k] and log[O_REDUCE, k] == 0.0:
-        log[O_WHY, k] = WHY_SHRUNK
+    if qty < log[k, O_QTY] and log[k, O_REDUCE] == 0.0:
+        log[k, O_WHY] = WHY_SHRUNK
     slippage = abs(pnl(t.kind, qty, price, paid))
     _book(t, s, log, i, k, qty, paid, fee(t.kind, qty, paid, t.taker), slippage, ambiguous)
 
@@ -281,7 +278,7 @@ def _book(
     ambiguous: bool,
 ) -> None:  # fmt: skip
     """Enter a fill of the order `k`: an opposite one first reduces, then reverses; then set the levels anew."""
-    side, held = int(log[O_SIDE, k]), s[S_QTY]
+    side, held = int(log[k, O_SIDE]), s[S_QTY]
     closing = closing_qty(held, side, qty)
     opening = qty - closing if closing < qty else 0.0
     share, profit = closing / qty, 0.0
@@ -299,9 +296,9 @@ def _book(
             _set_levels(t, s)
         _relevel(t, s)
     s[S_FILLS] += 1.0
-    log[O_STATUS, k], log[O_QTY, k], log[O_UPDATED, k], log[O_OPENED, k] = FILLED, qty, i, 1.0
-    log[F_NUMBER, k], log[F_PRICE, k], log[F_FEE, k] = s[S_FILLS], price, cost
-    log[F_SLIPPAGE, k], log[F_PNL, k] = slippage, profit
+    log[k, O_STATUS], log[k, O_QTY], log[k, O_UPDATED], log[k, O_OPENED] = FILLED, qty, i, 1.0
+    log[k, F_NUMBER], log[k, F_PRICE], log[k, F_FEE] = s[S_FILLS], price, cost
+    log[k, F_SLIPPAGE], log[k, F_PNL] = slippage, profit
 
 
 def _reduce(t: Terms, s: Floats, qty: float, price: float, cost: float, slippage: float) -> float:
@@ -334,9 +331,9 @@ def _open(t: Terms, s: Floats, i: int, side: int, qty: float, price: float, cost
 
 def _write_trade(s: Floats, log: Log, k: int, side: int, ambiguous: bool) -> None:
     """Write the round trip that the order `k` has ended."""
-    log[T_SIDE, k], log[T_AMBIGUOUS, k], log[T_OPENED, k] = side, 1.0 if ambiguous else 0.0, s[S_OPENED]
+    log[k, T_SIDE], log[k, T_AMBIGUOUS], log[k, T_OPENED] = side, 1.0 if ambiguous else 0.0, s[S_OPENED]
     for column in range(S_FUNDING + 1 - S_MAX_QTY):
-        log[T_QTY + column, k] = s[S_MAX_QTY + column]
+        log[k, T_QTY + column] = s[S_MAX_QTY + column]
     s[S_TRADES] += 1.0
 
 
@@ -424,7 +421,7 @@ def _close(t: Terms, s: Floats, log: Log, i: int, reason: int) -> None:
         k = _new_order(s, log, i, 0, -_side(s), abs(held), reason, reduces=True)
         qty = round_down(abs(held), t.step)
         if qty >= abs(held):
-            log[O_QTY, k] = qty
+            log[k, O_QTY] = qty
         else:
             _place(t, s, log, i, k, qty)
 
@@ -445,9 +442,9 @@ def _enter(
     elif not math.isnan(size):
         _submit(t, s, log, i, k)
     elif _size(t, s, log, i, k, side, closing):
-        log[O_SHRINKABLE, k] = 1.0
+        log[k, O_SHRINKABLE] = 1.0
         _submit(t, s, log, i, k)
-    return log[O_STATUS, k] == OPEN
+    return log[k, O_STATUS] == OPEN
 
 
 def _size(t: Terms, s: Floats, log: Log, i: int, k: int, side: int, closing: float) -> bool:
@@ -467,39 +464,39 @@ def _size(t: Terms, s: Floats, log: Log, i: int, k: int, side: int, closing: flo
         return False
     if by != NOTHING:
         s[S_CAPPED_BY_SETTING + by - 1] += 1.0
-    log[O_QTY, k] = qty + closing
+    log[k, O_QTY] = qty + closing
     return True
 
 
 def _submit(t: Terms, s: Floats, log: Log, i: int, k: int) -> None:
     """Check an entry against the market's limits, its tiers and, when its size was given, the free margin."""
-    asked, held = log[O_QTY, k], s[S_QTY]
+    asked, held = log[k, O_QTY], s[S_QTY]
     if not (math.isfinite(asked) and asked > 0.0):
         _drop(log, k, i, 0, REJECTED, WHY_QTY, asked, 0.0)
         return
     qty = round_down(asked, t.step)
     _place(t, s, log, i, k, qty)
     is_alone = s[S_WAITING] == s[S_ORDERS] - 1.0  # what another order will leave is known only when both arrive
-    if log[O_STATUS, k] == OPEN and log[O_SHRINKABLE, k] == 0.0 and is_alone:
-        closing = closing_qty(held, int(log[O_SIDE, k]), qty)
+    if log[k, O_STATUS] == OPEN and log[k, O_SHRINKABLE] == 0.0 and is_alone:
+        closing = closing_qty(held, int(log[k, O_SIDE]), qty)
         space = _room(t, s, closing, s[S_MARK])
         if closing != qty and is_too_large(qty - closing, space):
             _drop(log, k, i, 0, REJECTED, WHY_MARGIN, qty - closing, space)
-    if log[O_STATUS, k] == OPEN and t.has_tiers:
-        after = abs(held + log[O_SIDE, k] * qty)
+    if log[k, O_STATUS] == OPEN and t.has_tiers:
+        after = abs(held + log[k, O_SIDE] * qty)
         worth = notional(t.kind, after, s[S_MARK])
         broken = broken_tier(worth, t.leverage, t.tiers)
         if after > abs(held) and broken != NOTHING:
             _drop(log, k, i, 0, REJECTED, WHY_TIER, worth, broken)
-    if log[O_STATUS, k] == REJECTED:
-        log[O_QTY, k] = asked
+    if log[k, O_STATUS] == REJECTED:
+        log[k, O_QTY] = asked
 
 
 def _place(t: Terms, s: Floats, log: Log, i: int, k: int, qty: float) -> None:
     """Give the order `k` its rounded `qty`, or refuse it (rule 11)."""
     broken = broken_limit(t.kind, qty, s[S_MARK], t.min_qty, t.max_qty, t.min_notional, t.max_notional)
     if broken == NOTHING:
-        log[O_QTY, k] = qty
+        log[k, O_QTY] = qty
     else:
         _drop(log, k, i, 0, REJECTED, broken, qty, s[S_MARK])
 
@@ -510,15 +507,15 @@ def _new_order(
     """Write a new order into the log, sent within bar `i` or at its close; returns its number."""
     k = int(s[S_ORDERS])
     s[S_ORDERS] += 1.0
-    log[O_STATUS, k], log[O_SHRINKABLE, k], log[O_WHY, k], log[O_A, k], log[O_B, k] = OPEN, 0.0, NOTHING, 0.0, 0.0
-    log[F_NUMBER, k], log[T_SIDE, k] = 0.0, 0.0
-    log[O_BAR, k], log[O_WITHIN, k], log[O_SIDE, k], log[O_QTY, k] = i, within, side, qty
-    log[O_REDUCE, k], log[O_REASON, k] = 1.0 if reduces else 0.0, reason
-    log[O_UPDATED, k], log[O_OPENED, k] = i, within
+    log[k, O_STATUS], log[k, O_SHRINKABLE], log[k, O_WHY], log[k, O_A], log[k, O_B] = OPEN, 0.0, NOTHING, 0.0, 0.0
+    log[k, F_NUMBER], log[k, T_SIDE] = 0.0, 0.0
+    log[k, O_BAR], log[k, O_WITHIN], log[k, O_SIDE], log[k, O_QTY] = i, within, side, qty
+    log[k, O_REDUCE], log[k, O_REASON] = 1.0 if reduces else 0.0, reason
+    log[k, O_UPDATED], log[k, O_OPENED] = i, within
     return k
 
 
 def _drop(log: Log, k: int, i: int, opened: int, status: int, why: int, a: float, b: float) -> None:
     """Take the order `k` off the market without a fill."""
-    log[O_STATUS, k], log[O_WHY, k], log[O_A, k], log[O_B, k] = status, why, a, b
-    log[O_UPDATED, k], log[O_OPENED, k] = i, opened
+    log[k, O_STATUS], log[k, O_WHY], log[k, O_A], log[k, O_B] = status, why, a, b
+    log[k, O_UPDATED], log[k, O_OPENED] = i, opened

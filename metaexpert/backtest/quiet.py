@@ -39,7 +39,7 @@ from .column import (
 if TYPE_CHECKING:
     from .column import Bars, Books, Floats, Ints, Log, Terms
 
-__all__ = ["is_quiet", "mark", "next_event", "settle", "worst_price"]
+__all__ = ["ahead", "expect", "has_level", "is_quiet", "mark", "next_event", "settle", "worst_price"]
 
 
 # --- which bars they are --------------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ def next_event(t: Terms, bars: Bars, wish: Ints, s: Floats, i: int, until: int, 
     asked = _heard(t, s)
     if s[S_QTY] != 0.0:
         until = int(max(i, min(until, s[S_DUE])))
-        if follows or _has_level(s):
+        if follows or has_level(s):
             return _next_move(bars, wish, s, i, until, asked, follows)
     for k in range(i, until):
         if wish[k] & asked != 0:
@@ -70,7 +70,7 @@ def _heard(t: Terms, s: Floats) -> int:
     return LONG_ENTRY if t.spot else LONG_ENTRY | SHORT_ENTRY
 
 
-def _has_level(s: Floats) -> bool:
+def has_level(s: Floats) -> bool:
     """Is there a price at which the position is left?"""
     side = 1 if s[S_QTY] > 0.0 else -1
     nowhere = unset_stop(side)
@@ -105,13 +105,30 @@ def worst_price(marks: Log, i: int, side: int, high: float, low: float) -> float
     return own if math.isnan(mark) else mark
 
 
+def ahead(values: Floats, i: int) -> None:
+    """Say that `values[i]` will soon be looked at.
+
+    Bars on which something happens lie far apart in memory: waiting for one takes about as long as playing it. The
+    kernel puts the processor's instruction for this in its place; it changes no result.
+    """
+
+
+def expect(bars: Bars, i: int) -> None:
+    """Ask for what will be looked at when bar `i` is played."""
+    ahead(bars.open, i)
+    ahead(bars.high, i)
+    ahead(bars.low, i)
+    ahead(bars.close, i)
+
+
 # --- what they leave ------------------------------------------------------------------------------------------
 
 
 def mark(t: Terms, s: Floats, bars: Bars, books: Books, i: int, until: int) -> None:
     """Mark the account at the closes of the bars `i` to `until` - 1, between which nothing happens (rule 21)."""
     close = bars.close[i:until]
-    s[S_MARK] = close[-1]
+    if s[S_QTY] != 0.0:
+        s[S_MARK] = close[-1]
     s[S_BARS] += until - i
     if books.curves.shape[1] > 0:
         _draw(t, s, close, books.curves[0, i:until], books.curves[1, i:until], books.curves[2, i:until])
