@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from venue import Venue
-from venue.dialects import binance, bybit, okx
+from venue.dialects import binance, bitget, bybit, okx
 from venue.instruments import Kind
 from venue.orders import Order
 from venue.shapes import ask, differences, listed, recorded
@@ -24,6 +24,7 @@ NOW = 1_790_000_000_000
 NAMES = {
     "binance": ("BTCUSDT", "BTCUSDT", "BTCUSD_PERP"),
     "bybit": ("BTCUSDT", "BTCUSDT", "BTCUSD"),
+    "bitget": ("BTCUSDT", "BTCUSDT", "BTCUSD"),
     "okx": ("BTC-USDT", "BTC-USDT-SWAP", "BTC-USD-SWAP"),
 }
 """A spot pair, a linear and an inverse contract of each."""
@@ -36,7 +37,7 @@ def lived(name: str) -> State:
     for kind, one in zip((Kind.SPOT, Kind.LINEAR, Kind.INVERSE), NAMES[name], strict=True):
         item = state.instrument(one, kind)
         state.pin(item, 50_000)
-        amount = Decimal(10) if kind is Kind.INVERSE else Decimal("0.1")
+        amount = Decimal(10) if kind is Kind.INVERSE and not item.coin_sized else Decimal("0.1")
         state.place(
             Order(instrument=item, buy=True, amount=amount, client_id=f"{kind} filled", raw={"type": "MARKET"})
         )
@@ -257,6 +258,52 @@ def test_okx_pushed(shared: Path, case: str, path: str, args: dict[str, str], kn
     (steps,) = [one["steps"] for one in cases if one["case"].endswith(f"ExchangeData/{case}")]
     real = [step["data"] for sort, step in steps if sort == "server_data"]
     assert differences(ask(okx, lived("okx"), "GET", path, **args)["data"], real, known) == []
+
+
+USDT = {"productType": "USDT-FUTURES", "symbol": "BTCUSDT", "marginCoin": "USDT"}
+PAIR = {"symbol": "BTCUSDT"}
+BITGET: list[tuple[str, tuple[str, dict[str, Any]], list[str], set[str]]] = [
+    ("coins", ("GET /api/v2/spot/public/coins", {}), ["fetchCurrencies"], set()),
+    ("candles", ("GET /api/v2/mix/market/candles", USDT | {"granularity": "1m"}), ["fetchOHLCV"], set()),
+    ("book", ("GET /api/v2/spot/market/orderbook", PAIR), ["fetchOrderBook"], set()),
+    ("trades", ("GET /api/v2/spot/market/fills", PAIR), ["fetchTrades"], set()),
+    ("ticker", ("GET /api/v2/spot/market/tickers", PAIR), ["fetchTicker"], set()),
+    ("rate", ("GET /api/v2/mix/market/current-fund-rate", USDT), ["fetchFundingRate"], set()),
+    ("funding", ("GET /api/v2/mix/market/history-fund-rate", USDT), ["fetchFundingRateHistory"], set()),
+    ("account", ("GET /api/v2/mix/account/account", USDT), ["fetchLeverage"], set()),
+    ("positions", ("GET /api/v2/mix/position/all-position", USDT), ["fetchPositions"], {
+        "assetMode", "autoMargin", "breakEvenPrice", "deductedFee", "grant", "stopLoss", "stopLossId", "takeProfit",
+        "takeProfitId", "totalFee", "uTime"}),
+    ("past", ("GET /api/v2/mix/order/orders-history", USDT), ["fetchClosedOrders"], set()),
+    ("detail", ("GET /api/v2/mix/order/detail", USDT | {"clientOid": "linear filled"}), ["fetchOrder"], set()),
+    ("open", ("GET /api/v2/spot/trade/unfilled-orders", PAIR), ["fetchOpenOrders"], set()),
+    ("order", ("GET /api/v2/spot/trade/orderInfo", {"clientOid": "spot filled"}), ["fetchOrder"], set()),
+    ("fills", ("GET /api/v2/spot/trade/fills", PAIR), ["fetchMyTrades"], set()),
+    ("fresh", ("POST /api/v2/spot/trade/place-order", PAIR | {
+        "side": "buy", "orderType": "limit", "size": "0.1", "price": "30000"}), ["createOrder"], set()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("request_", "methods", "known"), [case[1:] for case in BITGET], ids=[case[0] for case in BITGET]
+)
+def test_bitget(shared: Path, request_: tuple[str, dict[str, Any]], methods: list[str], known: set[str]) -> None:
+    """Bitget's answers have the keys and kinds of the recorded ones of classic accounts."""
+    method, path = request_[0].split()
+    real = recorded(shared, "bitget", *methods, without='"uta": true')
+    kind = list if path.endswith("orderInfo") else dict if path.endswith("detail") else object
+    real = [one for one in real if isinstance(one["data"], kind)]
+    assert differences(ask(bitget, lived("bitget"), method, path, **request_[1]), real, known) == []
+
+
+def test_bitget_listings(shared: Path) -> None:
+    """Pairs, and contracts of two product types."""
+    state = lived("bitget")
+    ours = ask(bitget, state, "GET", "/api/v2/spot/public/symbols")["data"]
+    assert differences(ours, [listed(shared, "bitget", "BTC/USDT", "ETH/USDT")]) == []
+    for product, symbol in (("USDT-FUTURES", "BTC/USDT:USDT"), ("COIN-FUTURES", "BTC/USD:BTC")):
+        ours = ask(bitget, state, "GET", "/api/v2/mix/market/contracts", productType=product)["data"]
+        assert differences(ours, [listed(shared, "bitget", symbol)]) == [], product
 
 
 def test_differences_are_seen() -> None:
