@@ -51,7 +51,7 @@ class Kernel(NamedTuple):
 
 
 class Played(NamedTuple):
-    """What a column left behind: the last state, the log (turned: `column.WIDTH`, orders), the curves (4, bars)."""
+    """What a column left behind: the last state, the log (turned: `column.WIDTH`, orders) and curves (4, bars)."""
 
     state: Floats
     log: Floats
