@@ -195,7 +195,6 @@ POSITION: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "bitget": {
         "liquidation": ("liquidationPrice", "liqPrice"),
         "realized": ("achievedProfits",),
-        "funding": ("totalFee",),
         "stop_loss": ("stopLoss",),
         "take_profit": ("takeProfit",),
         "opened": ("cTime", "createdTime"),
@@ -212,7 +211,7 @@ POSITION: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 """Where the exchanges say of a position what CCXT leaves out, calculates itself, or takes from another field.
 
 A liquidation price is only taken from here: what CCXT calculates knows nothing of the rest of a cross account.
-Profit is only taken where it is told apart from fees.
+Profit is only taken where it is told apart from fees, funding only where its sign is known.
 """
 
 # --- options --------------------------------------------------------------------------------------------------

@@ -124,6 +124,66 @@ def shown(found):
     return found
 
 
+DOCUMENTED = {
+    ("bybit", "V5Api/Trading/GetPositions", "position"): {
+        "symbol": "BTC/USD:BTC", "qty": -300.0, "entry_price": 27464.50441675, "mark_price": 28224.5,
+        "unrealized_pnl": -0.00029413, "margin": 0.00010923, "leverage": 10.0,
+    },
+    ("bybit", "V5Api/Trading/GetOrders", "order"): {
+        "id": "test-000005", "symbol": "ETH/USDT:USDT", "side": "buy", "type": "limit", "qty": 0.1,
+        "price": 1600.0, "status": "open", "stop_loss": 1500.0, "take_profit": 2500.0, "position_side": "long",
+        "created": 1684738540559, "updated": 1684738540561,
+        "exchange_id": "fd4300ae-7847-404e-b947-b46980a4d140",
+    },
+    ("bybit", "V5Api/Trading/GetOrderHistory", "order"): {
+        "id": "YLxaWKMiHU", "symbol": "BTC/USDT:USDT", "side": "buy", "type": "limit", "qty": 0.003,
+        "price": 26864.4, "status": "canceled", "post_only": True, "position_side": "long",
+        "message": "EC_PostOnlyWillTakeLiquidity", "created": 1684476068369, "updated": 1684476068372,
+        "exchange_id": "14bad3a1-6454-43d8-bcf2-5345896cf74d",
+    },
+    ("kucoin", "Futures/Trading/GetUntriggeredStopOrders", "order"): {  # 2 lots of 0.001 BTC
+        "id": "622076e79f12700001f84138", "symbol": "BTC/USDT:USDT", "side": "sell", "type": "stop_limit",
+        "qty": 0.002, "price": 32000.0, "stop_price": 3000.0, "status": "open", "created": 1646294759000,
+        "updated": 1646294759000, "exchange_id": "622076e79f12700001f84138",
+    },
+    ("kucoin", "Futures/Trading/GetUserTrades", "trade"): {
+        "id": "5ce24c1f0c19fc3c58edc47c", "time": 1558334496000, "symbol": "BTC/USD:BTC",
+        "order_id": "5ce24c16b210233c36ee321d", "side": "sell", "qty": 10.0, "price": 8302.0,
+        "fee": 0.0000012022, "fee_currency": "BTC",
+    },
+    ("kucoin", "Futures/Account/GetPositions", "position"): {  # the set leverage is not told: the effective one
+        "symbol": "BTC/USDT:USDT", "qty": 0.001, "entry_price": 40008.0, "mark_price": 40014.93,
+        "unrealized_pnl": 0.00693, "margin": 8.0016, "leverage": 5.0, "liquidation_price": 32211.0,
+        "opened": 1623832410892, "margin_mode": "isolated",
+    },
+}  # fmt: skip
+"""Of the examples in the exchanges' documentation, those of a kind that was not recorded."""
+
+
+@pytest.mark.parametrize("case", DOCUMENTED, ids="-".join)
+def test_examples_of_the_documentation(shared, case):
+    source, name, kind = case
+    path = shared / "data" / "wire_examples" / "jkorf" / f"{source}_rest.json"
+    examples = json.loads(path.read_text(encoding="utf-8"))["cases"]
+    answer = next(one["response"] for one in examples if one["case"] == name)
+    rows = answer.get("result", answer.get("data"))
+    rows = rows if isinstance(rows, list) else rows.get("list", rows.get("items"))
+    client = getattr(ccxt, source)()
+    client.set_markets(list(recorded(shared, source)[1].values()), recorded(shared, source)[2])
+    category = answer.get("result", {}).get("category")
+    kinds = [
+        one for one in client.markets.values() if one["id"] == rows[0]["symbol"] and (one["swap"] or not category)
+    ]
+    raw = getattr(client, f"parse_{kind}")(rows[0], kinds[0])
+    markets = listed(shared, source)
+    found = {
+        "position": lambda: account.positions_of([raw], markets)[0],
+        "order": lambda: account.order_of(raw, markets[raw["symbol"]]),
+        "trade": lambda: account.fill_of(raw, markets[raw["symbol"]]),
+    }[kind]()
+    assert shown(found) == DOCUMENTED[case]
+
+
 def told(found):
     if isinstance(found, list) and found and isinstance(found[0], Order):
         return [told(one) for one in found]
