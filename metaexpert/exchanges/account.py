@@ -22,6 +22,7 @@ from ..models import (
     TimeInForce,
 )
 from . import wording
+from .fields import info_of, number, positive, said
 from .markets import to_qty
 from .venues import venue_of
 
@@ -55,7 +56,8 @@ def order_of(raw: Raw, market: Market, asked: Order | None = None) -> Order:
     Returns:
         The order; `Order.id` is the client id where it has one, else the exchange's. `Order.fee` is what was paid
         in the settlement currency; `fill_of` tells of every other. A `qty` of 0 is that of an order to close
-        whatever the position holds.
+        whatever the position holds. A stop that was reached is open still, with the `exchange_id` of the order
+        that it has become: its fills carry that one.
 
     Raises:
         NetworkError: the answer names no order, so whether there is one is not known.
@@ -78,16 +80,16 @@ def orders_of(raws: Iterable[Raw], markets: Mapping[str, Market]) -> list[Order]
 
 def _progress(raw: Raw, market: Market, asked: Order) -> Order:
     status = _status(raw, market, OrderStatus.OPEN)
-    total = _number(raw, "amount")
+    total = number(raw, "amount")
     in_base = market.amount_step is not None  # there it takes a price to compare them
     cut = total is not None and not in_base and (asked.price is not None or not _works(status))
     qty = to_qty(market, cast("float", total)) if cut else asked.qty
     return asked.changed(
-        exchange_id=str(raw["id"]),
+        exchange_id=_child(raw, market) or str(raw["id"]),
         status=status,
         qty=qty,
         filled=_filled(raw, market, qty, asked.filled),
-        average_price=_positive(raw, "average") or asked.average_price,
+        average_price=positive(raw, "average") or asked.average_price,
         fee=_fee(raw, market, asked.fee),
         message=_message(raw, market, status) or asked.message,
         created=asked.created or _time(raw, market),
@@ -97,18 +99,18 @@ def _progress(raw: Raw, market: Market, asked: Order) -> Order:
 
 def _found(raw: Raw, market: Market) -> Order:
     status, (kind, reason) = _status(raw, market), _kind(raw, market)
-    price, stop = _positive(raw, "price"), _stop_price(raw) if kind in _WAITING else None
+    price, stop = positive(raw, "price"), _stop_price(raw) if kind in _WAITING else None
     price = price if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT) else None
-    average = _positive(raw, "average")
-    amount = _number(raw, "amount") or _number(raw, "filled") or 0.0
+    average = positive(raw, "average")
+    amount = number(raw, "amount") or number(raw, "filled") or 0.0
     qty = to_qty(market, amount, price or average or stop)
     side, leg = _side(raw, market), _leg(raw, market)
     tif, post_only = _tif(raw, market) if price is not None else (TimeInForce.GTC, False)
     closes = _reduces(raw) or (leg is not None and (side is Side.BUY) == (leg == "short"))
-    told = wording.CLIENT_IDS.get(market.exchange, ())
+    ours = wording.CLIENT_IDS.get(market.exchange, ())
     return Order(
-        id=raw.get("clientOrderId") or _said(raw, *told) or str(raw["id"]),
-        exchange_id=str(raw["id"]),
+        id=raw.get("clientOrderId") or said(raw, *ours) or str(raw["id"]),
+        exchange_id=_child(raw, market) or str(raw["id"]),
         symbol=market.symbol,
         side=side,
         type=kind,
@@ -133,18 +135,17 @@ def _found(raw: Raw, market: Market) -> Order:
 
 
 def _status(raw: Raw, market: Market, untold: OrderStatus | None = None) -> OrderStatus:
-    exchange = market.exchange
-    own, word = _said(raw, *wording.STATES.get(exchange, ())) or "", raw.get("status")
-    if exchange == "kucoin" and (_said(raw, "isActive", "active") == "True"):
+    exchange, own, word = market.exchange, _state(raw, market), raw.get("status")
+    if exchange == "kucoin" and (said(raw, "isActive", "active") == "True"):
         return OrderStatus.OPEN  # that a part was cancelled (``cancelExist``) ends no order
-    if own in wording.FIRED.get(exchange, {}):
+    if _child(raw, market) is not None:
         return OrderStatus.OPEN
     known = wording.MISFILED.get(exchange, {}).get(own) or wording.STATUSES.get(str(word))
     if known is None and word is None and untold is not None:
         return untold
     if known is None:
         raise _unknown(raw, market, "status", own or word)
-    total, done = _number(raw, "amount"), _number(raw, "filled")
+    total, done = number(raw, "amount"), number(raw, "filled")
     if (
         known is OrderStatus.FILLED
         and not _in_quote(raw)
@@ -156,9 +157,20 @@ def _status(raw: Raw, market: Market, untold: OrderStatus | None = None) -> Orde
     return known
 
 
+def _state(raw: Raw, market: Market) -> str:
+    """The exchange's own word for the status."""
+    return said(raw, *wording.STATES.get(market.exchange, ())) or ""
+
+
+def _child(raw: Raw, market: Market) -> str | None:
+    """The exchange's id of the order that a stop has become: "" if that is not told, None if it still waits."""
+    paths = wording.FIRED.get(market.exchange, {}).get(_state(raw, market))
+    return None if paths is None else said(raw, *paths) or ""
+
+
 def _in_quote(raw: Raw) -> bool:
     """Is it a market order of Bybit by cost? What remains of it is counted in quote, and CCXT adds the two."""
-    return _said(raw, "marketUnit") == "quoteCoin"
+    return said(raw, "marketUnit") == "quoteCoin"
 
 
 def _works(status: OrderStatus) -> bool:
@@ -167,10 +179,8 @@ def _works(status: OrderStatus) -> bool:
 
 def _filled(raw: Raw, market: Market, qty: float, before: float) -> float:
     """How much of `qty` is done; of an order counted in base the same share of it as there."""
-    done, total = _number(raw, "filled"), _number(raw, "amount")
-    if _said(raw, *wording.STATES.get(market.exchange, ())) in wording.FIRED.get(market.exchange, {}):
-        return before
-    if done is None:
+    done, total = number(raw, "filled"), number(raw, "amount")
+    if done is None or _child(raw, market) is not None:
         return before
     if market.amount_step is not None:
         return qty * done / total if total else before
@@ -185,11 +195,11 @@ def _kind(raw: Raw, market: Market) -> tuple[OrderType, ExitReason]:
     if word not in wording.TYPES:
         raise _unknown(raw, market, "type", word)
     waits, reason = wording.TYPES[word]
-    own = wording.CAUSES.get(market.exchange, {}).get(_said(raw, "stopOrderType", "planType") or "")
-    waits = waits or own is not None or _positive(raw, "triggerPrice") is not None
-    if word in ("conditional", "oco") and _positive(raw, "stopLossPrice") is None:
+    own = wording.CAUSES.get(market.exchange, {}).get(said(raw, "stopOrderType", "planType") or "")
+    waits = waits or own is not None or positive(raw, "triggerPrice") is not None
+    if word in ("conditional", "oco") and positive(raw, "stopLossPrice") is None:
         reason = ExitReason.TAKE_PROFIT
-    limited = word not in _PRICELESS and _positive(raw, "price") is not None
+    limited = word not in _PRICELESS and positive(raw, "price") is not None
     if waits:
         return OrderType.STOP_LIMIT if limited else OrderType.STOP, own or reason
     return OrderType.LIMIT if limited else OrderType.MARKET, reason
@@ -197,12 +207,12 @@ def _kind(raw: Raw, market: Market) -> tuple[OrderType, ExitReason]:
 
 def _stop_price(raw: Raw) -> float | None:
     names = ("triggerPrice", "stopLossPrice", "takeProfitPrice")
-    return next((found for name in names if (found := _positive(raw, name)) is not None), None)
+    return next((found for name in names if (found := positive(raw, name)) is not None), None)
 
 
 def _attached(raw: Raw, name: str, stop: float | None) -> float | None:
     """A level that the exchange will guard once the order has filled; CCXT gives it for the order's own, too."""
-    level = _positive(raw, name)
+    level = positive(raw, name)
     return None if level == stop else level
 
 
@@ -211,30 +221,30 @@ def _side(raw: Raw, market: Market) -> Side:
     side = _SIDES.get(str(raw.get("side")))
     if side is None:
         raise _unknown(raw, market, "side", raw.get("side"))
-    if market.exchange == "bitget" and _said(raw, "posMode") == "hedge_mode":
-        said, action = _said(raw, "side") or str(side), _said(raw, "tradeSide") or ""
+    if market.exchange == "bitget" and said(raw, "posMode") == "hedge_mode":
+        word, action = said(raw, "side") or str(side), said(raw, "tradeSide") or ""
         if action.endswith(("_long", "_short")):  # what the exchange closed itself
             return Side.SELL if action.endswith("_long") else Side.BUY
-        held = _SIDES.get(said.lower(), side)
+        held = _SIDES.get(word.lower(), side)
         return held.opposite if action == "close" else held
     return side
 
 
 def _leg(raw: Raw, market: Market) -> str | None:
     """The leg of hedge mode; None in one-way mode."""
-    found = _LEGS.get((_said(raw, *wording.LEGS.get(market.exchange, ())) or "").lower())
+    found = _LEGS.get((said(raw, *wording.LEGS.get(market.exchange, ())) or "").lower())
     if market.exchange == "bitget":
-        if _said(raw, "posMode") != "hedge_mode":
+        if said(raw, "posMode") != "hedge_mode":
             return None
-        action = _said(raw, "tradeSide") or ""
+        action = said(raw, "tradeSide") or ""
         if found is None and action in ("open", "close"):
-            found = "long" if (_said(raw, "side") or "").lower() == "buy" else "short"
+            found = "long" if (said(raw, "side") or "").lower() == "buy" else "short"
         return found or (action.rpartition("_")[2] if action.endswith(("_long", "_short")) else None)
     return found
 
 
 def _reduces(raw: Raw) -> bool:
-    return raw.get("reduceOnly") in (True, "true") or (_said(raw, "closePosition") or "").lower() == "true"
+    return raw.get("reduceOnly") in (True, "true") or (said(raw, "closePosition") or "").lower() == "true"
 
 
 def _tif(raw: Raw, market: Market) -> tuple[TimeInForce, bool]:
@@ -249,28 +259,26 @@ def _fee(raw: Raw, market: Market, untold: float) -> float:
     """What was paid in the settlement currency."""
     several: Sequence[Raw] = raw.get("fees") or [raw.get("fee") or {}]
     fees = [fee for fee in several if fee.get("cost") is not None]
-    own = _said(raw, "cumExecFee") if market.exchange == "bybit" and not market.is_spot else None
+    own = said(raw, "cumExecFee") if market.exchange == "bybit" and not market.is_spot else None
     if not fees:
         return untold if own is None else float(own)
     return sum((float(fee["cost"]) for fee in fees if fee.get("currency") == market.settle), 0.0)
 
 
 def _message(raw: Raw, market: Market, status: OrderStatus) -> str | None:
-    own = _said(raw, *wording.STATES.get(market.exchange, ())) or ""
-    fired = wording.FIRED.get(market.exchange, {}).get(own)
-    if fired is not None:
-        child = _said(raw, *fired)
-        return f"its stop was reached{f': it works as order {child}' if child else ''}"
+    child = _child(raw, market)
+    if child is not None:
+        return f"its stop was reached: it works as order {child}" if child else "its stop was reached"
     if _works(status) or status is OrderStatus.FILLED:
         return None
-    said = _said(raw, *wording.REFUSALS.get(market.exchange, ()))
-    return None if said == "EC_NoError" else said
+    why = said(raw, *wording.REFUSALS.get(market.exchange, ()))
+    return None if why == "EC_NoError" else why
 
 
 def _time(raw: Raw, market: Market) -> int:
     """When it changed last."""
     names = ("lastUpdateTimestamp", "lastTradeTimestamp", "timestamp")
-    own = _said(raw, *wording.UPDATED.get(market.exchange, ()))
+    own = said(raw, *wording.UPDATED.get(market.exchange, ()))
     return max(int(own or 0), *(int(raw.get(name) or 0) for name in names))
 
 
@@ -283,10 +291,10 @@ def fill_of(raw: Raw, market: Market) -> ExchangeFill:
     Raises:
         ExchangeError: it lacks its id, time, side, price or amount.
     """
-    price, amount = _positive(raw, "price"), _number(raw, "amount")
+    price, amount = positive(raw, "price"), number(raw, "amount")
     if price is None or amount is None or not raw.get("id") or raw.get("timestamp") is None:
         raise ExchangeError(f"{market.exchange}: a fill of {market.symbol} lacks its id, time, price or amount")
-    profit = _said(raw, *wording.PROFIT.get(market.exchange, ()))
+    profit = said(raw, *wording.PROFIT.get(market.exchange, ()))
     fee, currency = _paid(raw, market)
     return ExchangeFill(
         id=str(raw["id"]),
@@ -307,7 +315,7 @@ def fill_of(raw: Raw, market: Market) -> ExchangeFill:
 
 def _paid(raw: Raw, market: Market) -> tuple[float, str | None]:
     fee: Raw = raw.get("fee") or {}
-    own = _said(raw, "fillFee", "fee") if market.exchange == "okx" else None
+    own = said(raw, "fillFee", "fee") if market.exchange == "okx" else None
     cost = fee.get("cost") if own is None else -float(own)  # OKX counts what it takes as negative; CCXT not always
     return (0.0, None) if cost is None else (float(cost), fee.get("currency"))
 
@@ -315,12 +323,12 @@ def _paid(raw: Raw, market: Market) -> tuple[float, str | None]:
 def _cause(raw: Raw, market: Market) -> ExitReason:
     """Why it was closed, where nobody had ordered it."""
     if market.exchange == "bitget":
-        word = _said(raw, "tradeSide") or ""
+        word = said(raw, "tradeSide") or ""
         if word.startswith(("burst_", "reduce_", "dte_sys_adl_")):
             return ExitReason.LIQUIDATION
         return ExitReason.EXPIRY if word.startswith("delivery_") else ExitReason.ORDER
     field, words = wording.FORCED.get(market.exchange, ("", {}))
-    return words.get(_said(raw, field) or "", ExitReason.ORDER)
+    return words.get(said(raw, field) or "", ExitReason.ORDER)
 
 
 # --- positions ------------------------------------------------------------------------------------------------
@@ -341,10 +349,12 @@ def positions_of(raws: Iterable[Raw], markets: Mapping[str, Market]) -> list[Pos
 
 def _position(raw: Raw, market: Market) -> Position:
     def told(name: str) -> float | None:
-        said = _said(raw, *wording.POSITION.get(market.exchange, {}).get(name, ()))
-        return None if said is None else float(said)
+        return number(info_of(raw), *wording.POSITION.get(market.exchange, {}).get(name, ()))
 
-    amount, signed = _number(raw, "contracts"), told("qty")
+    def level(name: str) -> float | None:
+        return positive(info_of(raw), *wording.POSITION.get(market.exchange, {}).get(name, ()))
+
+    amount, signed = number(raw, "contracts"), told("qty")
     amount = signed if signed is not None else amount
     if amount is None:
         raise _unknown(raw, market, "size of a position", None)
@@ -353,9 +363,9 @@ def _position(raw: Raw, market: Market) -> Position:
     side = raw.get("side") or (None if signed is None else "long" if signed > 0.0 else "short")
     if side not in ("long", "short"):
         raise _unknown(raw, market, "side of a position", side)
-    entry, mark = _positive(raw, "entryPrice"), _positive(raw, "markPrice")
+    entry, mark = positive(raw, "entryPrice"), positive(raw, "markPrice")
     qty = to_qty(market, abs(amount), entry or mark)
-    margin = told("margin") or _positive(raw, "initialMargin") or 0.0
+    margin = told("margin") or positive(raw, "initialMargin") or 0.0
     mode, opened = raw.get("marginMode"), told("opened")
     return Position(
         symbol=market.symbol,
@@ -363,14 +373,14 @@ def _position(raw: Raw, market: Market) -> Position:
         qty=qty if side == "long" else -qty,
         entry_price=entry,
         mark_price=mark,
-        unrealized_pnl=_number(raw, "unrealizedPnl") or 0.0,
+        unrealized_pnl=number(raw, "unrealizedPnl") or 0.0,
         realized_pnl=told("realized") or 0.0,
         funding=told("funding") or 0.0,
         margin=margin,
-        leverage=told("leverage") or _positive(raw, "leverage") or _leverage(raw, margin),
-        liquidation_price=_above_zero(told("liquidation")),
-        stop_loss=_above_zero(told("stop_loss")),
-        take_profit=_above_zero(told("take_profit")),
+        leverage=told("leverage") or positive(raw, "leverage") or _leverage(raw, margin),
+        liquidation_price=level("liquidation"),
+        stop_loss=level("stop_loss"),
+        take_profit=level("take_profit"),
         opened=None if opened is None else int(opened),
         margin_mode=_MODES.get(str(mode)),
     )
@@ -384,7 +394,7 @@ def _is_hedged(raw: Raw, market: Market) -> bool:
 
 def _leverage(raw: Raw, margin: float) -> float:
     """What notional and margin come to, where it is not told; margins are rounded to 8 digits."""
-    notional = _positive(raw, "notional")
+    notional = positive(raw, "notional")
     return 1.0 if notional is None or margin == 0.0 else round(notional / margin, 2)
 
 
@@ -467,32 +477,6 @@ def account_of(
         margin_free=free,
         time=time,
     )
-
-
-# --- fields ---------------------------------------------------------------------------------------------------
-
-
-def _said(raw: Raw, *names: str) -> str | None:
-    """What the exchange itself answered: the first of the fields that holds something."""
-    info = raw.get("info")
-    if not isinstance(info, dict):
-        return None
-    fields = cast("dict[str, Any]", info)
-    return next((str(fields[name]) for name in names if fields.get(name) not in (None, "")), None)
-
-
-def _number(raw: Raw, name: str) -> float | None:
-    value = raw.get(name)
-    return None if value is None else float(value)
-
-
-def _positive(raw: Raw, name: str) -> float | None:
-    """A price: exchanges write 0, or OKX -1, for none."""
-    return _above_zero(_number(raw, name))
-
-
-def _above_zero(value: float | None) -> float | None:
-    return value if value is not None and value > 0.0 else None
 
 
 def _unknown(raw: Raw, market: Market, what: str, word: Any) -> ExchangeError:

@@ -12,6 +12,7 @@ from ..answers import Greeks, OptionQuote
 from ..errors import ExchangeError
 from ..models import OrderBook, Ticker
 from . import wording
+from .fields import info_of, number, positive
 from .markets import to_qty
 from .venues import Segment, segment_of, venue_of
 
@@ -53,11 +54,11 @@ def ticker_of(raw: Raw, market: Market) -> Ticker:
     return Ticker(
         time=int(raw.get("timestamp") or 0),
         symbol=market.symbol,
-        bid=_number(raw, "bid"),
-        ask=_number(raw, "ask"),
-        last=_number(raw, "last"),
-        mark_price=_number(raw, "markPrice"),
-        index_price=_number(raw, "indexPrice"),
+        bid=number(raw, "bid"),
+        ask=number(raw, "ask"),
+        last=number(raw, "last"),
+        mark_price=number(raw, "markPrice"),
+        index_price=number(raw, "indexPrice"),
     )
 
 
@@ -106,7 +107,7 @@ def trades_of(raw: Sequence[Raw], market: Market) -> list[tuple[int, float, floa
     """Time (ms UTC), price, quantity and the side of the taker (1, -1, 0 unknown), in the order they were made."""
     found: list[tuple[int, float, float, int]] = []
     for one in raw:
-        price, amount = _number(one, "price"), _number(one, "amount")
+        price, amount = number(one, "price"), number(one, "amount")
         if price is None or amount is None or one.get("timestamp") is None:
             raise ExchangeError(f"{market.exchange}: a trade of {market.symbol} without time, price or amount")
         side = _SIDES.get(str(one.get("side")), 0)
@@ -130,20 +131,20 @@ def greeks_of(raw: Raw, market: Market) -> Greeks:
 
 
 def _greeks(raw: Raw, market: Market) -> Greeks | None:
-    own, info = wording.GREEKS.get(market.exchange, {}), _info(raw)
+    own, info = wording.GREEKS.get(market.exchange, {}), info_of(raw)
     names = ("delta", "gamma", "theta", "vega")
-    greeks = {name: _number(info, own[name]) if name in own else _number(raw, name) for name in names}
+    greeks = {name: number(info, own[name]) if name in own else number(raw, name) for name in names}
     known = {name: value for name, value in greeks.items() if value is not None}
     if len(known) < len(names):
         return None
     return Greeks(
         time=int(raw.get("timestamp") or 0),
         symbol=market.symbol,
-        mark_iv=_positive(raw, "markImpliedVolatility"),
-        bid_iv=_positive(raw, "bidImpliedVolatility"),
-        ask_iv=_positive(raw, "askImpliedVolatility"),
-        mark_price=_number(raw, "markPrice"),
-        underlying_price=_positive(raw, "underlyingPrice") or _positive(info, *wording.FORWARD),
+        mark_iv=positive(raw, "markImpliedVolatility"),
+        bid_iv=positive(raw, "bidImpliedVolatility"),
+        ask_iv=positive(raw, "askImpliedVolatility"),
+        mark_price=number(raw, "markPrice"),
+        underlying_price=positive(raw, "underlyingPrice") or positive(info, *wording.FORWARD),
         **known,
     )
 
@@ -170,32 +171,12 @@ def _quote(raw: Raw, greeks: Raw, market: Market) -> OptionQuote:
         expiry=market.expiry or 0,
         strike=market.strike or 0.0,
         option_type=market.option_type or "",
-        bid=_positive(raw, "bidPrice", "bid"),
-        ask=_positive(raw, "askPrice", "ask"),
-        last=_positive(raw, "lastPrice", "last"),
-        mark_price=_positive(raw, "markPrice") or _positive(greeks, "markPrice"),
-        underlying_price=_positive(raw, "underlyingPrice") or (None if known is None else known.underlying_price),
-        volume=_number(_info(raw), *wording.VOLUME.get(market.exchange, ())),
-        open_interest=_number(raw, "openInterest"),
+        bid=positive(raw, "bidPrice", "bid"),
+        ask=positive(raw, "askPrice", "ask"),
+        last=positive(raw, "lastPrice", "last"),
+        mark_price=positive(raw, "markPrice") or positive(greeks, "markPrice"),
+        underlying_price=positive(raw, "underlyingPrice") or (None if known is None else known.underlying_price),
+        volume=number(info_of(raw), *wording.VOLUME.get(market.exchange, ())),
+        open_interest=number(raw, "openInterest"),
         greeks=known,
     )
-
-
-# --- numbers --------------------------------------------------------------------------------------------------
-
-
-def _info(raw: Raw) -> Raw:
-    """The exchange's own answer."""
-    return raw.get("info") or {}
-
-
-def _number(raw: Raw, *names: str) -> float | None:
-    """The first of the fields that holds something."""
-    found = (raw.get(name) for name in names)
-    return next((float(value) for value in found if value is not None and value != ""), None)
-
-
-def _positive(raw: Raw, *names: str) -> float | None:
-    """A price or volatility: exchanges write 0 for none."""
-    value = _number(raw, *names)
-    return value if value is not None and value > 0.0 else None

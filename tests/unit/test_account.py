@@ -126,8 +126,12 @@ def test_a_stop_that_has_fired_is_not_filled_for_that():
     """CCXT calls it closed and takes its whole amount for filled."""
     info = {"state": "effective", "ordId": "9"}
     found = account.order_of(answer(status="closed", filled=25.0, triggerPrice=49_000.0, info=info), linear())
-    assert (found.status, found.filled) == (OrderStatus.OPEN, 0.0)
+    assert (found.status, found.filled, found.exchange_id) == (OrderStatus.OPEN, 0.0, "9")
     assert found.message == "its stop was reached: it works as order 9"
+    untold = account.order_of(
+        answer(status="closed", filled=25.0, info={"algoStatus": "TRIGGERED"}), linear("binance")
+    )
+    assert (untold.status, untold.filled, untold.exchange_id) == (OrderStatus.OPEN, 0.0, "77")
 
 
 @pytest.mark.parametrize(
