@@ -51,7 +51,7 @@ def order_of(raw: Raw, market: Market, asked: Order | None = None) -> Order:
         raw: CCXT's order.
         market: where it works.
         asked: what was sent, if it was sent by us: most exchanges answer with an id and nothing else. Its terms
-            hold; the answer says how far it has come.
+            hold; the answer says how far it has come, and its qty and price where they were changed since.
 
     Returns:
         The order; `Order.id` is the client id where it has one, else the exchange's. `Order.fee` is what was paid
@@ -82,12 +82,13 @@ def _progress(raw: Raw, market: Market, asked: Order) -> Order:
     status = _status(raw, market, OrderStatus.OPEN)
     total = number(raw, "amount")
     in_base = market.amount_step is not None  # there it takes a price to compare them
-    cut = total is not None and not in_base and (asked.price is not None or not _works(status))
-    qty = to_qty(market, cast("float", total)) if cut else asked.qty
+    known = asked.price is not None or status is OrderStatus.FILLED  # by cost it tells what was bought so far
+    qty = asked.qty if total is None or in_base or not known else to_qty(market, total)
     return asked.changed(
         exchange_id=_child(raw, market) or str(raw["id"]),
         status=status,
         qty=qty,
+        price=None if asked.price is None else positive(raw, "price") or asked.price,
         filled=_filled(raw, market, qty, asked.filled),
         average_price=positive(raw, "average") or asked.average_price,
         fee=_fee(raw, market, asked.fee),

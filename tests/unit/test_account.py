@@ -83,13 +83,25 @@ def test_a_bare_acknowledgement_opens_what_was_asked():
 
 
 def test_an_answer_says_how_far_an_order_has_come():
-    found = account.order_of(answer(amount=20.0), linear(), asked())
+    found = account.order_of(answer(amount=20.0, price=50_100.0), linear(), asked())
+    assert found.price == 50_100.0
     assert (found.qty, found.filled, found.remaining) == (
         0.2,
         0.05,
         pytest.approx(0.15),
     )  # amended to 20 contracts
     assert (found.average_price, found.created, found.updated) == (49_990.0, 500, 2_000)
+
+
+def test_what_is_bought_at_market_for_a_sum_keeps_its_qty_until_it_is_done():
+    """Bitget's amount of such an order is what it has bought so far."""
+    order = asked(type=OrderType.MARKET, qty=1.0, price=None, symbol="BTC/USDT")
+    halfway = account.order_of(answer(amount=0.4, filled=0.4), spot("bitget"), order)
+    assert (halfway.qty, halfway.filled, halfway.price) == (1.0, 0.4, None)
+    ended = account.order_of(answer(amount=0.4, filled=0.4, status="canceled"), spot("bitget"), order)
+    assert (ended.qty, ended.filled) == (1.0, 0.4)
+    done = account.order_of(answer(amount=0.9995, filled=0.9995, status="closed"), spot("bitget"), order)
+    assert (done.qty, done.filled, done.status) == (0.9995, 0.9995, OrderStatus.FILLED)
 
 
 @pytest.mark.parametrize("name", [None, ""])
