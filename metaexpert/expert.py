@@ -466,8 +466,9 @@ class MetaExpert:
             inputs: other inputs by name.
             progress: called with the share done, 0 to 1, now and then.
             path: the expert's file, where the code's digest and the ``.env`` file come from.
-            engine: ``"event"`` or ``"kernel"``: play it by this one, which may refuse; None takes the kernel where
-                the expert trades by ``@expert.signals`` alone and nothing is set that it can't model.
+            engine: ``"event"`` or ``"kernel"``: play it by this one, which may refuse; None takes the kernel from
+                50,000 bars on where the expert trades by ``@expert.signals`` alone and nothing is set that the
+                kernel can't model. The result is the same.
 
         Raises:
             ConfigError: as `run`; or `engine` can't play it.

@@ -43,7 +43,13 @@ if TYPE_CHECKING:
     from ..logger import MetaLogger
     from ..models import Market
 
-__all__ = ["Job", "run"]
+__all__ = ["KERNEL_FROM", "Job", "run"]
+
+KERNEL_FROM = 50_000
+"""Bars from which a run is worth the kernel: loading it takes as long as the event engine takes for some 60,000.
+
+The number of bars alone decides, not whether the kernel is loaded already: equal runs give equal manifests.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +57,7 @@ class Job:
     """Everything one backtest needs.
 
     `bind` is told the process that runs, and None when it is over. `engine` is the one that is asked for,
-    ``"event"`` or ``"kernel"``; None takes the kernel where it can model everything.
+    ``"event"`` or ``"kernel"``; None takes the kernel for long runs of which it can model everything.
     """
 
     name: str
@@ -175,7 +181,8 @@ def _takes_kernel(job: Job, history: _History, process: MetaProcess) -> bool:
         ConfigError: it can't, and nothing else is asked for.
         StrategyError: `on_init` failed.
     """
-    if job.engine == "event" or (job.engine is None and not process.signals):
+    bars = sum(map(len, history.tested.values()))
+    if job.engine == "event" or (job.engine is None and (not process.signals or bars < KERNEL_FROM)):
         return False
     why = hindrance(process, history.end)
     if why is None:

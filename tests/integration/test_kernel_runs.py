@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 from random import Random
@@ -14,6 +16,7 @@ from lab import HOUR, START, SYMBOLS, expert, flat, keep
 from test_short_way import same
 
 from metaexpert import Backtest, ConfigError, MetaExpert, StrategyError
+from metaexpert.backtest import engine
 from metaexpert.backtest.record import LazyRecord, Record
 
 if TYPE_CHECKING:
@@ -33,6 +36,11 @@ KINDS = {
 }
 
 SHARED = {field.name for field in fields(Record)} - {"path", "drawdown"}  # what both must agree on
+
+
+@pytest.fixture(autouse=True)
+def short_runs_take_the_kernel_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "KERNEL_FROM", 1)
 
 
 def both(run: MetaExpert, **changes: Any) -> tuple[Result, Result]:
@@ -158,8 +166,8 @@ def test_both_warn_of_a_loss_limit_alike(limit: dict[str, float], capfd: pytest.
     run.on_init(symbol=BTC, timeframe="1h", size_type="fixed_quote", size_value=1_000.0, **limit)(lambda: None)
     run.signals(lambda bars: {"long_entry": np.arange(len(bars)) == 0})
     told = []
-    for engine in ("kernel", "event"):
-        run.backtest(capital=2_000.0, engine=engine)
+    for path in ("kernel", "event"):
+        run.backtest(capital=2_000.0, engine=path)
         told.append([line for line in capfd.readouterr().err.splitlines() if "loss limit" in line])
     assert told[0] == told[1]
     assert len(told[0]) == 1
@@ -267,6 +275,34 @@ def expert_notes(run: MetaExpert) -> tuple[str, ...]:
     return run.backtest(engine="event").record.notes
 
 
+def test_the_length_of_a_run_chooses_its_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """60 bars: the kernel's from a limit of 60, not of 61, where no note is made; unless it is asked for."""
+    keep(BTC, flat(*(100.0 + i % 7 for i in range(60))))
+    taken = {}
+    for least in (60, 61):
+        monkeypatch.setattr(engine, "KERNEL_FROM", least)
+        taken[least] = signalled(warmup_bars=0).backtest()
+    assert [one.manifest["path"] for one in taken.values()] == ["kernel", "event"]
+    assert taken[60].record.notes == taken[61].record.notes
+    equal(taken[60], taken[61])
+    assert signalled(warmup_bars=0).backtest(engine="kernel").manifest["path"] == "kernel"
+
+
+SHORT_RUN = """
+import sys
+from metaexpert import MetaExpert
+expert = MetaExpert("demo", log_to_console=False)
+expert.on_init(symbol="BTCUSDT", timeframe="1h")(lambda: None)
+expert.signals(lambda bars: {"long_entry": bars["close"] > bars["open"]})
+print(expert.backtest("2024-01-01", "2024-01-31").manifest["path"], "numba" in sys.modules)
+"""
+
+
+def test_a_short_run_does_not_load_the_compiler() -> None:
+    done = subprocess.run([sys.executable, "-c", SHORT_RUN], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["event", "False"]
+
+
 def test_an_unknown_engine_is_refused() -> None:
     with pytest.raises(ConfigError, match="unknown engine 'kernal'; did you mean 'kernel'"):
         signalled().backtest(engine="kernal")
@@ -280,9 +316,9 @@ def test_on_init_runs_once_and_its_failure_is_told_alike() -> None:
         acting(act).backtest()
     assert len(calls) == 2
     errors = set()
-    for engine in ("kernel", "event"):
+    for path in ("kernel", "event"):
         with pytest.raises(StrategyError) as failed:
-            acting(lambda run: 1 / 0).backtest(engine=engine)
+            acting(lambda run: 1 / 0).backtest(engine=path)
         errors.add(str(failed.value))
     assert len(errors) == 1
     with pytest.raises(StrategyError, match="stopped before its first bar"):
