@@ -493,6 +493,11 @@ class Kucoin(Dialect):
         return tuple(Call("cancel_all_orders", (market.symbol, params)) for params in ({}, {"trigger": True}))
 
     @override
+    def leverages(self, market: Market, terms: Terms) -> tuple[Call, ...]:
+        """Of cross margin; in isolated margin each order carries it."""
+        return () if terms.margin_mode is MarginMode.ISOLATED else super().leverages(market, terms)
+
+    @override
     def dead_man(self, market: Market, seconds: int) -> Call:
         """CCXT has no word of its own for it; -1 ends it."""
         params = {"timeout": seconds or -1, "symbols": market.id}

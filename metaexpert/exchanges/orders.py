@@ -243,6 +243,8 @@ def _check_leg(plan: Plan) -> None:
 
 def _features(plan: Plan) -> Iterator[Feature]:
     order = plan.order
+    if plan.request.cost is not None:
+        yield Feature.MARKET_BY_COST
     yield Feature.TRAILING if plan.is_trailing else _TYPES[order.type]
     if order.post_only:
         yield Feature.POST_ONLY
@@ -252,8 +254,6 @@ def _features(plan: Plan) -> Iterator[Feature]:
         yield Feature.REDUCE_ONLY
     if order.position_side is not None:
         yield Feature.HEDGE
-    if plan.request.cost is not None:
-        yield Feature.MARKET_BY_COST
 
 
 def _check(plan: Plan, feature: Feature) -> None:

@@ -146,7 +146,7 @@ def _with_each(params: Mapping[str, Any], *more: Mapping[str, Any]) -> tuple[Map
     return tuple({**params, **one} for one in more)
 
 
-_PAGES = {"paginate": True}  # there are 20 on a page
+_MOST = {"limit": 50}  # on a page; the default is 20
 _OKX_STOPS = (
     {"trigger": True},
     {"trigger": True, "ordType": "conditional,oco"},
@@ -223,12 +223,12 @@ VENUES: Mapping[str, Venue] = {
             Segment.OPTION: ({"type": "option"},),
         },
         open_orders={
-            Segment.SPOT: ({"type": "spot", **_PAGES},),
+            Segment.SPOT: ({"type": "spot", **_MOST},),
             Segment.LINEAR: _with_each(
-                {"type": "swap", "subType": "linear", **_PAGES}, {"settleCoin": "USDT"}, {"settleCoin": "USDC"}
+                {"type": "swap", "subType": "linear", **_MOST}, {"settleCoin": "USDT"}, {"settleCoin": "USDC"}
             ),
-            Segment.INVERSE: ({"type": "swap", "subType": "inverse", "settleCoin": "{settle}", **_PAGES},),
-            Segment.OPTION: ({"type": "option", **_PAGES},),
+            Segment.INVERSE: ({"type": "swap", "subType": "inverse", "settleCoin": "{settle}", **_MOST},),
+            Segment.OPTION: ({"type": "option", **_MOST},),
         },
         chain=(("fetch_option_chain", "{base}"), ("fetch_all_greeks", None, {"baseCoin": "{base}"})),
         paging=Paging(
