@@ -411,21 +411,28 @@ def balances_of(raw: Raw, exchange: str) -> list[Balance]:
     if "asset" in raw:
         return [_balance(exchange, one["asset"], one["available"], None, one["equity"]) for one in raw["asset"]]
     if exchange == "bybit":
-        return _unified(raw)
+        return [_unified(coin) for one in raw["info"]["result"]["list"] for coin in one["coin"]]
+    if exchange == "bitget" and any("marginCoin" in one for one in raw["info"]):
+        return [_margin(one) for one in raw["info"]]
     return [
         _balance(exchange, name, raw["free"].get(name), raw["used"].get(name), total)
         for name, total in raw["total"].items()
     ]
 
 
-def _unified(raw: Raw) -> list[Balance]:
-    """Bybit's account: with open profit, and free of what orders and positions hold, which CCXT has otherwise."""
-    held = ("locked", "totalPositionIM", "totalOrderIM")
-    found: list[Balance] = []
-    for coin in (coin for one in raw["info"]["result"]["list"] for coin in one["coin"]):
-        used = sum(float(coin.get(name) or 0.0) for name in held)
-        found.append(_balance("bybit", coin["coin"], None, used, coin.get("equity") or None))
-    return found
+def _unified(coin: Raw) -> Balance:
+    """Of Bybit, with open profit, and free of what orders and positions hold: CCXT has it otherwise."""
+    used = sum(number(coin, name) or 0.0 for name in ("locked", "totalPositionIM", "totalOrderIM"))
+    return _balance("bybit", coin["coin"], None, used, number(coin, "equity"))
+
+
+def _margin(one: Raw) -> Balance:
+    """Of Bitget's contracts, with what can be traded with: CCXT takes what can be transferred for it."""
+    held = [number(one, name) for name in ("locked", "crossedMargin", "isolatedMargin")]
+    used = None if None in held else sum(value or 0.0 for value in held)
+    return _balance(
+        "bitget", one["marginCoin"], number(one, "crossedMaxAvailable"), used, number(one, "accountEquity")
+    )
 
 
 def _balance(exchange: str, currency: str, free: Any, used: Any, total: Any) -> Balance:

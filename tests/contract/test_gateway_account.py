@@ -7,11 +7,12 @@ import pytest_asyncio
 from venue import Venue
 from venue.instruments import Kind
 from venue.orders import Order
-from venue.routes import KEY, SECRET
+from venue.routes import KEY, PASSPHRASE, SECRET
 
 from metaexpert.config import ExchangeSettings
 from metaexpert.exchanges.connection import connect
 from metaexpert.exchanges.gateway import Gateway
+from metaexpert.exchanges.venues import VENUES
 from metaexpert.models import MarginMode, Side
 
 pytestmark = pytest.mark.asyncio
@@ -21,8 +22,12 @@ KINDS = {
     "linear": ({"market_type": "futures", "contract_type": "linear"}, "BTC/USDT:USDT"),
     "inverse": ({"market_type": "futures", "contract_type": "inverse"}, "BTC/USD:BTC"),
 }
-NAMES = {"binance": ("BTCUSDT", "BTCUSD_PERP"), "bybit": ("BTCUSDT", "BTCUSD")}
-SIZES = {"binance": 100, "bybit": 1}  # USD a contract of the inverse perpetual
+NAMES = {
+    "binance": ("BTCUSDT", "BTCUSDT", "BTCUSD_PERP"),
+    "bybit": ("BTCUSDT", "BTCUSDT", "BTCUSD"),
+    "okx": ("BTC-USDT", "BTC-USDT-SWAP", "BTC-USD-SWAP"),
+    "bitget": ("BTCUSDT", "BTCUSDT", "BTCUSD"),
+}
 
 
 @pytest_asyncio.fixture
@@ -44,17 +49,23 @@ async def no_sleep(_):
 
 
 def gateway(session, exchange, kind):
-    settings = ExchangeSettings(exchange=exchange, api_key=KEY, api_secret=SECRET, **KINDS[kind][0])
+    keys = {"api_key": KEY, "api_secret": SECRET}
+    if VENUES[exchange].passphrase:
+        keys["api_passphrase"] = PASSPHRASE
+    settings = ExchangeSettings(exchange=exchange, **keys, **KINDS[kind][0])
     return Gateway(settings, client=lambda one: connect(one, session), sleep=no_sleep)
 
 
-def trade(venue, exchange, kind, amount, price):
-    """Buy so much at a price, or sell it if the amount is negative, as if by another program."""
-    state = venue.states[exchange]
-    item = state.instrument(NAMES[exchange][kind == "inverse"], Kind(kind))
+def instrument(venue, exchange, kind):
+    return venue.states[exchange].instrument(NAMES[exchange][list(KINDS).index(kind)], Kind(kind))
+
+
+def trade(venue, exchange, kind, qty, price, side="BOTH"):
+    """Buy so much base, or sell it if it is negative, at a price and as if by another program."""
+    state, item = venue.states[exchange], instrument(venue, exchange, kind)
     state.pin(item, price)
-    size = Decimal(str(amount))
-    state.place(Order(instrument=item, buy=size > 0, amount=abs(size), price=None))
+    size = Decimal(str(qty)) * (price if kind == "inverse" and not item.coin_sized else 1) / item.contract
+    state.place(Order(instrument=item, buy=size > 0, amount=abs(size), price=None, side=side))
     return item
 
 
@@ -105,7 +116,7 @@ async def test_a_linear_short(venue, session, exchange):
 @pytest.mark.parametrize("exchange", NAMES)
 async def test_an_inverse_long_counts_face_value(venue, session, exchange):
     """10,000 USD bought at 50,000 and marked at 40,000: 10,000 * (1/50,000 - 1/40,000) = -0.05 BTC."""
-    item = trade(venue, exchange, "inverse", 10_000 // SIZES[exchange], 50_000)
+    item = trade(venue, exchange, "inverse", 0.2, 50_000)
     venue.states[exchange].pin(item, 40_000)
     async with gateway(session, exchange, "inverse") as asked:
         (position,) = await asked.positions()
@@ -119,12 +130,11 @@ async def test_an_inverse_long_counts_face_value(venue, session, exchange):
 
 @pytest.mark.parametrize("exchange", NAMES)
 async def test_legs_of_hedge_mode_are_two_positions(venue, session, exchange):
-    state = venue.states[exchange]
-    item = state.instrument(NAMES[exchange][0], Kind.LINEAR)
-    state.pin(item, 50_000)
-    state.set_hedged("linear" if exchange == "binance" else state.scope_of(item), hedged=True)
-    for side, buy, amount in (("LONG", True, "0.2"), ("SHORT", False, "0.3")):
-        state.place(Order(instrument=item, buy=buy, amount=Decimal(amount), price=None, side=side))
+    state, item = venue.states[exchange], instrument(venue, exchange, "linear")
+    own = {"binance": "linear", "bybit": state.scope_of(item)}
+    state.set_hedged(own.get(exchange, state.wallet_of(item)), hedged=True)
+    trade(venue, exchange, "linear", 0.2, 50_000, "LONG")
+    trade(venue, exchange, "linear", -0.3, 50_000, "SHORT")
     async with gateway(session, exchange, "linear") as asked:
         found = {one.position_side: one.qty for one in await asked.positions()}
     assert found == {"long": 0.2, "short": -0.3}

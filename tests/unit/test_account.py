@@ -482,6 +482,16 @@ def test_bybits_balance_has_open_profit_and_is_free_of_what_orders_and_positions
     assert account.balances_of(raw, "bybit") == [held("USDT", 1_045.0, 55.0, 1_100.0)]
 
 
+def test_bitgets_contracts_are_free_of_what_is_held_and_not_of_open_profit():
+    """Of 1,100 with 100 of open profit 60 are held; 940 can be traded with, and 900 transferred."""
+    one = {"marginCoin": "USDT", "accountEquity": "1100", "crossedMaxAvailable": "940", "maxTransferOut": "900",
+           "locked": "10", "crossedMargin": "50", "isolatedMargin": "0"}  # fmt: skip
+    raw = {"free": {"USDT": 900.0}, "used": {"USDT": 200.0}, "total": {"USDT": 1100.0}, "info": [one]}
+    assert account.balances_of(raw, "bitget") == [held("USDT", 940.0, 60.0, 1_100.0)]
+    del one["crossedMargin"]
+    assert account.balances_of(raw, "bitget") == [held("USDT", 940.0, 160.0, 1_100.0)]
+
+
 def test_binances_margin_account_of_options():
     raw = {"asset": [{"asset": "USDT", "equity": "10094.5", "available": "8725.5", "marginBalance": "10099.4"}]}
     assert account.balances_of(raw, "binance") == [held("USDT", 8_725.5, 1_369.0, 10_094.5)]
