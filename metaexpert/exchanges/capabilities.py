@@ -96,6 +96,7 @@ _OWN: Mapping[str, _Cells] = {
             "there is no change in place: cancel the order and send a new one",
         ),
         **_cells(_CONTRACTS, Feature.DEAD_MAN, _NATIVE, "for one market at a time"),
+        **_cells((_OPTION,), Feature.DEAD_MAN, _REFUSED, "it does so for market makers in options only"),
     },
     "bybit": {
         **_cells(
@@ -108,6 +109,10 @@ _OWN: Mapping[str, _Cells] = {
         ),
         **_cells((_LINEAR,), Feature.HEDGE, _NATIVE, "contracts settled in USDT; those in USDC are held net"),
         **_cells((_INVERSE,), Feature.HEDGE, _REFUSED, "inverse contracts are held net in a unified account"),
+        **_cells(
+            (_SPOT, *_CONTRACTS, _OPTION), Feature.DEAD_MAN, _REFUSED,
+            "it cancels only when a websocket breaks, and only of accounts that were set up for it",
+        ),
     },
     "okx": {
         **_cells((_SPOT,), _LEVELS, _NATIVE, "with market and limit orders; for stops watched by the expert"),

@@ -1,6 +1,8 @@
 """Orders as CCXT really sends them, to every exchange and in every segment, field by field."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -58,6 +60,12 @@ def name_of(cell):
 
 def test_every_cell_of_the_table_has_an_expectation_and_there_are_no_others():
     assert set(EXPECTED) == set(CELLS)
+
+
+def test_the_docs_show_the_table():
+    script = Path(__file__).resolve().parents[2] / "scripts" / "capabilities.py"
+    shown = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
+    assert (shown.returncode, shown.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=name_of)

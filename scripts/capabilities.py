@@ -1,0 +1,67 @@
+"""Writes the tables of what each exchange can do into docs/guides/exchanges.md; `--check` only compares."""
+
+import sys
+from pathlib import Path
+
+from metaexpert.exchanges.capabilities import Feature, Support, support
+from metaexpert.exchanges.venues import VENUES, Venue
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "guides" / "exchanges.md"
+START, END = "<!-- capabilities -->\n", "<!-- /capabilities -->"
+MEANINGS = {
+    Feature.MARKET: "market order",
+    Feature.LIMIT: "limit order",
+    Feature.STOP: "stop order",
+    Feature.STOP_LIMIT: "stop-limit order",
+    Feature.POST_ONLY: "post-only",
+    Feature.IOC: "immediate or cancel",
+    Feature.FOK: "fill or kill",
+    Feature.REDUCE_ONLY: "reduce-only",
+    Feature.HEDGE: "legs in hedge mode",
+    Feature.ATTACHED_STOP: "stop-loss along with the order",
+    Feature.ATTACHED_TARGET: "take-profit along with the order",
+    Feature.TRAILING: "trailing stop",
+    Feature.CLIENT_ID: "found and cancelled by our id",
+    Feature.MARKET_BY_COST: "market order by cost",
+    Feature.AMEND: "changed where it stands",
+    Feature.CANCEL_ALL: "cancel all of a market",
+    Feature.DEAD_MAN: "cancelled by itself when nothing is heard",
+}
+
+
+def table(venue: Venue) -> str:
+    """One exchange: a row a feature, a column a segment, and the conditions and reasons below."""
+    reasons: list[str] = []
+
+    def cell(found: Support, why: str) -> str:
+        if not why:
+            return str(found)
+        if why not in reasons:
+            reasons.append(why)
+        return f"{found} ({reasons.index(why) + 1})"
+
+    columns = " | ".join(venue.segments)
+    rows = [f"| {venue.name} | {columns} |", "| --- " * (len(venue.segments) + 1) + "|"]
+    for feature in Feature:
+        cells = " | ".join(cell(*support(venue.id, segment, feature)) for segment in venue.segments)
+        rows.append(f"| {MEANINGS[feature]} | {cells} |")
+    notes = [f"{number}. {reason}" for number, reason in enumerate(reasons, 1)]
+    return "\n".join([f"### {venue.name}", "", *rows, "", *notes, ""])
+
+
+def main() -> None:
+    """Write the tables, or fail where the page shows others."""
+    old = PAGE.read_text(encoding="utf-8")
+    before, _, rest = old.partition(START)
+    _, end, after = rest.partition(END)
+    if not end:
+        sys.exit(f"{PAGE}: the marks {START.strip()} and {END} are missing")
+    made = before + START + "\n" + "\n".join(table(venue) for venue in VENUES.values()) + "\n" + END + after
+    if "--check" not in sys.argv:
+        PAGE.write_text(made, encoding="utf-8")
+    elif made != old:
+        sys.exit(f"{PAGE.name} shows another table of capabilities: run scripts/capabilities.py")
+
+
+if __name__ == "__main__":
+    main()
