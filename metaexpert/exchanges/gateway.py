@@ -196,12 +196,12 @@ class Gateway:
     ) -> list[tuple[int, float]]:
         """Up to `limit` funding rates of [since, until): (time ms UTC, rate), oldest first.
 
-        Where pages are numbered it is the page `number` instead, whatever its times are.
+        Where pages are numbered it is the page `number` instead, whatever its times are; None: the latest.
         """
         market = await self._known(symbol)
         doing = f"fetch the funding rates of {market.symbol}"
         end = self._venue.paging.funding_end
-        asked: tuple[Any, ...] = (None, limit, {"pageNo": number})
+        asked: tuple[Any, ...] = (None, limit, {"pageNo": 1 if number is None else number})
         if end is not None:
             asked = (since, limit, {end: until if end == "after" else until - 1})
         raw = await self._caller.read(doing, "fetch_funding_rate_history", market.symbol, *asked)

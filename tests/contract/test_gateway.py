@@ -20,6 +20,7 @@ from metaexpert.exchanges.connection import connect
 from metaexpert.exchanges.gateway import Gateway
 from metaexpert.exchanges.markets import amount_text
 from metaexpert.exchanges.orders import OrderRequest, Terms
+from metaexpert.exchanges.venues import VENUES
 from metaexpert.models import Order, OrderStatus, OrderType, Side
 from metaexpert.series import Kind
 
@@ -124,6 +125,8 @@ async def test_funding_rates(asked, exchange, kind):
     async with asked(exchange, kind) as gateway:
         since = await gateway.server_time() - 3 * DAY
         rates = await gateway.funding_page(KINDS[kind][1], since, since + 3 * DAY, 100)
+        if VENUES[exchange].paging.funding_end is None:  # its pages are numbered: this is the latest
+            rates = [row for row in rates if row[0] >= since]
         assert 8 <= len(rates) <= 10
         assert all(time >= since and abs(rate) < 0.01 for time, rate in rates)
 
@@ -217,7 +220,8 @@ async def test_an_order_is_sent_found_and_cancelled(asked, exchange, kind):
     assert (found.exchange_id, found.status) == (sent.exchange_id, OrderStatus.OPEN)
     (working,) = await gateway.open_orders(market.symbol)
     assert (working.id, working.exchange_id) == ("a1b2c3", sent.exchange_id)
-    assert working.qty == pytest.approx(wanted.qty, rel=1e-3)
+    step = market.qty_step if market.amount_step is None else market.amount_step * last
+    assert working.qty == pytest.approx(wanted.qty, abs=step)
     assert (await gateway.open_orders()) == (working,)
     await gateway.cancel(sent)
     assert await gateway.open_orders() == ()
