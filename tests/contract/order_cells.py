@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
-from order_markets import INVERSE, LINEAR, OPTION, SPOT, raw_market
+from order_markets import INVERSE, LINEAR, OPTION, SPOT
 
 from metaexpert.config import ExchangeSettings
 from metaexpert.exchanges import orders
 from metaexpert.exchanges.capabilities import Feature
 from metaexpert.exchanges.connection import connect
+from metaexpert.exchanges.convert import segment_of_raw
 from metaexpert.exchanges.markets import market_of
 from metaexpert.exchanges.orders import OrderRequest, Terms
 from metaexpert.models import MarginMode, Order, OrderType, Side, TimeInForce
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from metaexpert.exchanges.orders import Call
-    from metaexpert.exchanges.venues import Segment
     from metaexpert.models import Market
 
 KINDS = {
@@ -51,10 +51,9 @@ class _Caught(Exception):
 class Wire:
     """CCXT, as the library makes it, with the network taken away."""
 
-    def __init__(self, exchange: str, segment: Segment) -> None:
+    def __init__(self, exchange: str, raw: dict[str, Any]) -> None:
         keys = {"api_key": "key", "api_secret": "c2VjcmV0", "api_passphrase": "words"}
-        self.client = connect(ExchangeSettings(exchange=exchange, **KINDS[segment], **keys))
-        raw = raw_market(exchange, segment)
+        self.client = connect(ExchangeSettings(exchange=exchange, **KINDS[segment_of_raw(raw)], **keys))
         self.client.set_markets([raw])
         self.client.enableRateLimit = False
         self.client.fetch = self._fetch

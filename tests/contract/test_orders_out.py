@@ -8,14 +8,14 @@ from urllib.parse import urlsplit
 
 import pytest
 from order_cells import CROSS, Sent, Wire, calls_of_cell, content_of, expected, order, request
-from order_markets import INVERSE, LINEAR, OPTION, SPOT
+from order_markets import INVERSE, LINEAR, OPTION, SPOT, raw_market
 
 from metaexpert.errors import OrderRejected
 from metaexpert.exchanges import orders
 from metaexpert.exchanges.capabilities import Feature, Support, support
 from metaexpert.exchanges.orders import Call, Terms
 from metaexpert.exchanges.venues import VENUES, Segment
-from metaexpert.models import MarginMode, PositionMode
+from metaexpert.models import MarginMode, Order, OrderType, PositionMode, Side
 
 CELLS = [
     (venue.id, segment, feature) for venue in VENUES.values() for segment in venue.segments for feature in Feature
@@ -48,7 +48,7 @@ def wires():
 
     class Wires(dict):
         def __missing__(self, cell):
-            self[cell] = Wire(*cell)
+            self[cell] = Wire(cell[0], raw_market(*cell))
             return self[cell]
 
     return Wires()
@@ -136,6 +136,28 @@ def recorded_fields(shared, exchange):
         for one in content if isinstance(content, list) else [content]:
             found |= set(one)
     return found
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("exchange", VENUES)
+def test_of_real_markets_amount_and_price_go_out_as_they_were_rounded(shared, exchange):
+    """CCXT rounds again, and cuts off what does not fit: there must be nothing left for it to do."""
+    raws = json.loads((shared / "data/ccxt_static/markets" / f"{exchange}.json").read_text())
+    tried = 0
+    for raw in (raw for raw in raws.values() if raw["type"] in ("spot", "swap", "option") and raw["active"]):
+        wire = Wire(exchange, raw)
+        market = wire.market
+        step = market.qty_step if market.amount_step is None else market.amount_step * 50_000.0
+        price = 12_345.67 * market.price_tick
+        least = max(market.min_notional / (1.0 if market.is_inverse else price), market.min_qty, step)
+        asked = Order(id="abc123", symbol=market.symbol, side=Side.BUY, type=OrderType.LIMIT, qty=7.77 * least)
+        calls = orders.calls_of(request(asked.changed(price=price), reference_price=price), market)
+        fields = only(wire.send(calls))
+        sent = [str(fields[name]) for name in ("quantity", "qty", "sz", "size") if name in fields]
+        sent += [fields[name] for name in ("price", "px") if name in fields]
+        assert sent == [str(value) for value in calls[0].arguments[3:5]], market.symbol
+        tried += 1
+    assert tried >= 10
 
 
 # --- what goes beyond one cell ----------------------------------------------------------------------------------
