@@ -330,7 +330,8 @@ VENUES: Mapping[str, Venue] = {
         },
         positions=dict.fromkeys(_CONTRACTS, ({},)),
         open_orders={
-            Segment.SPOT: ({"type": "spot"}, {"type": "spot", "trigger": True}),  # one market at a time
+            # the first for one market at a time; "hf" is not asked for with stops, or CCXT would want a market too
+            Segment.SPOT: ({"type": "spot"}, {"type": "spot", "trigger": True, "hf": False}),
             **dict.fromkeys(_CONTRACTS, ({"type": "swap"}, {"type": "swap", "trigger": True})),
         },
         volumes=dict.fromkeys(_CONTRACTS, "amount"),
