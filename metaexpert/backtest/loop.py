@@ -8,7 +8,7 @@ and equal those of the event engine.
 Bars of which nothing comes are passed over together (`metaexpert.backtest.quiet`). Another one goes like this:
 funding due at its open; liquidation by the gap; the orders of the last close arrive; funding due within it;
 protective levels, worst first (`_play`). Then the loss limits are looked at, and the signals send orders
-for the next bar (`_act`). At last the account is marked at the close.
+for the next bar (`_act`). The account is marked at the closes of all bars between two changes at once.
 
 Everywhere `t` are the terms, `s` the state, `log` the log, `i` a bar and `k` an order; what they hold stands in
 `metaexpert.backtest.column`.
@@ -59,26 +59,30 @@ def run_column(t: Terms, bars: Bars, signals: Signals, funds: Funding, books: Bo
     It returns early where the log is nearly full. A run ends before its last bar where a limit stops it
     (`S_STOPPED`).
     """
-    n, i = len(bars.close), first
+    n, i, marked = len(bars.close), first, first
     s, log = books.state, books.log
     full, follows = log.shape[0] - _MOST, _follows(t)
     has_limits = t.daily_loss < math.inf or t.drawdown != UNSET
-    end = n - 1 if t.close_at_end else n
-    while i < n:
+    end, by_day = n - 1 if t.close_at_end else n, len(books.daily) > 0
+    while i < n and not (s[S_STOPPED] != NOTHING and s[S_QTY] == 0.0):
         if s[S_ORDERS] > full and s[S_WAITING] < s[S_ORDERS]:
+            mark(t, s, bars, books, marked, i)
             return i
         until = i
         if not has_limits and s[S_WAITING] == s[S_ORDERS]:
-            last = end if len(books.daily) == 0 else min(end, bars.day_ends[int(s[S_DAYS])] + 1)
+            last = end if not by_day else min(end, bars.day_ends[int(s[S_DAYS])] + 1)
             until = next_event(t, bars, signals.wish, s, i, last, follows)
-            expect(bars, until + 1)
         if until == i:
+            moves = i == end or _moves(bars, s, i)
+            marked = mark(t, s, bars, books, marked, i if moves else i + 1)
             _live(t, bars, signals, funds, s, log, i, follows, has_limits)
             until = i + 1
-        mark(t, s, bars, books, i, until)
+        else:
+            expect(bars, until + 1)
         i = until
-        if s[S_STOPPED] != NOTHING and s[S_QTY] == 0.0:
-            return n
+        if by_day and i > bars.day_ends[int(s[S_DAYS])]:
+            marked = mark(t, s, bars, books, marked, i)
+    mark(t, s, bars, books, marked, i)
     return n
 
 
@@ -87,7 +91,10 @@ def _live(
     has_limits: bool,
 ) -> None:  # fmt: skip
     """Take bar `i` through all that may happen."""
-    _meet(t, bars, funds, s, log, i, follows)
+    if _moves(bars, s, i):
+        _play(t, bars, funds, s, log, i, follows)
+    elif follows and s[S_QTY] != 0.0:
+        _follow(t, s, bars.high[i] if s[S_QTY] > 0.0 else bars.low[i])
     s[S_MARK] = bars.close[i]
     if has_limits:
         _look_at_limits(t, s, log, i, bars.time[i] + t.bar_ms)
@@ -97,16 +104,16 @@ def _live(
         _close_at_mark(t, s, log, i)
 
 
-def _meet(t: Terms, bars: Bars, funds: Funding, s: Floats, log: Log, i: int, follows: bool) -> None:
-    """Take account and waiting orders through bar `i`."""
-    if s[S_WAITING] < s[S_ORDERS] or s[S_DUE] <= i:
-        _play(t, bars, funds, s, log, i, follows)
-    elif s[S_QTY] != 0.0 and (follows or has_level(s)):
-        side, high, low = _side(s), bars.high[i], bars.low[i]
-        if not is_quiet(s, side, high, low, worst_price(bars.marks, i, side, high, low)):
-            _play(t, bars, funds, s, log, i, follows)
-        elif follows:
-            _follow(t, s, high if side > 0 else low)
+def _moves(bars: Bars, s: Floats, i: int) -> bool:
+    """May the balance or the position change within bar `i`?"""
+    if s[S_WAITING] < s[S_ORDERS]:
+        return True
+    if s[S_QTY] == 0.0 or s[S_DUE] <= i:
+        return s[S_QTY] != 0.0
+    if not has_level(s):
+        return False
+    side, high, low = _side(s), bars.high[i], bars.low[i]
+    return not is_quiet(s, side, high, low, worst_price(bars.marks, i, side, high, low))
 
 
 def _heed(t: Terms, bars: Bars, signals: Signals, s: Floats, log: Log, i: int) -> None:

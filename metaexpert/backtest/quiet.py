@@ -124,25 +124,49 @@ def expect(bars: Bars, i: int) -> None:
 # --- what they leave ------------------------------------------------------------------------------------------
 
 
-def mark(t: Terms, s: Floats, bars: Bars, books: Books, i: int, until: int) -> None:
-    """Mark the account at the closes of the bars `i` to `until` - 1, between which nothing happens (rule 21)."""
+def mark(t: Terms, s: Floats, bars: Bars, books: Books, i: int, until: int) -> int:
+    """Mark the account at the closes of the bars `i` to `until` - 1, under which nothing changed (rule 21).
+
+    Returns `until`, the first bar that is not marked.
+    """
+    if until == i:
+        return until
     close = bars.close[i:until]
     if s[S_QTY] != 0.0:
         s[S_MARK] = close[-1]
     s[S_BARS] += until - i
     if books.curves.shape[1] > 0:
-        _draw(t, s, close, books.curves[0, i:until], books.curves[1, i:until], books.curves[2, i:until])
-        _draw_below(s, books.curves[0, i:until], books.curves[3, i:until])
+        equity, balance, exposure, below = (
+            books.curves[0, i:until], books.curves[1, i:until], books.curves[2, i:until],
+            books.curves[3, i:until],
+        )  # fmt: skip
+        if s[S_QTY] == 0.0:
+            _draw_flat(s, equity, balance, exposure, below)
+        else:
+            _draw(t, s, close, equity, balance, exposure)
+            _draw_below(s, equity, below)
     if len(books.daily) > 0:
         _sum_up(t, s, close)
         day = int(s[S_DAYS])
         books.daily[day] = _equity(t, s, close[-1])
         if until - 1 == bars.day_ends[day]:
             s[S_DAYS] += 1.0
+    return until
 
 
 def _equity(t: Terms, s: Floats, close: float) -> float:
     return s[S_BALANCE] if s[S_QTY] == 0.0 else s[S_BALANCE] + pnl(t.kind, s[S_QTY], s[S_ENTRY], close)
+
+
+def _draw_flat(s: Floats, equity: Floats, balance: Floats, exposure: Floats, below: Floats) -> None:
+    """Fill the curves without a position: nothing changes."""
+    money = s[S_BALANCE]
+    s[S_HIGHEST] = max(s[S_HIGHEST], money)
+    fall = money / s[S_HIGHEST] - 1.0
+    for k in range(len(equity)):
+        equity[k], balance[k] = money, money
+    for k in range(len(equity)):
+        exposure[k], below[k] = 0.0, fall
 
 
 def _draw(t: Terms, s: Floats, close: Floats, equity: Floats, balance: Floats, exposure: Floats) -> None:
@@ -151,10 +175,6 @@ def _draw(t: Terms, s: Floats, close: Floats, equity: Floats, balance: Floats, e
     side = 1.0 if held > 0.0 else -1.0
     for k in range(len(balance)):
         balance[k] = money
-    if held == 0.0:
-        for k in range(len(equity)):
-            equity[k], exposure[k] = money, 0.0
-        return
     for k in range(len(equity)):
         now = money + pnl(t.kind, held, entry, close[k])
         equity[k] = now
