@@ -24,8 +24,9 @@ from ..timeframe import DAY_MS, parse
 from . import account, convert, listing, orders
 from .caller import Caller, is_offline
 from .connection import place_of
+from .margins import tiers_of
 from .symbols import resolve
-from .venues import segment
+from .venues import Bound, Segment, segment
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -34,10 +35,9 @@ if TYPE_CHECKING:
     from ..answers import Balance, ExchangeFill, Greeks, OptionQuote
     from ..clock import Clock
     from ..config import ExchangeSettings
-    from ..models import Account, Market, Order, OrderBook, Position, Ticker
+    from ..models import Account, Market, Order, OrderBook, Position, Ticker, Tier
     from .listing import Listing
     from .orders import Call, OrderRequest, Terms
-    from .venues import Segment
 
 __all__ = ["Gateway"]
 
@@ -255,6 +255,27 @@ class Gateway:
             raise RequestError(f"{market.symbol} is no option: it has no greeks")
         raw = await self._caller.read(f"fetch the greeks of {market.symbol}", "fetch_greeks", market.symbol)
         return convert.greeks_of(raw, market)
+
+    async def tiers(self, symbol: str) -> tuple[Tier, ...]:
+        """The margin tiers of a contract, ascending, bounds in the settlement currency; none of spot and options.
+
+        Where the exchange bounds them by contracts, they are valued at the last price.
+
+        Raises:
+            DataError: it is not known what their bounds count there.
+        """
+        market = await self._known(symbol)
+        if self.segment not in (Segment.LINEAR, Segment.INVERSE):
+            return ()
+        doing = f"fetch the margin tiers of {market.symbol}"
+        if self._venue.private_tiers:
+            kind = {"type": "swap", "subType": self.segment.value}
+            told = await self._caller.read(doing, "fetch_leverage_tiers", [market.symbol], kind, private=True)
+            raw = told.get(market.symbol, [])
+        else:
+            raw = await self._caller.read(doing, "fetch_market_leverage_tiers", market.symbol)
+        counted = self._venue.tier_bounds.get(self.segment) is Bound.CONTRACTS
+        return tiers_of(raw, market, (await self.ticker(symbol)).last if counted else None)
 
     # -- the account -------------------------------------------------------------------------------------------
 

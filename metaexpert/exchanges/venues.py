@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..models import Market
 
-__all__ = ["VENUES", "Paging", "Segment", "Tape", "Venue", "segment", "segment_of", "venue_of"]
+__all__ = ["VENUES", "Bound", "Paging", "Segment", "Tape", "Venue", "segment", "segment_of", "venue_of"]
 
 
 class Segment(StrEnum):
@@ -29,6 +29,13 @@ class Segment(StrEnum):
     LINEAR = "linear"
     INVERSE = "inverse"
     OPTION = "option"
+
+
+class Bound(StrEnum):
+    """What the bounds of margin tiers count: value in the settlement currency, or contracts."""
+
+    VALUE = "value"
+    CONTRACTS = "contracts"
 
 
 def segment(market_type: MarketType, contract_type: ContractType | None) -> Segment:
@@ -112,6 +119,9 @@ class Venue:
         volumes: by segment what the volume of candles counts where it is not base: ``"amount"``, as orders do, or
             ``"quote"``.
         paging: how it serves its history.
+        tier_bounds: by segment what the bounds of margin tiers count; a segment that is missing is not known.
+        sliced_tiers: True where each slice of a position has its tier's rate, False where the whole position has.
+        private_tiers: True where margin tiers are told to account holders only.
         recv_window_ms: how old a request may be when it arrives; None where the exchange fixes it.
     """
 
@@ -130,6 +140,9 @@ class Venue:
     chain: tuple[tuple[Any, ...], ...] = ()
     inverse_in_base: bool = False
     volumes: Mapping[Segment, str] = field(default_factory=dict[Segment, str])
+    tier_bounds: Mapping[Segment, Bound] = field(default_factory=dict[Segment, Bound])
+    sliced_tiers: bool = False
+    private_tiers: bool = False
     recv_window_ms: int | None = None
 
 
@@ -203,6 +216,9 @@ VENUES: Mapping[str, Venue] = {
             widest_tape_ms=3_600_000,
         ),
         recv_window_ms=10_000,
+        tier_bounds=dict.fromkeys(_CONTRACTS, Bound.VALUE),
+        sliced_tiers=True,
+        private_tiers=True,
     ),
     "bybit": Venue(
         id="bybit",
@@ -240,6 +256,8 @@ VENUES: Mapping[str, Venue] = {
             trades={Segment.SPOT: 60, **dict.fromkeys((*_CONTRACTS, Segment.OPTION), 1000)},
         ),
         recv_window_ms=5_000,
+        tier_bounds=dict.fromkeys(_CONTRACTS, Bound.VALUE),
+        sliced_tiers=True,
     ),
     "okx": Venue(
         id="okx",
@@ -269,6 +287,7 @@ VENUES: Mapping[str, Venue] = {
             tape_params={"method": "publicGetMarketHistoryTrades", "type": "2", "after": "{end}"},
             reach_ms={"funding": 90 * DAY_MS, "trades": 90 * DAY_MS},
         ),
+        tier_bounds=dict.fromkeys(_CONTRACTS, Bound.CONTRACTS),
     ),
     "bitget": Venue(
         id="bitget",
@@ -314,6 +333,7 @@ VENUES: Mapping[str, Venue] = {
         ),
         inverse_in_base=True,
         volumes={Segment.INVERSE: "quote"},
+        tier_bounds={Segment.LINEAR: Bound.VALUE},
     ),
     "kucoin": Venue(
         id="kucoin",
@@ -344,6 +364,7 @@ VENUES: Mapping[str, Venue] = {
             tape=dict.fromkeys(_FUTURES, Tape.LAST),
             trades=dict.fromkeys(_FUTURES, 100),
         ),
+        tier_bounds=dict.fromkeys(_CONTRACTS, Bound.VALUE),
     ),
 }
 

@@ -1,5 +1,7 @@
 """The gateway against exchanges on this machine that CCXT can't tell from the real ones."""
 
+from dataclasses import replace
+
 import pytest
 import pytest_asyncio
 from venue.dialects import DIALECTS
@@ -11,6 +13,7 @@ from metaexpert.config import ExchangeSettings
 from metaexpert.errors import (
     AuthenticationError,
     ConfigError,
+    DataError,
     NetworkError,
     OrderNotFound,
     RequestError,
@@ -281,3 +284,26 @@ async def test_a_lost_reply_is_told_and_the_order_found(venue, asked, exchange):
         await gateway.submit(request(wanted, last))
     assert (await gateway.find(wanted)).status is OrderStatus.OPEN
     assert len(await gateway.open_orders(market.symbol)) == 1
+
+
+@pytest.mark.parametrize(("exchange", "kind"), CELLS)
+async def test_margin_tiers_are_told_in_the_settlement_currency(asked, exchange, kind):
+    async with asked(exchange, kind) as gateway:
+        if (exchange, kind) == ("bitget", "inverse"):
+            with pytest.raises(DataError, match="it is not known what the margin tiers of Bitget count"):
+                await gateway.tiers(KINDS[kind][1])
+            return
+        found = await gateway.tiers(KINDS[kind][1])
+        if kind == "spot":
+            assert found == ()
+            return
+        market = await gateway.market(KINDS[kind][1])
+        assert replace(market, tiers=found).tiers == found  # they ascend
+        assert len(found) == 3
+        assert [tier.deduction > 0 for tier in found] == [False, *[exchange in ("binance", "bybit")] * 2]
+        assert all(tier.rate * tier.max_leverage < 1 for tier in found)
+        if exchange == "okx":
+            last = (await gateway.ticker(market.symbol)).last
+            size = market.contract_size
+            value = 2_000 * size / last if kind == "inverse" else 2_000 * size * last
+            assert found[0].max_notional == pytest.approx(value, rel=0.01)
