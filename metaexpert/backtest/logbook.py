@@ -140,8 +140,10 @@ class Logbook:
         n = len(ended) + (still_open is not None)
         exits: NDArray[np.bool_] = np.arange(n) < len(ended)
 
+        rows = log.T[ended] if still_open is None else np.vstack((log.T[ended], still_open))
+
         def of(row: int) -> Floats:
-            return log[row, ended] if still_open is None else np.append(log[row, ended], still_open[row])
+            return rows[:, row]
 
         kind = rules.INVERSE if self.market.is_inverse else rules.LINEAR
         average: Any = rules.average_price  # plain arithmetic: it takes arrays as well
@@ -200,10 +202,12 @@ class Logbook:
         found |= {reason: int(count) for reason, count in counts.items() if count}
         return dict(sorted(found.items()))
 
-    def _messages(self) -> Coded:
-        """What is said of each order; orders that went as they were sent have nothing."""
+    def _messages(self) -> Coded | None:
+        """What is said of each order; orders that went as they were sent have nothing. None: all went so."""
         why = self.played.log[column.O_WHY]
         told = np.flatnonzero(why != 0.0)
+        if not told.size:
+            return None
         codes = np.zeros(len(why), dtype=np.int64)
         codes[told] = np.arange(1, len(told) + 1)
         return Coded(codes, (None, *(self._message(k) for k in told.tolist())))

@@ -34,6 +34,9 @@ _FLOATS = frozenset({
 _TEXTS = frozenset({"id", "order_id", "exchange_id", "message"})  # seldom the same twice
 
 
+_MOST_IN_BYTES = 127  # categories that one byte tells apart
+
+
 class Group(NamedTuple):
     """The closed trades that have one thing in common; money in the settlement currency.
 
@@ -207,21 +210,36 @@ def _shown(name: str, column: Column, n: int) -> Any:
     if isinstance(column, Numbered):
         return _texts(column.numbers)
     if not isinstance(column, Coded):
-        column = Coded(np.zeros(n, dtype=np.int8), (column,))
+        return _repeated(name, column, n)
     words = [None if word is None else str(word) for word in column.words]
     return _texts(words, column.codes) if name in _TEXTS else _categories(words, column.codes)
+
+
+def _repeated(name: str, value: Any, n: int) -> Any:
+    """One text, category or missing value that all rows share."""
+    import pandas as pd
+
+    word = None if value is None else str(value)
+    if name in _TEXTS:
+        return _texts(_arrow().repeat(_arrow().scalar(word, _arrow().large_string()), n))
+    code, names = (-1, ()) if word is None or not n else (0, (word,))
+    return pd.Categorical.from_codes(np.full(n, code, dtype=np.int8), dtype=_category(names), validate=False)
 
 
 def _texts(values: Any, codes: Any = None) -> Any:
     """Text as pandas keeps it: of each value, or of the value that each code stands for."""
     import pandas as pd
 
-    pa: Any = import_module("pyarrow")
-    texts = pa.array(values).cast(pa.large_string())
+    pa = _arrow()
+    texts = values if isinstance(values, pa.Array) else pa.array(values).cast(pa.large_string())
     if codes is not None:
         texts = texts.take(pa.array(codes))
     made: Any = pd.arrays.ArrowStringArray
     return made(texts, dtype=pd.StringDtype("pyarrow", na_value=np.nan))
+
+
+def _arrow() -> Any:
+    return import_module("pyarrow")
 
 
 def _categories(words: Sequence[str | None], codes: Any) -> pd.Categorical:
@@ -231,7 +249,8 @@ def _categories(words: Sequence[str | None], codes: Any) -> pd.Categorical:
     occur = np.flatnonzero(np.bincount(codes, minlength=len(words)))
     names = tuple(sorted({word for word in (words[code] for code in occur.tolist()) if word is not None}))
     place = [names.index(word) if word in names else -1 for word in words]
-    return pd.Categorical.from_codes(np.array(place, dtype=np.int64)[codes], dtype=_category(names))
+    kind = np.int8 if len(names) <= _MOST_IN_BYTES else np.int64
+    return pd.Categorical.from_codes(np.array(place, dtype=kind)[codes], dtype=_category(names), validate=False)
 
 
 @lru_cache(maxsize=64)

@@ -85,6 +85,18 @@ def test_words_are_categories_and_texts() -> None:
     assert orders["id"].tolist() == ["1", "2"]
     assert orders["message"].isna().all()
     assert str(orders["message"].dtype) == "str"
+    assert orders["tag"].isna().all()
+    assert orders["tag"].cat.categories.tolist() == []
+
+
+def test_tables_of_nothing_have_the_same_columns_and_types() -> None:
+    """No order and no trade: what is concatenated with another run's tables fits."""
+    some, none = (Backtest.from_signals(BARS, entry, [False, False, True, False]) for entry in (UP, UP & False))
+    for name in ("orders", "trades", "fills"):
+        assert len(getattr(none, name)) == 0
+        kinds = [getattr(one, name).dtypes.astype(str).tolist() for one in (some, none)]
+        assert kinds[0] == kinds[1]
+        assert len(pd.concat([getattr(none, name), getattr(some, name)])) == len(getattr(some, name))
 
 
 def frame_of(closes: list[float]) -> pd.DataFrame:
