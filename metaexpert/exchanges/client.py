@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 from .faults import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from .budget import Budget
 
 __all__ = ["client_class", "quiet_logger"]
 
 
-def client_class(exchange: str, budget: Budget) -> type[Any]:
-    """CCXT's class of `exchange`, REST and websockets, that spends `budget`."""
+def client_class(exchange: str, budget: Budget, sleep: Callable[[float], Awaitable[None]]) -> type[Any]:
+    """CCXT's class of `exchange`, REST and websockets, that spends `budget` and waits for room by `sleep`."""
     base: Any = getattr(import_module("ccxt.pro"), exchange)
     errors: Any = import_module("ccxt")
 
@@ -30,7 +30,7 @@ def client_class(exchange: str, budget: Budget) -> type[Any]:
         async def throttle(self, cost: float | None = None) -> None:
             """Wait until the account's budget has room for a request of `cost`."""
             seconds = self.rateLimit / 1000 * (1 if cost is None else cost)
-            await asyncio.sleep(budget.reserve(asyncio.get_running_loop().time(), seconds))
+            await sleep(budget.reserve(asyncio.get_running_loop().time(), seconds))
 
         def handle_errors(
             self, code: int, reason: str, url: str, method: str, headers: Mapping[str, str], body: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -12,6 +13,8 @@ from .client import client_class, quiet_logger
 from .venues import Segment, segment, venue_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from ..config import ExchangeSettings
     from ..values import Proxy
 
@@ -22,12 +25,15 @@ _KEEP_ALIVE_MS = 15_000  # a dead websocket is noticed within twice this
 _SOCKS = ("socks4", "socks5", "socks5h")
 
 
-def connect(settings: ExchangeSettings, session: Any = None) -> Any:
+def connect(
+    settings: ExchangeSettings, session: Any = None, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> Any:
     """Make the CCXT client of an account. Nothing is sent yet.
 
     Args:
         settings: which exchange, kind of market and account.
         session: an aiohttp session to use in place of an own one; its owner closes it.
+        sleep: waits, in seconds, for the room that the rate limit gives.
 
     Raises:
         ConfigError: a setting can't be had on this exchange.
@@ -36,7 +42,7 @@ def connect(settings: ExchangeSettings, session: Any = None) -> Any:
     check_connection(settings)
     budget = budget_of(*account_of(settings))
     config = config_of(settings) | ({} if session is None else {"session": session})
-    client: Any = client_class(venue.id, budget)(config)
+    client: Any = client_class(venue.id, budget, sleep)(config)
     if settings.testnet:
         way = venue.testnet[part]
         (client.set_sandbox_mode if way == "sandbox" else client.enable_demo_trading)(True)  # noqa: FBT003

@@ -222,7 +222,7 @@ def fault_of(error: BaseException, exchange: str) -> Fault:
         return _CODES[exchange][code]
     if answer is not None and answer.status in _BANS:
         return Fault.LIMITED
-    if answer is not None and answer.status in _BLOCKS and not code:
+    if answer is not None and answer.status in _BLOCKS and code in ("", "0"):
         return Fault.BARRED
     if answer is None and type(error.__cause__).__module__.startswith("aiohttp"):
         return Fault.UNSURE  # the connection broke, in the middle of an answer too, where CCXT says ExchangeError

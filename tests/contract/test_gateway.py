@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import pytest
 import pytest_asyncio
-from venue.dialects import DIALECTS
+from gateways import CELLS, EXCHANGES, KINDS, gateway_to, order, request
 from venue.faults import Fault
 from venue.server import credentials
 
 from metaexpert.clock import SimClock
-from metaexpert.config import ExchangeSettings
 from metaexpert.errors import (
     AuthenticationError,
     ConfigError,
@@ -19,25 +18,13 @@ from metaexpert.errors import (
     RequestError,
     UnavailableError,
 )
-from metaexpert.exchanges.connection import connect
-from metaexpert.exchanges.gateway import Gateway
 from metaexpert.exchanges.markets import amount_text
-from metaexpert.exchanges.orders import OrderRequest, Terms
 from metaexpert.exchanges.venues import VENUES
-from metaexpert.models import Order, OrderStatus, OrderType, Side
+from metaexpert.models import OrderStatus, OrderType
 from metaexpert.series import Kind
 
 pytestmark = pytest.mark.asyncio
 
-EXCHANGES = [dialect.NAME for dialect in DIALECTS]
-KINDS = {
-    "spot": ({"market_type": "spot"}, "BTC/USDT"),
-    "linear": ({"market_type": "futures", "contract_type": "linear"}, "BTC/USDT:USDT"),
-    "inverse": ({"market_type": "futures", "contract_type": "inverse"}, "BTC/USD:BTC"),
-    "option": ({"market_type": "options"}, ""),
-}
-CELLS = [(exchange, kind) for exchange in EXCHANGES for kind in ("spot", "linear", "inverse")]
-KEYS = dict(zip(("api_key", "api_secret", "api_passphrase"), credentials("okx").values(), strict=True))
 MINUTE = 60_000
 DAY = 86_400_000
 
@@ -48,21 +35,12 @@ async def asked(venue):
     made = []
 
     def make(exchange, kind, **more):
-        settings = ExchangeSettings(exchange=exchange, **KINDS[kind][0], **KEYS)
-
-        def client(told):
-            return venue.redirect(connect(told))
-
-        made.append(Gateway(settings, client=client, sleep=no_sleep, **{"clock": venue.clock} | more))
+        made.append(gateway_to(venue, exchange, kind, **more))
         return made[-1]
 
     yield make
     for gateway in made:
         await gateway.close()
-
-
-async def no_sleep(_):
-    return
 
 
 @pytest.mark.parametrize(("exchange", "kind"), CELLS)
@@ -197,16 +175,6 @@ async def test_options_with_quotes_and_greeks(asked, exchange):
 
 
 # --- orders ---------------------------------------------------------------------------------------------------
-
-
-def order(market, price, **more):
-    qty = 20 * max(market.qty_step, 100.0 if market.is_inverse else 0.001)
-    plain = {"id": "a1b2c3", "symbol": market.symbol, "side": Side.BUY, "type": OrderType.LIMIT, "qty": qty}
-    return Order(**(plain | {"price": price} | more))
-
-
-def request(order, price, **more):
-    return OrderRequest(order=order, terms=Terms(), reference_price=price, **more)
 
 
 @pytest.mark.parametrize(("exchange", "kind"), CELLS)

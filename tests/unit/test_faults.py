@@ -118,6 +118,12 @@ def test_http_statuses(status, name, expected, aim):
         assert made.retry_after == 7.0
 
 
+def test_a_block_by_place_is_told_by_its_status_also_where_the_answer_is_json():
+    body = '{"code":0,"msg":"Service unavailable from a restricted location"}'
+    made = translate(failing("ExchangeNotAvailable", status=451, body=body), BINANCE, Aim.ORDER, "x")
+    assert type(made) is errors.AccessDenied
+
+
 def test_an_empty_success_leaves_the_outcome_open():
     made = translate(failing("BadResponse", body=" "), BINANCE, Aim.ORDER, "send order 7")
     assert type(made) is errors.NetworkError
