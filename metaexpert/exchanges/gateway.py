@@ -411,16 +411,44 @@ class Gateway:
                 await self.cancel(order)
 
     async def open_orders(self, symbol: str | None = None) -> tuple[Order, ...]:
-        """The orders that work, stop and target orders included, of one market or all of the segment."""
-        market = None if symbol is None else await self._known(symbol)
-        name = None if market is None else market.symbol
+        """The orders that work, stop and target orders included, of one market or all of the segment.
+
+        Raises:
+            ExchangeError: there may be more than the exchange tells of at once.
+        """
+        name = None if symbol is None else (await self._known(symbol)).symbol
         found: dict[str, Order] = {}
         for asked in await self._queries(self._venue.open_orders):
-            raw = await self._caller.read(
-                "fetch the open orders", "fetch_open_orders", name, None, None, asked, private=True
-            )
-            found |= {order.exchange_id or order.id: order for order in account.orders_of(raw, self._markets)}
+            each = asked.pop("each", False) and name is None
+            for market in await self._active() if each else (name,):
+                raw = await self._working(market, asked)
+                found |= {order.exchange_id or order.id: order for order in account.orders_of(raw, self._markets)}
         return tuple(order for order in found.values() if name in (None, order.symbol))
+
+    async def _working(self, name: str | None, asked: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Every page of the open orders that one query shows."""
+        pages, found, cursor = self._venue.order_pages, list[Any](), dict[str, str]()
+        while True:
+            arguments = name, None, pages and pages.size, {**asked, **cursor}
+            raw = await self._caller.read("fetch the open orders", "fetch_open_orders", *arguments, private=True)
+            found += raw
+            if pages is None or len(raw) < pages.size:
+                return found
+            last = raw[0]["info"].get("nextPageCursor") if pages.has_token else raw[-1]["id"]
+            if not pages.cursor:
+                raise ExchangeError(
+                    f"{self._venue.name}: there may be more open orders than the {len(raw)} it tells"
+                )
+            if not last or cursor.get(pages.cursor) == last:
+                return found
+            cursor = {pages.cursor: last}
+
+    async def _active(self) -> list[str]:
+        """The markets with open orders, where the exchange lists them by market alone."""
+        doing = "ask for the markets with open orders"
+        raw = await self._caller.read(doing, self._venue.active[self.segment], private=True)
+        ids = {market.id: market.symbol for market in self._markets.values()}
+        return [ids[name] for name in raw["data"]["symbols"] or () if name in ids]
 
     @property
     def _markets(self) -> Mapping[str, Market]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ConfigError, did_you_mean
 from ..models import ContractType, MarketType
@@ -96,6 +96,18 @@ class Paging:
     reach_ms: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
+class OrderPages(NamedTuple):
+    """Open orders come `size` at a time.
+
+    The next page is asked for by the parameter `cursor`: the last order's id, or the token that came along with
+    the page if `has_token`. "" where there is no such parameter: then a full page can't be told from all.
+    """
+
+    size: int
+    cursor: str = ""
+    has_token: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Venue:
     """One exchange.
@@ -113,7 +125,9 @@ class Venue:
             ``"{settle}"`` stands for every settlement currency of the segment.
             ``"method"`` is CCXT's method, if it is another.
         positions: the same of `fetch_positions`.
-        open_orders: the same of `fetch_open_orders`, stop orders included.
+        open_orders: the same of `fetch_open_orders`, stop orders included; with ``"each"`` one market a call.
+        order_pages: how open orders come in pages; None: all at once.
+        active: by segment CCXT's method that names the markets with open orders, where ``"each"`` asks for it.
         chain: the two calls of CCXT that show the options of one underlying, ``"{base}"``: prices, and greeks.
         inverse_in_base: True where an amount of inverse contracts counts base, not face value.
         volumes: by segment what the volume of candles counts where it is not base: ``"amount"``, as orders do, or
@@ -136,6 +150,8 @@ class Venue:
     balances: Mapping[Segment, tuple[Mapping[str, Any], ...]]
     positions: Mapping[Segment, tuple[Mapping[str, Any], ...]]
     open_orders: Mapping[Segment, tuple[Mapping[str, Any], ...]]
+    order_pages: OrderPages | None = None
+    active: Mapping[Segment, str] = field(default_factory=dict[Segment, str])
     paging: Paging
     chain: tuple[tuple[Any, ...], ...] = ()
     inverse_in_base: bool = False
@@ -238,6 +254,7 @@ VENUES: Mapping[str, Venue] = {
             Segment.INVERSE: ({"subType": "inverse"},),
             Segment.OPTION: ({"type": "option"},),
         },
+        order_pages=OrderPages(50, "cursor", has_token=True),
         open_orders={
             Segment.SPOT: ({"type": "spot", **_MOST},),
             Segment.LINEAR: _with_each(
@@ -270,6 +287,7 @@ VENUES: Mapping[str, Venue] = {
         hosts=dict.fromkeys(_ALL, "www.okx.com"),
         balances=dict.fromkeys(_ALL, ({},)),
         positions={**dict.fromkeys(_CONTRACTS, ({},)), Segment.OPTION: ({"instType": "OPTION"},)},
+        order_pages=OrderPages(100, "after"),
         open_orders={
             Segment.SPOT: _with_each({"instType": "SPOT"}, {}, *_OKX_STOPS),
             **dict.fromkeys(_CONTRACTS, _with_each({}, {}, *_OKX_STOPS)),
@@ -310,6 +328,7 @@ VENUES: Mapping[str, Venue] = {
             Segment.LINEAR: ({"productType": "USDT-FUTURES"}, {"productType": "USDC-FUTURES"}),
             Segment.INVERSE: ({"productType": "COIN-FUTURES", "marginCoin": "{settle}"},),
         },
+        order_pages=OrderPages(100, "idLessThan"),
         open_orders={
             Segment.SPOT: _with_each({"type": "spot"}, {}, {"trigger": True}),
             Segment.LINEAR: (
@@ -349,9 +368,11 @@ VENUES: Mapping[str, Venue] = {
             **dict.fromkeys(_CONTRACTS, ({"type": "swap", "code": "{settle}"},)),
         },
         positions=dict.fromkeys(_CONTRACTS, ({},)),
+        order_pages=OrderPages(500),
+        active={Segment.SPOT: "privateGetHfOrdersActiveSymbols"},
         open_orders={
-            # the first for one market at a time; "hf" is not asked for with stops, or CCXT would want a market too
-            Segment.SPOT: ({"type": "spot"}, {"type": "spot", "trigger": True, "hf": False}),
+            # "hf" is not asked for with stops, or CCXT would want a market too
+            Segment.SPOT: ({"type": "spot", "each": True}, {"type": "spot", "trigger": True, "hf": False}),
             **dict.fromkeys(_CONTRACTS, ({"type": "swap"}, {"type": "swap", "trigger": True})),
         },
         volumes=dict.fromkeys(_CONTRACTS, "amount"),
