@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from venue import Venue
-from venue.dialects import binance, bitget, bybit, okx
+from venue.dialects import binance, bitget, bybit, kucoin, okx
 from venue.instruments import Kind
 from venue.orders import Order
 from venue.shapes import ask, differences, listed, recorded
@@ -25,6 +25,7 @@ NAMES = {
     "binance": ("BTCUSDT", "BTCUSDT", "BTCUSD_PERP"),
     "bybit": ("BTCUSDT", "BTCUSDT", "BTCUSD"),
     "bitget": ("BTCUSDT", "BTCUSDT", "BTCUSD"),
+    "kucoin": ("BTC-USDT", "XBTUSDTM", "XBTUSDM"),
     "okx": ("BTC-USDT", "BTC-USDT-SWAP", "BTC-USD-SWAP"),
 }
 """A spot pair, a linear and an inverse contract of each."""
@@ -37,7 +38,7 @@ def lived(name: str) -> State:
     for kind, one in zip((Kind.SPOT, Kind.LINEAR, Kind.INVERSE), NAMES[name], strict=True):
         item = state.instrument(one, kind)
         state.pin(item, 50_000)
-        amount = Decimal(10) if kind is Kind.INVERSE and not item.coin_sized else Decimal("0.1")
+        amount = Decimal("0.1") if item.step < 1 else Decimal(10)
         state.place(
             Order(instrument=item, buy=True, amount=amount, client_id=f"{kind} filled", raw={"type": "MARKET"})
         )
@@ -272,8 +273,8 @@ BITGET: list[tuple[str, tuple[str, dict[str, Any]], list[str], set[str]]] = [
     ("funding", ("GET /api/v2/mix/market/history-fund-rate", USDT), ["fetchFundingRateHistory"], set()),
     ("account", ("GET /api/v2/mix/account/account", USDT), ["fetchLeverage"], set()),
     ("positions", ("GET /api/v2/mix/position/all-position", USDT), ["fetchPositions"], {
-        "assetMode", "autoMargin", "breakEvenPrice", "deductedFee", "grant", "stopLoss", "stopLossId", "takeProfit",
-        "takeProfitId", "totalFee", "uTime"}),
+        "assetMode", "autoMargin", "breakEvenPrice", "deductedFee", "grant", "stopLoss", "stopLossId",
+        "takeProfit", "takeProfitId", "totalFee", "uTime"}),
     ("past", ("GET /api/v2/mix/order/orders-history", USDT), ["fetchClosedOrders"], set()),
     ("detail", ("GET /api/v2/mix/order/detail", USDT | {"clientOid": "linear filled"}), ["fetchOrder"], set()),
     ("open", ("GET /api/v2/spot/trade/unfilled-orders", PAIR), ["fetchOpenOrders"], set()),
@@ -304,6 +305,88 @@ def test_bitget_listings(shared: Path) -> None:
     for product, symbol in (("USDT-FUTURES", "BTC/USDT:USDT"), ("COIN-FUTURES", "BTC/USD:BTC")):
         ours = ask(bitget, state, "GET", "/api/v2/mix/market/contracts", productType=product)["data"]
         assert differences(ours, [listed(shared, "bitget", symbol)]) == [], product
+
+
+LOTS = {"symbol": "XBTUSDTM"}
+TRADED = {"symbol": "BTC-USDT"}
+LATER = {"avgDealPrice", "marginMode", "positionSide"}
+KUCOIN: list[tuple[str, str, tuple[str, dict[str, Any]], str, set[str]]] = [
+    ("ticker", "kucoin", ("GET /api/v1/market/stats", TRADED), "fetchTicker", set()),
+    ("last", "kucoinfutures", ("GET /api/v1/ticker", LOTS), "fetchTicker", set()),
+    ("trades", "kucoin", ("GET /api/v1/trade/history", LOTS), "fetchTrades", set()),
+    ("candles", "kucoin", ("GET /api/v1/kline/query", LOTS | {"granularity": 60}), "fetchOHLCV", set()),
+    ("book", "kucoin", ("GET /api/v1/level2/depth20", LOTS), "fetchOrderBook", set()),
+    ("rate", "kucoinfutures", ("GET /api/v1/funding-rate/XBTUSDTM/current", LOTS), "fetchFundingRate", set()),
+    ("funding", "kucoin", ("GET /api/v1/contract/funding-rates", LOTS | {"from": 0}), "fetchFundingRateHistory",
+     set()),
+    ("coins", "kucoin", ("GET /api/v3/currencies", {}), "fetchCurrencies", set()),
+    ("status", "kucoin", ("GET /api/v1/status", {}), "fetchStatus", set()),
+    ("contracts", "kucoin", ("GET /api/v1/account-overview", {"currency": "USDT"}), "fetchBalance", set()),
+    ("positions", "kucoin", ("GET /api/v1/positions", {}), "fetchPositions",
+     {"autoDeposit", "riskLimit", "posCross", "posComm"}),
+    ("fresh", "kucoinfutures", ("POST /api/v1/orders", LOTS | {
+        "clientOid": "fresh", "side": "buy", "type": "limit", "size": 1, "price": "30000", "leverage": 3}),
+     "createOrder", set()),
+    ("open", "kucoinfutures", ("GET /api/v1/orders", LOTS | {"status": "active"}), "fetchOpenOrders", LATER),
+    ("order", "kucoinfutures", ("GET /api/v1/orders/byClientOid", {"clientOid": "linear filled"}), "fetchOrder",
+     LATER),
+    ("fills", "kucoinfutures", ("GET /api/v1/fills", LOTS), "fetchMyTrades", LATER),
+    ("mode", "kucoin", ("GET /api/v2/position/getMarginMode", LOTS), "fetchMarginMode", set()),
+    ("sides", "kucoin", ("GET /api/v2/position/getPositionMode", {}), "fetchPositionMode", set()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "request_", "method", "known"), [case[1:] for case in KUCOIN], ids=[case[0] for case in KUCOIN]
+)
+def test_kucoin(
+    shared: Path, name: str, request_: tuple[str, dict[str, Any]], method: str, known: set[str]
+) -> None:
+    """KuCoin's answers have the keys and kinds of the recorded ones of classic accounts."""
+    verb, path = request_[0].split()
+    real = recorded(shared, name, method, without='"uta": true')
+    if method == "fetchBalance":
+        real = [one for one in real if "accountEquity" in one["data"]]
+    ours = ask(kucoin, lived("kucoin"), verb, path, **request_[1])
+    assert differences(ours, real, known) == []
+
+
+DOCUMENTED_KUCOIN = [
+    ("Spot/HfTrading/GetOrder", "/api/v1/hf/orders/client-order/spot rests", TRADED),
+    ("Spot/HfTrading/GetClosedOrders", "/api/v1/hf/orders/done", TRADED),
+    ("Spot/HfTrading/GetUserTrades", "/api/v1/hf/fills", TRADED),
+    ("Spot/Trading/GetStopOrders", "/api/v1/stop-order", {}),
+    ("Spot/Account/GetAccounts", "/api/v1/accounts", {}),
+    ("Spot/ExchangeData/GetTradeHistory", "/api/v1/market/histories", TRADED),
+    ("Spot/ExchangeData/GetKlines", "/api/v1/market/candles", TRADED | {"type": "1hour"}),
+    ("Spot/ExchangeData/GetAggregatedFullOrderBook", "/api/v3/market/orderbook/level2", TRADED),
+    ("Spot/ExchangeData/GetTickers", "/api/v1/market/allTickers", {}),
+    ("Futures/Account/GetRiskLimitLevel", "/api/v1/contracts/risk-limit/XBTUSDTM", LOTS),
+    ("Futures/Account/GetCrossMarginLeverage", "/api/v2/getCrossUserLeverage", LOTS),
+    ("Futures/Trading/GetUntriggeredStopOrders", "/api/v1/stopOrders", {}),
+]
+
+
+@pytest.mark.parametrize(
+    ("case", "path", "args"), DOCUMENTED_KUCOIN, ids=[case[0].rpartition("/")[2] for case in DOCUMENTED_KUCOIN]
+)
+def test_kucoin_documented(shared: Path, case: str, path: str, args: dict[str, Any]) -> None:
+    """Where only documentation shows a payload, at least no key of it is missing and no kind differs."""
+    file = shared / "data/wire_examples/jkorf/kucoin_rest.json"
+    cases = json.loads(file.read_text(encoding="utf-8"))["cases"]
+    real = [one["response"] for one in cases if one["case"] == case]
+    found = differences(ask(kucoin, lived("kucoin"), "GET", path, **args), real)
+    assert [line for line in found if "no real payload has it" not in line] == []
+
+
+def test_kucoin_listings(shared: Path) -> None:
+    """Pairs and contracts."""
+    state = lived("kucoin")
+    ours = ask(kucoin, state, "GET", "/api/v2/symbols")["data"]
+    assert differences(ours, [listed(shared, "kucoin", "BTC/USDT", "ETH/USDT")]) == []
+    ours = ask(kucoin, state, "GET", "/api/v1/contracts/active")["data"]
+    real = [listed(shared, "kucoin", "BTC/USDT:USDT", "BTC/USD:BTC")]
+    assert differences([one for one in ours if not one["expireDate"]], real) == []
 
 
 def test_differences_are_seen() -> None:
