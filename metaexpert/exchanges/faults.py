@@ -183,7 +183,7 @@ _CODES: Mapping[str, Mapping[str, Fault]] = {
         rejected="40034 45110 45111",
     ),
     "kucoin": _codes(
-        unsure="500000",
+        unsure="500000 408000",
         limited="429000 1015",
         clock="400002",
         keys="400001 400003 400004 400005 400006 400007",
@@ -200,7 +200,8 @@ _SENTENCES: Mapping[tuple[str, str], tuple[tuple[str, Fault], ...]] = {
         ("", Fault.REJECTED),
     ),
     ("kucoin", "100001"): (("order", Fault.NOT_FOUND), ("", Fault.REFUSED)),
-    ("kucoin", "400100"): (("not exist", Fault.NOT_FOUND), ("", Fault.REFUSED)),
+    ("kucoin", "100004"): (("cancel", Fault.NOT_FOUND), ("", Fault.REFUSED)),
+    ("kucoin", "400100"): (("not exist", Fault.NOT_FOUND), ("not_exist", Fault.NOT_FOUND), ("", Fault.REFUSED)),
 }
 """Codes that mean several things: the sentence beside them decides, "" is any."""
 

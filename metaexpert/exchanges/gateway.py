@@ -127,7 +127,7 @@ class Gateway:
             if known is not None and not refresh and (fresh or is_offline()):
                 return known
             try:
-                raw = await self._caller.read("load the markets", "fetch_markets")
+                raw = await self._caller.read("load the markets", "fetch_markets", dict(self._venue.listing))
             except (UnavailableError, NetworkError):
                 if known is None or refresh:
                     raise
@@ -173,7 +173,11 @@ class Gateway:
         """The book, best prices first, to `depth` levels or as the exchange gives it."""
         market = await self._known(symbol)
         doing = f"fetch the order book of {market.symbol}"
-        raw = await self._caller.read(doing, "fetch_order_book", market.symbol, depth)
+        offered = self._venue.depths.get(self.segment)
+        asked = depth
+        if depth is not None and offered is not None:
+            asked = next((one for one in offered if one >= depth), None)
+        raw = await self._caller.read(doing, "fetch_order_book", market.symbol, asked)
         return convert.book_of(raw, market, depth)
 
     async def candles(

@@ -117,6 +117,7 @@ class Venue:
         name: its name for people.
         segments: what it has.
         listed: by segment, what CCXT's `fetchMarkets` option is told to load no other markets.
+        listing: parameters of CCXT's `fetch_markets`, so that it lists without keys.
         options: CCXT options that are always set, so that it probes nothing: account modes above all.
         passphrase: True where keys have one.
         testnet: by segment how its test environment is entered: ``"sandbox"`` or ``"demo"``, CCXT's two ways.
@@ -128,6 +129,7 @@ class Venue:
         open_orders: the same of `fetch_open_orders`, stop orders included; with ``"each"`` one market a call.
         order_pages: how open orders come in pages; None: all at once.
         active: by segment CCXT's method that names the markets with open orders, where ``"each"`` asks for it.
+        depths: by segment how many levels of the book can be asked for; any number where it is missing.
         chain: the two calls of CCXT that show the options of one underlying, ``"{base}"``: prices, and greeks.
         inverse_in_base: True where an amount of inverse contracts counts base, not face value.
         volumes: by segment what the volume of candles counts where it is not base: ``"amount"``, as orders do, or
@@ -153,6 +155,8 @@ class Venue:
     order_pages: OrderPages | None = None
     active: Mapping[Segment, str] = field(default_factory=dict[Segment, str])
     paging: Paging
+    listing: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    depths: Mapping[Segment, tuple[int, ...]] = field(default_factory=dict[Segment, tuple[int, ...]])
     chain: tuple[tuple[Any, ...], ...] = ()
     inverse_in_base: bool = False
     volumes: Mapping[Segment, str] = field(default_factory=dict[Segment, str])
@@ -359,6 +363,7 @@ VENUES: Mapping[str, Venue] = {
         name="KuCoin",
         segments=_FUTURES,
         listed=_types(spot=["spot"], linear=["swap", "future"], inverse=["swap", "future"]),
+        listing={"marginables": False},
         options={"uta": False, "hf": True},
         passphrase=True,
         testnet={},
@@ -375,6 +380,7 @@ VENUES: Mapping[str, Venue] = {
             Segment.SPOT: ({"type": "spot", "each": True}, {"type": "spot", "trigger": True, "hf": False}),
             **dict.fromkeys(_CONTRACTS, ({"type": "swap"}, {"type": "swap", "trigger": True})),
         },
+        depths=dict.fromkeys(_FUTURES, (20, 100)),
         volumes=dict.fromkeys(_CONTRACTS, "amount"),
         paging=Paging(
             candles={Segment.SPOT: 1499, **dict.fromkeys(_CONTRACTS, 499)},  # a row less: its end is inclusive

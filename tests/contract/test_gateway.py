@@ -19,8 +19,9 @@ from metaexpert.errors import (
     UnavailableError,
 )
 from metaexpert.exchanges.markets import amount_text
+from metaexpert.exchanges.orders import Terms
 from metaexpert.exchanges.venues import VENUES
-from metaexpert.models import OrderStatus, OrderType
+from metaexpert.models import MarginMode, OrderStatus, OrderType
 from metaexpert.series import Kind
 
 pytestmark = pytest.mark.asyncio
@@ -181,6 +182,7 @@ async def test_options_with_quotes_and_greeks(asked, exchange):
 async def test_an_order_is_sent_found_and_cancelled(asked, exchange, kind):
     gateway = asked(exchange, kind)
     market = await gateway.market(KINDS[kind][1])
+    await gateway.prepare(market.symbol, Terms(margin_mode=MarginMode.CROSS))
     last = (await gateway.ticker(market.symbol)).last
     wanted = order(market, 0.8 * last)
     assert await gateway.find(wanted) is None
@@ -205,6 +207,7 @@ async def test_an_order_is_sent_found_and_cancelled(asked, exchange, kind):
 async def test_a_market_order_fills(asked, exchange, kind):
     gateway = asked(exchange, kind)
     market = await gateway.market(KINDS[kind][1])
+    await gateway.prepare(market.symbol, Terms(margin_mode=MarginMode.CROSS))
     last = (await gateway.ticker(market.symbol)).last
     wanted = order(market, None, type=OrderType.MARKET)
     await gateway.submit(request(wanted, last))
@@ -218,6 +221,7 @@ async def test_a_market_order_fills(asked, exchange, kind):
 async def test_all_orders_of_a_market_are_cancelled(asked, exchange, kind):
     gateway = asked(exchange, kind)
     market = await gateway.market(KINDS[kind][1])
+    await gateway.prepare(market.symbol, Terms(margin_mode=MarginMode.CROSS))
     last = (await gateway.ticker(market.symbol)).last
     for number in range(3):
         await gateway.submit(request(order(market, (0.8 - 0.01 * number) * last, id=f"a{number}"), last))
@@ -230,6 +234,7 @@ async def test_all_orders_of_a_market_are_cancelled(asked, exchange, kind):
 async def test_an_entry_with_stop_and_target_leaves_no_position_bare(asked, exchange, kind):
     gateway = asked(exchange, kind)
     market = await gateway.market(KINDS[kind][1])
+    await gateway.prepare(market.symbol, Terms(margin_mode=MarginMode.CROSS))
     last = (await gateway.ticker(market.symbol)).last
     wanted = order(market, None, type=OrderType.MARKET, stop_loss=0.9 * last, take_profit=1.2 * last)
     await gateway.submit(request(wanted, last))

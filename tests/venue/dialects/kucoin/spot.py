@@ -101,6 +101,13 @@ def active(call: Call) -> Any:
     return [_shown(one) for one in call.state.open_orders(pair(call)) if not one.conditional]
 
 
+@ROUTES.on("GET", "/api/v1/hf/orders/active/symbols", signed=True)
+def active_symbols(call: Call) -> Any:
+    """The pairs with open orders."""
+    found = {one.instrument.id for one in call.state.open_orders(None, Kind.SPOT) if not one.conditional}
+    return {"symbols": sorted(found)}
+
+
 @ROUTES.on("GET", "/api/v1/hf/orders/done", signed=True)
 def done(call: Call) -> Any:
     item, begin, end = pair(call), call.whole("startAt", 0), call.whole("endAt", call.now)
