@@ -159,9 +159,7 @@ class _Groups:
     def add(self, table: Any) -> None:
         """Take rows that come after all before."""
         self.rows += table.num_rows
-        self._waiting = _arrow("pyarrow").concat_tables(
-            [self._waiting, table.replace_schema_metadata(self._schema.metadata)]
-        )
+        self._waiting = _arrow("pyarrow").concat_tables([self._waiting, table.cast(self._schema)])
         while self._waiting.num_rows >= _GROUP_ROWS:
             self._write(self._waiting.slice(0, _GROUP_ROWS))
             self._waiting = self._waiting.slice(_GROUP_ROWS)

@@ -408,3 +408,10 @@ def test_rules_that_are_no_rules_are_not_stored(store, name, value):
     with pytest.raises(ConfigError, match=f"BTC/USDT: {name} is {value!r}, which is no rule of a market"):
         store.append(replace(SPOT, **{name: value}), "1h", candles([0, 1]), source=SOURCE)
     assert not store.root.exists()
+
+
+def test_whole_numbers_are_stored_as_floats(store):
+    whole = candles([0, 1, 2]).astype({"open": np.int64, "high": np.int64, "low": np.int64, "close": np.int64})
+    store.append(SPOT, "1h", whole, source=SOURCE)
+    assert store.append(SPOT, "1h", candles([3]), source=SOURCE) == 1
+    assert set(store.read("binance", "BTC/USDT", "1h").dtypes) == {np.dtype(np.float64)}
