@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..__version__ import __version__
-from . import backtest, data, demo, exchanges, new
+from . import backtest, data, demo, doctor, exchanges, new
 
 __all__ = ["app"]
 
@@ -65,4 +65,5 @@ app.command("demo")(demo.demo)
 app.add_typer(data.app, name="data")
 app.command("exchanges")(exchanges.exchanges)
 app.command("markets")(exchanges.markets)
+app.command("doctor")(doctor.doctor)
 app.command("help")(help_)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..exchanges.venues import Venue
     from ..models import Market
 
-__all__ = ["exchanges", "markets"]
+__all__ = ["exchanges", "markets", "print_table"]
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 _NAMED = 3  # markets that were left out, by name
@@ -36,7 +36,7 @@ def exchanges(as_json: _AsJson = False) -> None:
         typer.echo(json.dumps(found, indent=2))
         return
     head: list[tuple[str, ...]] = [("exchange", "name", "markets", "test network", "keys (environment or .env)")]
-    _print_table(head + [_row(one) for one in found])
+    print_table(head + [_row(one) for one in found])
 
 
 def _row(one: dict[str, Any]) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ def _print_markets(shown: Sequence[Market]) -> None:
         expires = "" if one.expiry is None else _moment(one.expiry)[:10]
         cells = (*(f"{number:.12g}" for number in numbers), *fees)
         rows.append((one.symbol, one.id, segment_of(one).value, *cells, expires))
-    _print_table(rows)
+    print_table(rows)
 
 
 def _print_origin(found: Lookup, shown: int) -> None:
@@ -135,7 +135,7 @@ def _moment(time_ms: int) -> str:
     return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M UTC}"
 
 
-def _print_table(rows: Sequence[Sequence[str]]) -> None:
+def print_table(rows: Sequence[Sequence[str]]) -> None:
     """Plain text, so that it can be searched and cut in a pipe."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from .. import timeframe as timeframes
 from ..errors import ConfigError, did_you_mean
+from ..exchanges.venues import VENUES
 from ..loading import NEEDED
 
 if TYPE_CHECKING:
@@ -209,10 +210,6 @@ def _market_words(settings: ExchangeSettings) -> dict[str, str]:
 def _run_words(name: str, symbol: str, timeframe: str, settings: ExchangeSettings) -> dict[str, str]:
     """The commands of the README, and the variables of .env.example."""
     exchange = settings.exchange
-    keys = ["API_KEY", "API_SECRET"] + (["API_PASSPHRASE"] if exchange in ("okx", "bitget", "kucoin") else [])
-    lines = [f"{exchange.upper()}_{key}=" for key in keys]
-    if exchange in ("demo", "local"):
-        lines = [f"# The exchange {exchange!r} has no account, so there is nothing to fill in."]
     demo = "" if exchange == "demo" else " --exchange demo"
     run = (
         f"\nOn the embedded `demo` exchange, whose prices are synthetic:\n\n    metaexpert backtest {name}{demo}\n"
@@ -223,7 +220,28 @@ def _run_words(name: str, symbol: str, timeframe: str, settings: ExchangeSetting
             "\nOn candles of your own (CSV or Parquet), once they are imported:\n\n"
             f"    metaexpert data import {file} --exchange {exchange}\n    metaexpert backtest {name}\n"
         )
-    return {"env_lines": "\n".join(lines), "run_section": run}
+    return {"env_lines": "\n".join(_env_lines(exchange)), "run_section": run}
+
+
+def _env_lines(exchange: str) -> list[str]:
+    """The variables that connect to `exchange`; those that are rarely needed as comments."""
+    venue = VENUES.get(exchange)
+    if venue is None:
+        return [f"# The exchange {exchange!r} has no account, so there is nothing to fill in."]
+    prefix = exchange.upper()
+    keys = ["API_KEY", "API_SECRET", *(["API_PASSPHRASE"] if venue.passphrase else [])]
+    test = [
+        "# The test network, with a key that is made there; take the # away:",
+        f"# {prefix}_TESTNET=true",
+    ]
+    return [
+        "# Let the key read and trade, never withdraw, and bind it to this computer's address. To check it:",
+        f"# metaexpert doctor {exchange}",
+        *(f"{prefix}_{key}=" for key in keys),
+        *(test if venue.testnet else []),
+        "# A proxy; take the # away:",
+        f"# {prefix}_PROXY=http://host:port",
+    ]
 
 
 def _templates() -> Traversable:

@@ -41,15 +41,17 @@ class Caller:
         settings: exchange, kind of market and keys.
         client: makes the CCXT client; None: `connection.connect`.
         sleep: waits between tries, in seconds.
+        tries: how often a read is sent at most.
     """
 
     def __init__(
         self, settings: ExchangeSettings, *,
         client: Callable[[ExchangeSettings], Any] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        tries: int = _TRIES,
     ) -> None:  # fmt: skip
         self.settings, self.venue = settings, venue_of(settings.exchange)
-        self._connect, self._sleep = client or connect, sleep
+        self._connect, self._sleep, self._tries = client or connect, sleep, tries
         self._client: Any = None
         self._clock_known = False
 
@@ -75,7 +77,7 @@ class Caller:
             await client.close()
 
     async def read(self, doing: str, method: str, *args: Any, private: bool = False) -> Any:
-        """Ask for something; what fails in passing is tried again, up to five times, with growing pauses.
+        """Ask for something; what fails in passing is tried again, four times unless told, with growing pauses.
 
         Args:
             doing: what is tried, as a message says it: ``"fetch the balance"``.
@@ -89,8 +91,8 @@ class Caller:
         from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
         tries = AsyncRetrying(
-            stop=stop_after_attempt(_TRIES), wait=_pause, retry=retry_if_exception(_passes), sleep=self._sleep,
-            reraise=True,
+            stop=stop_after_attempt(self._tries), wait=_pause, retry=retry_if_exception(_passes),
+            sleep=self._sleep, reraise=True,
         )  # fmt: skip
         return await tries(self._once, Aim.READ, doing, method, args, private)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -18,7 +19,16 @@ if TYPE_CHECKING:
     from ..config import ExchangeSettings
     from ..values import Proxy
 
-__all__ = ["account_of", "check_connection", "config_of", "connect", "missing_keys", "place_of", "secrets_of"]
+__all__ = [
+    "account_of",
+    "address_of",
+    "check_connection",
+    "config_of",
+    "connect",
+    "missing_keys",
+    "place_of",
+    "secrets_of",
+]
 
 _TIMEOUT_MS = 10_000
 _KEEP_ALIVE_MS = 15_000  # a dead websocket is noticed within twice this
@@ -67,11 +77,20 @@ def place_of(settings: ExchangeSettings) -> str:
     return re.sub(r"[^\w.]", "-", f"{address.hostname}-{address.port}" if address.port else str(address.hostname))
 
 
+def address_of(settings: ExchangeSettings) -> str:
+    """The address of the REST interface that these settings lead to: scheme, host and maybe a port."""
+    venue, part = venue_of(settings.exchange), _segment(settings)
+    if settings.base_url is not None:
+        return settings.base_url
+    return f"https://{venue.test_hosts.get(part, venue.hosts[part]) if settings.testnet else venue.hosts[part]}"
+
+
 def check_connection(settings: ExchangeSettings) -> None:
     """Refuse what this exchange does not have.
 
     Raises:
-        ConfigError: a test network that does not exist, a sub-account by name, a missing passphrase or half a key.
+        ConfigError: a test network that does not exist, a sub-account by name, a missing passphrase or half a key,
+            a SOCKS proxy without the package that speaks to it.
     """
     venue, part = venue_of(settings.exchange), _segment(settings)
     if settings.testnet and part not in venue.testnet:
@@ -85,9 +104,14 @@ def check_connection(settings: ExchangeSettings) -> None:
             "api_secret, and leave subaccount out"
         )
     missing = missing_keys(settings)
-    if missing and settings.api_key is not None:
+    given = [name for name in ("api_key", "api_secret", "api_passphrase") if getattr(settings, name) is not None]
+    if missing and given:
         prefix = venue.id.upper()
-        raise ConfigError(f"{venue.name} asks for {missing[0]} beside api_key: set {prefix}_{missing[0].upper()}")
+        raise ConfigError(
+            f"{venue.name} asks for {missing[0]} beside {given[0]}: set {prefix}_{missing[0].upper()}"
+        )
+    if {"socksProxy", "wsSocksProxy"} & _proxies(settings.proxy).keys() and find_spec("aiohttp_socks") is None:
+        raise ConfigError("proxy: SOCKS needs one more package: python -m pip install 'metaexpert[socks]'")
 
 
 def missing_keys(settings: ExchangeSettings) -> list[str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..models import Market
 
-__all__ = ["KINDS", "Lookup", "look_up", "search"]
+__all__ = ["KINDS", "Lookup", "keywords_of", "look_up", "search"]
 
 KINDS: Mapping[str, tuple[Segment, ...]] = {
     **{part.value: (part,) for part in Segment},
@@ -88,7 +88,7 @@ async def _listed(exchange: str, parts: Sequence[Segment], dotenv: Mapping[str, 
     left_out: dict[Segment, Mapping[str, str]] = {}
     missing: dict[Segment, str] = {}
     for part in parts:
-        settings = exchange_settings({"exchange": exchange, **_keywords(part)}, dotenv=dotenv)
+        settings = exchange_settings({"exchange": exchange, **keywords_of(part)}, dotenv=dotenv)
         async with Gateway(settings) as gateway:
             try:
                 found = await gateway.listing(refresh=refresh)
@@ -102,7 +102,8 @@ async def _listed(exchange: str, parts: Sequence[Segment], dotenv: Mapping[str, 
     return Lookup(tuple(markets), fetched, left_out, missing)
 
 
-def _keywords(part: Segment) -> dict[str, object]:
+def keywords_of(part: Segment) -> dict[str, object]:
+    """The keywords of `MetaExpert` that mean a segment."""
     if part is Segment.SPOT:
         return {"market_type": MarketType.SPOT}
     if part is Segment.OPTION:

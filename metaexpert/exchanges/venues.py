@@ -122,6 +122,8 @@ class Venue:
         passphrase: True where keys have one.
         testnet: by segment how its test environment is entered: ``"sandbox"`` or ``"demo"``, CCXT's two ways.
         hosts: by segment the host of its REST interface.
+        test_hosts: the same of its test environment, where that has others.
+        times: by segment CCXT's method that asks its own host for the time, where `fetch_time` asks another one.
         balances: by segment the parameters of each call of CCXT's `fetch_balance` that together show all of it.
             ``"{settle}"`` stands for every settlement currency of the segment.
             ``"method"`` is CCXT's method, if it is another.
@@ -164,6 +166,8 @@ class Venue:
     sliced_tiers: bool = False
     private_tiers: bool = False
     recv_window_ms: int | None = None
+    test_hosts: Mapping[Segment, str] = field(default_factory=dict[Segment, str])
+    times: Mapping[Segment, str] = field(default_factory=dict[Segment, str])
 
 
 _CONTRACTS = (Segment.LINEAR, Segment.INVERSE)
@@ -239,6 +243,16 @@ VENUES: Mapping[str, Venue] = {
         tier_bounds=dict.fromkeys(_CONTRACTS, Bound.VALUE),
         sliced_tiers=True,
         private_tiers=True,
+        test_hosts={
+            Segment.SPOT: "testnet.binance.vision",
+            Segment.LINEAR: "demo-fapi.binance.com",
+            Segment.INVERSE: "demo-dapi.binance.com",
+        },
+        times={
+            Segment.LINEAR: "fapiPublicGetTime",
+            Segment.INVERSE: "dapiPublicGetTime",
+            Segment.OPTION: "eapiPublicGetTime",
+        },
     ),
     "bybit": Venue(
         id="bybit",
@@ -279,6 +293,7 @@ VENUES: Mapping[str, Venue] = {
         recv_window_ms=5_000,
         tier_bounds=dict.fromkeys(_CONTRACTS, Bound.VALUE),
         sliced_tiers=True,
+        test_hosts=dict.fromkeys(_ALL, "api-testnet.bybit.com"),
     ),
     "okx": Venue(
         id="okx",
@@ -392,6 +407,7 @@ VENUES: Mapping[str, Venue] = {
             trades=dict.fromkeys(_FUTURES, 100),
         ),
         tier_bounds=dict.fromkeys(_CONTRACTS, Bound.VALUE),
+        times=dict.fromkeys(_CONTRACTS, "futuresPublicGetTimestamp"),
     ),
 }
 

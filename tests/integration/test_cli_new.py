@@ -1,6 +1,7 @@
 """`metaexpert new`, number by number of docs/specs/cli-new-command/spec.md."""
 
 import ast
+import re
 import subprocess
 import sys
 import tempfile
@@ -10,8 +11,16 @@ from pathlib import Path
 import pytest
 
 from metaexpert.cli.scaffold import FILES, STRATEGIES, check_name, create, render
-from metaexpert.config import KNOWN_EXCHANGES, ExchangeSettings, LogSettings, RunSettings, StrategySettings
+from metaexpert.config import (
+    KNOWN_EXCHANGES,
+    ExchangeSettings,
+    LogSettings,
+    RunSettings,
+    StrategySettings,
+    exchange_settings,
+)
 from metaexpert.errors import ConfigError
+from metaexpert.exchanges.venues import VENUES
 
 
 def files_in(folder: Path) -> list[str]:
@@ -127,6 +136,18 @@ def test_env_example_names_the_variables_without_values(exchange, names):
     lines = [line for line in files[".env.example"].splitlines() if line and not line.startswith("#")]
     assert lines == [f"{name}=" for name in names]
     assert ".env" in files[".gitignore"].splitlines()
+
+
+@pytest.mark.parametrize("exchange", ["binance", "bybit", "okx", "bitget", "kucoin"])
+def test_every_variable_in_env_example_is_one_that_is_read(exchange):
+    """With the comment sign taken away and a value filled in, each reaches its setting."""
+    text = render("my_bot", exchange=exchange)[".env.example"]
+    lines = re.findall(r"^(?:# )?([A-Z_]+)=(.*)$", text, flags=re.MULTILINE)
+    assert (f"{exchange.upper()}_TESTNET" in dict(lines)) == bool(VENUES[exchange].testnet)
+    dotenv = {name: (value or "x").replace("host:port", "host:1") for name, value in lines}
+    settings = exchange_settings({"exchange": exchange}, environ={}, dotenv=dotenv)
+    given = [name for name, source in settings.sources.items() if source == ".env"]
+    assert len(given) == len(lines) == len(dotenv)
 
 
 # 4

@@ -6,12 +6,12 @@ import logging
 
 import pytest
 
-from metaexpert.config import ExchangeSettings
+from metaexpert.config import ExchangeSettings, exchange_settings
 from metaexpert.errors import ConfigError
 from metaexpert.exchanges.bridge import Bridge
 from metaexpert.exchanges.budget import Budget, budget_of
 from metaexpert.exchanges.client import quiet_logger
-from metaexpert.exchanges.connection import check_connection, config_of, connect
+from metaexpert.exchanges.connection import address_of, check_connection, config_of, connect
 from metaexpert.exchanges.venues import VENUES
 from metaexpert.values import Secret
 
@@ -59,6 +59,27 @@ def test_base_url_replaces_the_host_of_its_own_kind_alone(exchange, kind):
     assert f"'https://{host}" not in found
 
 
+@pytest.mark.parametrize("testnet", [False, True])
+@pytest.mark.parametrize(("exchange", "kind"), CELLS)
+def test_the_address_that_is_told_is_the_one_that_is_used(exchange, kind, testnet):
+    if testnet and kind not in VENUES[exchange].testnet:
+        return
+    told = settings(exchange, kind, testnet=testnet)
+    client = connect(told)
+    used = {client.implode_hostname(url) for url in texts(client.urls["api"])}
+    assert any(url.startswith(address_of(told)) for url in used)
+    other = address_of(settings(exchange, kind, testnet=not testnet))
+    assert other == address_of(told) or not any(url.startswith(other) for url in used)
+
+
+def texts(urls):
+    return [urls] if isinstance(urls, str) else [text for one in urls.values() for text in texts(one)]
+
+
+def test_a_base_url_is_the_address():
+    assert address_of(settings("okx", base_url="https://mirror.example:8443/")) == "https://mirror.example:8443"
+
+
 def test_a_base_url_and_the_test_network_contradict():
     with pytest.raises(ConfigError, match="base_url contradicts testnet"):
         connect(settings("binance", testnet=True, base_url="https://mirror.example"))
@@ -73,6 +94,54 @@ def test_a_sub_account_by_name_is_refused():
 def test_a_missing_passphrase_is_named_with_its_variable(exchange):
     with pytest.raises(ConfigError, match=f"{exchange.upper()}_API_PASSPHRASE"):
         check_connection(settings(exchange, api_key="k", api_secret="s"))
+
+
+@pytest.mark.parametrize("exchange", VENUES)
+@pytest.mark.parametrize("name", ["api_key", "api_secret"])
+def test_half_a_key_is_refused_with_the_variable_that_lacks(exchange, name):
+    other = {"api_key": "api_secret", "api_secret": "api_key"}[name]
+    with pytest.raises(
+        ConfigError, match=f"asks for {other} beside {name}: set {exchange.upper()}_{other.upper()}"
+    ):
+        check_connection(settings(exchange, **{name: "k"}))
+
+
+@pytest.mark.parametrize("exchange", VENUES)
+def test_every_variable_of_the_environment_reaches_the_client(exchange):
+    """By exchange in capitals and setting in capitals; one exchange never sees another's."""
+    prefix = exchange.upper()
+    environ = {
+        f"{prefix}_API_KEY": "k", f"{prefix}_API_SECRET": "s", f"{prefix}_API_PASSPHRASE": "p",
+        f"{prefix}_PROXY": "http://one:1", f"{prefix}_BASE_URL": "https://mirror.example",
+    }  # fmt: skip
+    client = connect(exchange_settings({"exchange": exchange}, environ=environ))
+    assert (client.apiKey, client.secret, client.password) == ("k", "s", "p")
+    assert (client.httpsProxy, client.wssProxy) == ("http://one:1", "http://one:1")
+    assert "https://mirror.example" in str(client.urls["api"])
+    other = connect(exchange_settings({"exchange": "bybit" if exchange == "okx" else "okx"}, environ=environ))
+    assert (other.apiKey, other.httpsProxy) == (None, None)
+    told = exchange_settings({"exchange": exchange}, environ={f"{prefix}_SUBACCOUNT": "second"})
+    with pytest.raises(ConfigError, match="keys of its own"):
+        connect(told)
+
+
+def test_the_test_network_is_asked_for_by_a_variable_and_refused_where_there_is_none():
+    for exchange, venue in VENUES.items():
+        told = exchange_settings({"exchange": exchange}, environ={f"{exchange.upper()}_TESTNET": "yes"})
+        assert told.testnet is True
+        if venue.testnet:
+            check_connection(told)
+            continue
+        with pytest.raises(ConfigError, match=r"KuCoin has no test network.*trade_mode='paper'"):
+            check_connection(told)
+
+
+def test_a_socks_proxy_without_its_package_is_refused_with_the_command(monkeypatch):
+    monkeypatch.setattr("metaexpert.exchanges.connection.find_spec", lambda _: None)
+    for proxy in ("socks5://one:1", {"https": "http://one:1", "ws": "socks5h://one:1"}):
+        with pytest.raises(ConfigError, match=r"pip install 'metaexpert\[socks\]'"):
+            check_connection(settings("binance", proxy=proxy))
+    check_connection(settings("binance", proxy="http://one:1"))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ LAYERS = (
     ("files", "parquet"),
     ("clock", "config", "inputs", "values", "logger", "risk", "script", "store"),
     ("exchanges",),
-    ("broker", "importer"),
+    ("broker", "doctor", "importer"),
     ("detail", "feed"),
     ("filters", "handlers", "inside", "marks", "process", "signals", "trader"),
     ("backtest",),

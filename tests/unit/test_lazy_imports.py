@@ -39,6 +39,7 @@ def heavy_modules_after(code: str) -> str:
         "import metaexpert.exchanges.gateway",
         "import metaexpert.exchanges.lookup",
         "import sys; sys.argv = ['metaexpert', 'exchanges']; from metaexpert.__main__ import main; main()",
+        "import sys; sys.argv = ['metaexpert', 'doctor', 'okx']; from metaexpert.__main__ import main; main()",
         "import sys; sys.argv = ['metaexpert', 'new', '--help']; from metaexpert.__main__ import main; main()",
     ],
 )

@@ -256,6 +256,11 @@ def dual(call: Call) -> Any:
     return {"dualSidePosition": kind_of(call.path).value in call.state.hedged}
 
 
+@ROUTES.on("GET", "/fapi/v1/multiAssetsMargin", signed=True)
+def multi_assets(call: Call) -> Any:
+    return {"multiAssetsMargin": call.state.settings.get("multi assets") == "true"}
+
+
 @ROUTES.on("GET", "/fapi/v1/symbolConfig", signed=True)
 def symbol_config(call: Call) -> Any:
     name = call.get("symbol")
