@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import ssl
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from ..errors import ExchangeError
@@ -63,11 +63,14 @@ async def reach(caller: Caller, context: ssl.SSLContext, clock: Clock, wire: Wir
         port = address.port or (443 if address.scheme == "https" else 80)
         trouble, way = await _dial(wire or Wire(), host, port, context if address.scheme == "https" else None)
         if trouble is not None:
-            return [trouble._replace(name=name, advice=trouble.advice + _unused_proxy(caller.settings))]
+            hints = [hint for hint in (trouble.advice, _unused_proxy(caller.settings)) if hint]
+            return [trouble._replace(name=name, advice="; ".join(hints))]
     try:
         latency, ahead = await _ask(caller, clock)
     except ExchangeError as error:
-        return [Finding(name, Status.FAIL, f"HTTP: {error}", _unused_proxy(caller.settings).removeprefix("; "))]
+        proxied = caller.settings.proxy is not None
+        advice = "check the proxy, which everything goes through" if proxied else _unused_proxy(caller.settings)
+        return [Finding(name, Status.FAIL, f"HTTP: {error}", advice)]
     status = Status.WARN if latency > _SLOW_MS else Status.OK
     advice = "a slow way: orders arrive late" if status is Status.WARN else ""
     found = Finding(name, status, f"{way}, HTTP answers in {latency:.0f} ms", advice)
@@ -96,7 +99,8 @@ async def _dial(wire: Wire, host: str, port: int, context: ssl.SSLContext | None
         what = f"the name {host} is not found" if step == "DNS" else f"no connection to {host}"
         reason = error.strerror or type(error).__name__
         return Finding("", Status.FAIL, f"{step}: {what} ({reason})", advice), ""
-    took = f"DNS {dns * 1000:.0f} ms ({count} addresses), {step} {(loop.time() - start) * 1000:.0f} ms"
+    names = f"{count} address" if count == 1 else f"{count} addresses"
+    took = f"DNS {dns * 1000:.0f} ms ({names}), {step} {(loop.time() - start) * 1000:.0f} ms"
     return None, took
 
 
@@ -118,7 +122,8 @@ def _time_of(raw: Any) -> int:
     """The time in the answer of CCXT's `fetch_time`, or in the exchange's own."""
     if isinstance(raw, (int, float)):
         return int(raw)
-    time = raw.get("serverTime", raw.get("data"))
+    told = cast("dict[str, Any]", raw) if isinstance(raw, dict) else {}
+    time = told.get("serverTime", told.get("data"))
     if time is None:
         raise ExchangeError("the answer holds no time; try again")
     return int(time)
@@ -140,4 +145,4 @@ def _unused_proxy(settings: ExchangeSettings) -> str:
     set_ = next((name for name in names if os.environ.get(name)), None)
     if set_ is None or settings.proxy is not None:
         return ""
-    return f"; {set_} is set but not used: set {settings.exchange.upper()}_PROXY to it if the way out is a proxy"
+    return f"{set_} is set but not used: set {settings.exchange.upper()}_PROXY to it if the way out is a proxy"

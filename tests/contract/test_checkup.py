@@ -220,3 +220,22 @@ async def test_test_environments_with_keys_of_their_own_are_told_apart(venue):
         "testnet.binance.vision", "demo-fapi.binance.com", "demo-dapi.binance.com", "demo-api.binance.com",
     }  # fmt: skip
     assert not failed(both)
+
+
+async def test_a_proxy_that_lets_nothing_through_is_named(venue):
+    venue.faults.add(Fault.SERVER_ERROR, "*/time", times=9)
+    keywords = {"proxy": "http://user:pass1234@proxy.example:1"}
+    checkup = await look(venue, "bybit", "spot", keywords=keywords)
+    (wrong,) = failed(checkup)
+    assert wrong.advice == "check the proxy, which everything goes through"
+    assert "pass1234" not in str(checkup)
+
+
+async def test_an_answer_without_a_time_is_a_finding(venue, monkeypatch):
+    async def silent(self, doing, method, *args, private=False):
+        return {} if method == "fapiPublicGetTime" else None
+
+    monkeypatch.setattr("metaexpert.exchanges.caller.Caller.read", silent)
+    for kind in ("spot", "linear"):
+        (wrong,) = failed(await look(venue, "binance", kind))
+        assert wrong.text == "HTTP: the answer holds no time; try again"
