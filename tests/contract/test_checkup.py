@@ -16,7 +16,7 @@ from metaexpert.exchanges.venues import VENUES
 pytestmark = pytest.mark.asyncio
 
 KEYS = {"api_key": KEY, "api_secret": SECRET, "api_passphrase": PASSPHRASE}
-EXCHANGES = ("binance", "bybit", "okx", "bitget")
+EXCHANGES = tuple(VENUES)
 
 
 async def one_address(host, port):
