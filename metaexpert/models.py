@@ -431,8 +431,8 @@ class Market:
     `min_notional` is in quote. `maker` and `taker` are fee rates (0.001 = 0.1 %). `contract_size` is how many
     `qty` units one contract of the exchange holds. None means: no such limit. `tiers` ascend by notional and by
     rate; where there are none, `maintenance_margin_rate` holds for every position. `id` is the exchange's own
-    name of the market, `max_market_qty` its limit for market orders. `amount_step` is set where the exchange
-    counts inverse contracts in base: its step there, in base.
+    name of the market, `max_market_qty` its limit for orders without a price: market orders and stops.
+    `amount_step` is set where the exchange counts inverse contracts in base: its step there, in base.
 
     Raises:
         ConfigError: `tiers` do not ascend.

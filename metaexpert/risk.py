@@ -31,6 +31,7 @@ __all__ = [
     "conform",
     "entry_refusal",
     "insufficient_margin",
+    "largest_qty",
     "limit_refusal",
     "no_stop",
     "size",
@@ -138,12 +139,14 @@ def wrong_side(
 
 
 def _within_limits(order: Order, market: Market, reference: float | None) -> Order | Refusal:
-    price = rules.NO_PRICE if reference is None else reference
+    price, at_market = rules.NO_PRICE if reference is None else reference, order.price is None
     broken = rules.broken_limit(
-        _kind(market), order.qty, price, market.min_qty, _or_none(market.max_qty), market.min_notional,
-        _or_none(market.max_notional),
+        _kind(market), order.qty, price, market.min_qty, largest_qty(market, at_market=at_market),
+        market.min_notional, _or_none(market.max_notional),
     )  # fmt: skip
-    return order if broken == rules.NOTHING else limit_refusal(broken, order.qty, price, market)
+    return (
+        order if broken == rules.NOTHING else limit_refusal(broken, order.qty, price, market, at_market=at_market)
+    )
 
 
 def _or_none(limit: float | None) -> float:
@@ -151,7 +154,13 @@ def _or_none(limit: float | None) -> float:
     return math.inf if limit is None else limit
 
 
-def limit_refusal(broken: int, qty: float, price: float, market: Market) -> Refusal:
+def largest_qty(market: Market, *, at_market: bool) -> float:
+    """The largest quantity of one order, infinite where there is no limit; `at_market`: of one without a price."""
+    most = _or_none(market.max_qty)
+    return min(most, _or_none(market.max_market_qty)) if at_market else most
+
+
+def limit_refusal(broken: int, qty: float, price: float, market: Market, *, at_market: bool) -> Refusal:
     """The refusal of an order of `qty` at `price` that breaks a limit of the market (`rules.broken_limit`)."""
     unit = market.quote if market.is_inverse else market.base
     worth = qty if market.is_inverse else qty * price
@@ -159,7 +168,11 @@ def limit_refusal(broken: int, qty: float, price: float, market: Market) -> Refu
         least = market.min_qty or market.qty_step
         return Refusal("below_min_qty", f"{qty:.12g} {unit} is below the market's minimum of {least:.12g}")
     if broken == rules.ABOVE_MAX_QTY:
-        return Refusal("above_max_qty", f"{qty:.12g} {unit} is above the maximum of {market.max_qty:.12g}")
+        most = largest_qty(market, at_market=at_market)
+        whose = "market orders" if most < _or_none(market.max_qty) else "orders"
+        return Refusal(
+            "above_max_qty", f"{qty:.12g} {unit} is above the maximum of {whose}, {most:.12g}: split it"
+        )
     word, limit = ("below", "min") if broken == rules.BELOW_MIN_NOTIONAL else ("above", "max")
     most = market.min_notional if limit == "min" else market.max_notional
     return Refusal(

@@ -236,7 +236,7 @@ class Logbook:
         }
         if code >= column.WHY_GATE:
             return self.gate(int(log[column.O_BAR, k]), int(log[column.O_SIDE, k]))
-        return made[code]() if code in made else risk.limit_refusal(code, a, b, market)
+        return made[code]() if code in made else risk.limit_refusal(code, a, b, market, at_market=True)
 
     def _tier_refusal(self, broken: int, worth: float) -> risk.Refusal:
         tier = self.tiers[tiers.tier_at(worth, self.tiers)]

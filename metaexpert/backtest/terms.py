@@ -12,7 +12,7 @@ from .. import rules
 from ..bars import COLUMNS, times
 from ..broker.costs import Costs
 from ..errors import ConfigError, DataError
-from ..risk import SIZE_TYPES
+from ..risk import SIZE_TYPES, largest_qty
 from ..timeframe import TIMEFRAMES, parse, timeframe_of
 from ..trader import first_stop_pct
 from . import column, kernel
@@ -114,7 +114,7 @@ def terms_of(settings: StrategySettings, market: Market, *, cross: bool, bar_ms:
         tick=float(market.price_tick),
         step=float(market.qty_step),
         min_qty=float(market.min_qty),
-        max_qty=_or(market.max_qty, math.inf),
+        max_qty=largest_qty(market, at_market=True),  # it sends nothing else
         min_notional=float(market.min_notional),
         max_notional=_or(market.max_notional, math.inf),
         taker=float(costs.taker(market)),

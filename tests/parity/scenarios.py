@@ -91,6 +91,8 @@ def market(dice: Random, kind: str, price: float) -> Market:
         rules["min_qty"] = step * dice.choice([1, 5])
     if dice.random() < 0.2:
         rules["max_qty"] = max(step, 1.0) * dice.choice([10, 100]) * (1000.0 if inverse else 100.0 / price)
+        if dice.random() < 0.5:
+            rules["max_market_qty"] = rules["max_qty"] * dice.choice([0.1, 2.0])
     if dice.random() < 0.2:
         rules["max_notional"] = dice.choice([1_000.0, 20_000.0])
     return Market(

@@ -64,7 +64,7 @@ REFUSED = {
     "an empty id": ({"id": ""}, "letters and digits"),
     "no quantity": ({"qty": 0.0}, "qty must be a positive number"),
     "less than the least": ({"qty": 0.0009}, "below the market's minimum of 0.001"),
-    "more than the most": ({"qty": 100.5}, "above the maximum of 100"),
+    "more than the most": ({"qty": 100.5}, "above the maximum of orders, 100: split it"),
     "worth too little": ({"type": OrderType.LIMIT, "price": 9_000.0, "qty": 0.001}, "below the minimum of 10"),
     "a limit order without a price": ({"type": OrderType.LIMIT}, "do not belong to a limit order"),
     "a market order with a price": ({"price": 50_000.0}, "do not belong to a market order"),
@@ -112,7 +112,7 @@ def test_what_can_not_be_done_is_refused_with_the_reason(asked, why):
 
 def test_a_market_order_larger_than_market_orders_may_be_is_refused_and_a_limit_order_is_not():
     limited = market(max_market_qty=0.2)
-    with pytest.raises(OrderRejected, match=r"may have 0\.2 at most, not 0\.25: split it"):
+    with pytest.raises(OrderRejected, match=r"0\.25 BTC is above the maximum of market orders, 0\.2: split it"):
         calls_of(request(), limited)
     assert calls_of(request(type=OrderType.LIMIT, price=49_000.0), limited)
 

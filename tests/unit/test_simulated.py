@@ -156,6 +156,15 @@ def test_orders_beyond_the_limits_of_the_market_are_refused_with_a_reason():
     assert reasons == ["below_min_qty", "below_min_notional", "above_max_notional", "above_max_qty"]
 
 
+def test_an_order_without_a_price_is_held_to_the_largest_of_market_orders_and_a_limit_order_is_not():
+    desk = Desk(max_qty=5.0, max_market_qty=2.0)
+    desk.bar(100, 100, 100, 100)
+    assert desk.reason(desk.buy(2.5)) == desk.reason(desk.buy(2.5, None, 105.0)) == "above_max_qty"
+    assert desk.order(desk.buy(2.5)).message.endswith("2.5 BTC is above the maximum of market orders, 2: split it")
+    assert desk.order(desk.buy(5.0, 95.0)).status is OrderStatus.OPEN
+    assert desk.order(desk.buy(6.0, 95.0)).message.endswith("is above the maximum of orders, 5: split it")
+
+
 # -- stop orders (rules 6, 9) -------------------------------------------------------------------------------------
 
 
