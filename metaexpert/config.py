@@ -470,6 +470,11 @@ def check(
             f"leverage={strategy.leverage:g} contradicts market_type='spot', which has no margin: "
             "leave it out or write market_type='futures'"
         )
+    if exchange.market_type is not MarketType.FUTURES and strategy.funding_rate is not None:
+        raise ConfigError(
+            f"funding_rate={strategy.funding_rate:g} contradicts market_type={str(exchange.market_type)!r}, which "
+            "has no funding: leave it out or write market_type='futures'"
+        )
     if run is not None:
         _check_keys(exchange, live=run.trade_mode is TradeMode.LIVE)
     warnings = [*_doubtful_percents(strategy), *_doubtful_levels(strategy)]

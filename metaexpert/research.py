@@ -52,7 +52,7 @@ class Backtest:
             long_exit: where a long is closed.
             short_entry: where a short is opened.
             short_exit: where a short is closed.
-            size: quantities a bar; NaN or None: sized by `size_type` and `size_value`.
+            size: quantities a bar, or one for all bars; NaN or None: sized by `size_type` and `size_value`.
             market: the market and its rules; None: one without steps and limits, spot, or a linear contract where
                 there are short entries, leverage or a margin mode.
             initial_capital: balance at the start, in the settlement currency.

@@ -218,6 +218,8 @@ def _column(name: str, values: Any, index: pd.Index[Any]) -> Any:
     import pandas as pd
 
     array: Any = np.asarray(values)
+    if name == "size" and array.shape == ():
+        array = np.full(len(index), array)
     if array.shape != (len(index),):
         raise StrategyError(f"signals: {name} has shape {array.shape}, the bars have ({len(index)},)")
     if isinstance(values, pd.Series):

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..bars import times
 from ..broker.data import FundingRate, FundingRates, MarketData, Reference
 from ..errors import ConfigError, DataError
@@ -17,12 +19,13 @@ from ..timeframe import TRADES, parse
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy.typing as npt
     import pandas as pd
 
     from ..config import StrategySettings
     from ..models import Market
 
-__all__ = ["market_data"]
+__all__ = ["market_data", "reference", "unmarked"]
 
 _FINE_FIRST = ("1m", "5m", "15m", "30m", "1h")
 
@@ -49,6 +52,8 @@ def market_data(
                 f"{market.symbol}: mark prices are known by {timeframe} alone: where a bar is walked by its "
                 f"{fine}, its own prices decide on liquidation"
             )
+    if marks is not None:
+        notes += unmarked(market.symbol, marks, times(tested), parse(timeframe))
     if market.expiry is None:
         return MarketData(funding=_funding(source, market, start, end, strategy.funding_rate, notes), marks=marks)
     return MarketData(marks=marks, settlement=_settlement(source, market, market.expiry))
@@ -72,6 +77,19 @@ def reference(candles: pd.DataFrame, timeframe: str) -> Reference:
     """Candles as the broker reads them."""
     columns = [candles[name].to_numpy().tolist() for name in ("open", "high", "low", "close")]
     return Reference(parse(timeframe), times(candles).tolist(), columns)
+
+
+def unmarked(symbol: str, marks: Reference, time: npt.NDArray[np.int64], bar_ms: int) -> list[str]:
+    """A note of the bars, by their open times, within which no mark price is known; none where all have one."""
+    at = np.asarray(marks.columns[0], dtype=np.int64)
+    known = np.searchsorted(at, time) < np.searchsorted(at, time + bar_ms - marks.length, side="right")
+    missing = int((~known).sum())
+    if not missing:
+        return []
+    return [
+        f"{symbol}: {missing} of {len(time)} bars have no mark price: their own prices decide on liquidation, and "
+        "their opens value funding"
+    ]
 
 
 def _marks(source: MetaExchange, market: Market, timeframe: str, start: int, end: int) -> Reference | None:

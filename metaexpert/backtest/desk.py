@@ -16,7 +16,7 @@ from ..errors import ConfigError, DataError
 from ..feed import Series
 from ..models import ContractType, MarginMode, Market, MarketType
 from ..signals import columns_of
-from .data import reference
+from .data import reference, unmarked
 from .gates import Gates
 from .manifest import data_digest
 from .record import LazyRecord
@@ -24,7 +24,7 @@ from .single import Single, fields_of, played
 from .terms import candles_of, check_leverage, funding_of, numbers_of, signals_of, times_of, with_marks
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import pandas as pd
 
@@ -103,11 +103,15 @@ class Desk:
 
 @dataclass(frozen=True, kw_only=True)
 class Histories:
-    """What is known of one market: its candles as a frame and as the kernel takes them, and its funding."""
+    """What is known of one market: its candles as a frame and as the kernel takes them, and its funding.
+
+    `notes` say what is not known of it.
+    """
 
     frame: pd.DataFrame
     candles: Candles
     funding: Funding
+    notes: tuple[str, ...]
 
 
 def desk_of(
@@ -197,7 +201,19 @@ def histories_of(
         frame=_in_schema(bars, candles),
         candles=candles,
         funding=funding_of(_rates(funding, candles), marks, candles),
+        notes=tuple(_unknown(market, candles, marks, has_funding=funding is not None)),
     )
+
+
+def _unknown(market: Market, candles: Candles, marks: Reference | None, *, has_funding: bool) -> Iterator[str]:
+    """What was not given, and what that means."""
+    if market.type is MarketType.FUTURES and market.expiry is None and not has_funding:
+        yield (
+            f"{market.symbol}: no funding was given and none is paid: give funding=exchange.funding_rates(symbol)"
+            "['rate'], or one rate"
+        )
+    if marks is not None:
+        yield from unmarked(market.symbol, marks, np.asarray(candles.bars.time), candles.bar_ms)
 
 
 def _marks(mark: pd.DataFrame, candles: Candles) -> Reference:
@@ -236,7 +252,8 @@ def _rates(funding: pd.Series[float] | float | None, candles: Candles) -> Sequen
 
 def _rate(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1.0:
-        raise ConfigError(f"funding must be a rate (0.0001 = 0.01 %) or a Series of rates by time, got {value!r}")
+        said = repr(value) if isinstance(value, (bool, int, float, str)) else type(value).__name__
+        raise ConfigError(f"funding must be a rate (0.0001 = 0.01 %) or a Series of rates by time, got {said}")
     return float(value)
 
 
@@ -262,7 +279,7 @@ def single_of(desk: Desk, histories: Histories, answer: Any) -> Single:
     return Single(
         market=market, settings=desk.strategy, frame=frame, candles=histories.candles, signals=signals,
         funding=histories.funding, capital=desk.run.initial_capital, cross=desk.cross,
-        close_at_end=desk.run.close_at_end, gate=gates.why,
+        close_at_end=desk.run.close_at_end, gate=gates.why, notes=histories.notes,
     )  # fmt: skip
 
 
@@ -291,7 +308,7 @@ def record_of(one: Single, desk: Desk, inputs: Mapping[str, Any] | None = None) 
         settings={**desk.exchange.as_dict(), **desk.strategy.as_dict(), **desk.run.as_dict()},
         inputs=dict(inputs or {}),
         bars={market.symbol: frame},
-        notes=desk.notes,
+        notes=(*desk.notes, *one.notes),
         path="kernel",
         **ready,
     )

@@ -28,7 +28,10 @@ __all__ = ["Single", "fields_of", "played"]
 
 @dataclass(frozen=True, kw_only=True)
 class Single:
-    """What is played: one market's candles and signals, under the settings of a strategy."""
+    """What is played: one market's candles and signals, under the settings of a strategy.
+
+    `notes` say what is not known of the market in this span.
+    """
 
     market: Market
     settings: StrategySettings
@@ -40,6 +43,7 @@ class Single:
     cross: bool
     close_at_end: bool
     gate: Callable[[int, int], Refusal]
+    notes: tuple[str, ...] = ()
 
     @property
     def terms(self) -> Terms:

@@ -346,6 +346,13 @@ def test_leverage_on_spot_is_refused_across_the_groups():
     assert check(exchange(), strategy(leverage=1.0)) == ()
 
 
+def test_a_funding_rate_is_of_futures_alone():
+    for kind in ("spot", "options"):
+        with pytest.raises(ConfigError, match=f"funding_rate=0 contradicts market_type='{kind}', which has no fund"):
+            check(exchange(market_type=kind), strategy(funding_rate=0.0))
+    assert check(exchange(market_type="futures"), strategy(funding_rate=0.0001)) == ()
+
+
 # The span of a run
 
 

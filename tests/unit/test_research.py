@@ -67,6 +67,38 @@ def test_a_plain_market_and_hand_computed_money() -> None:
     assert result.stats["final_equity"] == pytest.approx(10_000 + 20 - 0.24)
 
 
+def test_one_size_holds_for_all_bars() -> None:
+    one = Backtest.from_signals(BARS, UP, size=0.25)
+    assert one.record.fills == Backtest.from_signals(BARS, UP, size=[0.25] * 4).record.fills
+    assert [fill.qty for fill in one.record.fills] == [0.25]
+
+
+def test_a_result_says_that_no_funding_was_given_for_a_perpetual() -> None:
+    (note,) = Backtest.from_signals(BARS, UP, leverage=2).record.notes
+    assert note.startswith("ASSET/QUOTE:QUOTE: no funding was given and none is paid")
+    assert Backtest.from_signals(BARS, UP, leverage=2, funding=0.0).record.notes == ()
+    assert Backtest.from_signals(BARS, UP).record.notes == ()
+
+
+def test_a_result_says_which_bars_have_no_mark_price() -> None:
+    """Of four bars the second and third have one."""
+    said = "2 of 4 bars have no mark price: their own prices decide on liquidation, and their opens value funding"
+    (note,) = Backtest.from_signals(BARS, UP, leverage=2, funding=0.0, mark=BARS.iloc[1:3]).record.notes
+    assert note == f"ASSET/QUOTE:QUOTE: {said}"
+    assert Backtest.from_signals(BARS, UP, leverage=2, funding=0.0, mark=BARS).record.notes == ()
+
+
+def test_an_expert_is_told_which_bars_have_no_mark_price() -> None:
+    bars, market = candles_of(("futures", "linear", "BTCUSDT"))
+    for name, rows in (("1h", bars), ("mark-1h", bars.iloc[5:])):
+        CandleStore().append(market, name, rows, source=Source(name="test"))
+    expert = MetaExpert("local", market_type="futures", log_to_console=False)
+    expert.on_init(symbol="BTCUSDT", timeframe="1h", funding_rate=0.0)(lambda: None)
+    expert.on_bar(lambda rates: None)
+    notes = expert.backtest().record.notes
+    assert any(f"5 of {len(bars)} bars have no mark price" in note for note in notes)
+
+
 def test_what_is_written_to_a_table_changes_no_record() -> None:
     result = Backtest.from_signals(BARS, UP, [False, False, True, False])
     before = [fill.qty for fill in result.record.fills], [order.qty for order in result.record.orders]
@@ -200,6 +232,7 @@ def test_signals_of_bars_in_another_zone_are_theirs(index: pd.DatetimeIndex) -> 
         (lambda: Backtest.from_signals(BARS, UP, max_fill_volume_pct=10.0), "event path alone"),
         (lambda: Backtest.from_signals(BARS, UP, funding=0.0001), "funding contradicts"),
         (lambda: Backtest.from_signals(BARS, UP, leverage=2, funding=2.0), "funding must be a rate"),
+        (lambda: futures(funding=BARS), "Series of rates by time, got DataFrame"),
         (lambda: Backtest.from_signals(BARS, UP, initial_capital=-1), "initial_capital"),
         (lambda: Backtest.from_signals([1.0], UP), "bars: give a DataFrame of candles, not list"),
         (lambda: Backtest.from_signals(BARS, UP, leverage=2, mark=1.0), "mark: give a DataFrame"),

@@ -222,7 +222,8 @@ INDEX = series().candles.index
         ),
         ({"long_entry": marks(".x..."), "size": [-1.0] * 5}, "positive number, got -1; NaN where"),
         ({"long_entry": marks(".x..."), "size": [np.inf] * 5}, "positive number, got inf"),
-        ({"long_entry": marks("x...."), "size": 1.0}, r"size has shape \(\)"),
+        ({"long_entry": marks("x...."), "size": -1.0}, "positive number, got -1"),
+        ({"long_entry": marks("x...."), "size": True}, "is True: size must be numbers"),
         (
             {"long_entry": np.array([True, None, False, False, False])},
             r"\(row 1\) is None, not True",
