@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .. import rules
 from ..errors import DataError, OrderRejected
 from ..models import ContractType, Market, MarketType
+from .symbols import STABLE
 from .venues import venue_of
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def market_of(raw: Mapping[str, Any], exchange: str, tiers: Sequence[Tier] = ())
         price_tick=tick,
         amount_step=step if in_base else None,
         min_notional=_number(raw, "limits", "cost", "min") or _number(raw, *_NOTIONAL.get(exchange, ("",))) or 0.0,
-        max_notional=_number(raw, "limits", "cost", "max"),
+        max_notional=_max_notional(raw, exchange),
         maker=_rate(raw.get("maker")),
         taker=_rate(raw.get("taker")),
         max_leverage=(_number(raw, "limits", "leverage", "max") or _LEVERAGE) if future else 1.0,
@@ -100,6 +101,13 @@ def market_of(raw: Mapping[str, Any], exchange: str, tiers: Sequence[Tier] = ())
         **(_in_quote() if in_base else _sizes(raw, exchange, step)),
         **_extra(raw, exchange, future=future),
     )
+
+
+def _max_notional(raw: Mapping[str, Any], exchange: str) -> float | None:
+    """The largest notional of an order in quote; of OKX's spot CCXT has that of market orders, in USD."""
+    if exchange != "okx" or raw.get("type") != "spot":
+        return _number(raw, "limits", "cost", "max")
+    return _number(raw, "info", "maxLmtAmt") if raw.get("quote") in STABLE else None
 
 
 def _sizes(raw: Mapping[str, Any], exchange: str, step: float) -> dict[str, Any]:

@@ -70,9 +70,9 @@ EXPECTED = {
         "min_qty": 100.0,
         "max_qty": 4_000_000.0, "maker": 0.0001, "taker": 0.0006, "expiry": 1_774_598_400_000, "strike": 0.22,
     },
-    ("okx", "BTC/USDT"): EVERY | {  # the largest cost is that of a market order
+    ("okx", "BTC/USDT"): EVERY | {  # the largest cost of a limit order; market orders may cost 1,000,000
         "id": "BTC-USDT", "price_tick": 0.1, "qty_step": 0.00000001, "min_qty": 0.00001,
-        "max_notional": 1_000_000.0, "maker": 0.001, "taker": 0.0015,
+        "max_notional": 20_000_000.0, "maker": 0.001, "taker": 0.0015,
     },
     ("okx", "BTC/USDT:USDT"): LINEAR | {  # contracts of 0.01 BTC in steps of 0.01; 35,000 of them at market
         "id": "BTC-USDT-SWAP", "contract_size": 0.01, "price_tick": 0.1, "qty_step": 0.0001, "min_qty": 0.0001,

@@ -101,6 +101,13 @@ def test_what_the_exchange_says_beside_ccxts_fields():
     assert bybit.min_notional == 5.0
 
 
+@pytest.mark.parametrize(("quote", "most"), [("USDT", 20_000_000.0), ("BTC", None)])
+def test_the_largest_notional_of_okx_spot_is_that_of_limit_orders_where_dollars_are_paid(quote, most):
+    limits = {"amount": {"min": 0.1}, "cost": {"max": 1_000_000}}
+    found = raw("spot", limits=limits, info={"maxMktAmt": "1000000", "maxLmtAmt": "20000000"}) | {"quote": quote}
+    assert market_of(found, "okx").max_notional == most
+
+
 def test_zero_stands_for_no_limit():
     limits = {"amount": {"min": 0, "max": 0}, "cost": {"min": None, "max": 0}, "market": {"max": 0}}
     market = market_of(raw("spot", limits=limits), "binance")
