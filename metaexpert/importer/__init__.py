@@ -12,7 +12,7 @@ from ..series import Kind, as_kind, name_of
 from ..store import Source
 from ..timeframe import parse
 from .columns import Recognised
-from .market import MarketRules, check_rules, market_of, told, with_rules
+from .market import MarketRules, check_rules, is_inverse, market_of, told, with_rules
 from .moments import when
 from .names import read_names
 from .recognise import read_candles
@@ -103,7 +103,8 @@ def import_file(
         importable = [name for name in KNOWN_EXCHANGES if name != "demo"]
         raise ConfigError(f"can't import for exchange {exchange!r}{did_you_mean(exchange, importable)}")
     named = read_names(path)
-    read, who = _read(path, named, kind, timeframe, date_format)
+    inverse = is_inverse(named, symbol, market_type, contract_type)
+    read, who = _read(path, named, kind, timeframe, date_format, inverse=inverse)
     facts = [("kind", f"{read.kind.plural} ({who})"), *read.facts]
     exchange = told(
         facts, "exchange", (exchange, "given"), (named.exchange, "its name or folder"), ("local", "default")
@@ -131,7 +132,7 @@ def import_file(
 
 
 def _read(
-    path: Path, named: Named, kind: str | None, timeframe: str | None, date_format: str | None
+    path: Path, named: Named, kind: str | None, timeframe: str | None, date_format: str | None, *, inverse: bool
 ) -> tuple[Recognised, str]:
     """Read a file as what it is, and say who told that."""
     given = None if kind is None else as_kind(kind)
@@ -150,7 +151,10 @@ def _read(
         return read_funding(path, table, date_format=date_format), who
     if found is Kind.TRADES:
         return read_trades(path, table, date_format=date_format), who
-    return read_candles(path, timeframe=timeframe, date_format=date_format, kind=found, table=table), who
+    candles = read_candles(
+        path, timeframe=timeframe, date_format=date_format, kind=found, table=table, inverse=inverse
+    )
+    return candles, who
 
 
 def _table(path: Path, expected: Kind | None) -> tuple[Table, Kind | None]:

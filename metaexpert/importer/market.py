@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .columns import Recognised
     from .names import Named
 
-__all__ = ["MarketRules", "check_rules", "market_of", "told", "with_rules"]
+__all__ = ["MarketRules", "check_rules", "is_inverse", "market_of", "told", "with_rules"]
 
 _OF_CONTRACTS = (Kind.MARK, Kind.INDEX, Kind.FUNDING)
 
@@ -104,6 +104,17 @@ def market_of(
         option_type=parsed.option_type,
         source=read.name,
     )
+
+
+def is_inverse(named: Named, symbol: str | None, market_type: str | None, contract_type: str | None) -> bool:
+    """Tell, before a file is read, whether it is said to be of a future that settles in base."""
+    if contract_type is not None or market_type == MarketType.SPOT:
+        return contract_type == ContractType.INVERSE
+    by_form = kind_of_symbol(symbol or "")
+    if by_form is not None:
+        return by_form[1] is ContractType.INVERSE
+    in_usd = _is_in_usd(symbol or "/".join(named.pair or ()))
+    return named.contract_type is ContractType.INVERSE or (market_type == MarketType.FUTURES and in_usd)
 
 
 def _is_in_usd(symbol: str) -> bool:

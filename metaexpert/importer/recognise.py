@@ -15,7 +15,7 @@ from ..timeframe import floor, parse
 from .columns import TIME, Columns, Notes, Recognised, ascending, decimals_of, left_out
 from .moments import NAT, read_moments
 from .table import read_table
-from .volumes import from_quote, unswapped
+from .volumes import contract_size, from_quote, unswapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +68,7 @@ def read_candles(
     date_format: str | None = None,
     kind: Kind = Kind.CANDLES,
     table: Table | None = None,
+    inverse: bool = False,
 ) -> Recognised:
     """Recognise the candles in a CSV or Parquet file.
 
@@ -77,6 +78,7 @@ def read_candles(
         date_format: A strptime format for its dates, needed only where they can be read in two ways.
         kind: Of which price they are; those of mark and index prices have no volume, whatever the file says.
         table: The file's content, where it has been read already.
+        inverse: They are of a future that settles in base, whose volume may count contracts.
 
     Raises:
         ConfigError: no such file, or its dates can be read in two ways.
@@ -91,7 +93,7 @@ def read_candles(
     if table.names is None:
         prices = _ordered(prices, path, notes.mended)
     if kind is Kind.CANDLES:
-        volume = columns.volume(roles, prices, time, notes)
+        volume = columns.volume(roles, prices, time, notes, inverse=inverse)
     else:
         volume = np.zeros(time.size)
         roles = {role: at for role, at in roles.items() if "volume" not in role}
@@ -183,12 +185,20 @@ class _Candles(Columns):
             ]
         return columns[roles.get("time", roles.get("close time", 0))]
 
-    def volume(self, roles: dict[str, int], prices: Sequence[Floats], time: Times, notes: Notes) -> Floats:
+    def volume(
+        self, roles: dict[str, int], prices: Sequence[Floats], time: Times, notes: Notes, *, inverse: bool
+    ) -> Floats:
         """Return the volume in base units: as it stands, mended where two columns swap, or made from quote."""
         base = self.numbers(roles["volume"]) if "volume" in roles else None
         quote = self.numbers(roles["quote volume"]) if "quote volume" in roles else None
         if base is not None and quote is not None:
             names = self.label(roles["volume"]), self.label(roles["quote volume"])
+            size = contract_size(base, quote, prices) if inverse else None
+            if size is not None:
+                notes.mended.append(
+                    f"{names[0]!r} counts contracts of {size:g} USD: the volume in base is {names[1]!r}"
+                )
+                return quote
             return unswapped(base, quote, prices, time, self.table.lines, names, notes.mended)
         if base is not None:
             return base

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     type Times = npt.NDArray[np.int64]
     type Mask = npt.NDArray[np.bool_]
 
-__all__ = ["from_quote", "unswapped"]
+__all__ = ["contract_size", "from_quote", "unswapped"]
 
 _SHOWN = 5
+_CONTRACTS = (10.0, 100.0)  # of Binance's COIN-M futures, in USD
+_NEAR = 0.05  # how far a candle's mean price may lie from its typical price, for most candles
 
 
 def from_quote(quote: Floats, close: Floats, mended: list[str]) -> Floats:
@@ -63,6 +65,25 @@ def unswapped(
             f"{int(unproved.sum())} rows where neither volume fits the price keep {names[0]!r} as it stands"
         )
     return np.where(swapped, quote, base)
+
+
+def contract_size(volume: Floats, other: Floats, prices: Sequence[Floats]) -> float | None:
+    """How many USD each contract of an inverse future is worth if `volume` counts contracts; None if it does not.
+
+    Then `other` is in base: `volume x size = other x price`. It is taken where it fits the typical prices better
+    than `volume` in base beside `other` in quote, and than `volume` in quote beside `other` in base.
+    """
+    price = (prices[1] + prices[2] + prices[3]) / 3.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        worth = other * price / volume
+        traded = np.isfinite(worth) & (worth > 0.0)
+        if not traded.any():
+            return None
+        worth, price = worth[traded], price[traded]
+        misfit = {size: float(np.median(np.abs(np.log(worth / size)))) for size in (1.0, *_CONTRACTS)}
+        straight = float(np.median(np.abs(np.log(worth / price**2))))
+    best = min(misfit, key=misfit.__getitem__)
+    return best if best in _CONTRACTS and misfit[best] < min(_NEAR, straight) else None
 
 
 def _stretch(time: Times, lines: tuple[int, ...], first: int, last: int) -> str:

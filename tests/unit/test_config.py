@@ -348,7 +348,7 @@ def test_leverage_on_spot_is_refused_across_the_groups():
 
 def test_a_funding_rate_is_of_futures_alone():
     for kind in ("spot", "options"):
-        with pytest.raises(ConfigError, match=f"funding_rate=0 contradicts market_type='{kind}', which has no fund"):
+        with pytest.raises(ConfigError, match=f"funding_rate=0 contradicts market_type='{kind}', which has no"):
             check(exchange(market_type=kind), strategy(funding_rate=0.0))
     assert check(exchange(market_type="futures"), strategy(funding_rate=0.0001)) == ()
 

@@ -239,6 +239,42 @@ def test_a_first_line_of_advertising_is_skipped_and_said(tmp_path):
     assert ("skipped before it", "1 line(s)") in read_candles(path).facts
 
 
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize(("name", "size", "price"), [("BTCUSD_PERP", 100.0, 40_000.0), ("DOTUSD_PERP", 10.0, 7.0)])
+def test_the_volume_of_inverse_futures_that_count_contracts_is_the_one_in_base(
+    tmp_path, header, name, size, price
+):
+    """1,000 contracts of 100 USD at 40,000 are 2.5 BTC: 1000 x 100 / 40000."""
+    columns = (
+        "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_base,x"
+    )
+    data = candles(price=price)
+    rows = [columns] if header else []
+    for at, (o, h, low, c, _) in zip(times(data), data.to_numpy().tolist(), strict=True):
+        rows.append(f"{at},{o},{h},{low},{c},1000,{at + HOUR - 1},{1000 * size / c},9,1,1,0")
+    path = write(tmp_path / f"{name}-1h-2024-01.csv", "\n".join(rows))
+    store = CandleStore(tmp_path / "store")
+    report = import_file(path, store, exchange="binance")
+    stored = store.read("binance", report.market.symbol, "1h")
+    assert stored["volume"].tolist() == pytest.approx((1000 * size / data["close"]).tolist(), rel=1e-12)
+    assert any(f"counts contracts of {size:g} USD" in line for line in report.mended)
+
+
+def test_the_volume_of_inverse_futures_that_is_in_usd_or_in_base_is_known_too(tmp_path):
+    """Bybit's volume is in USD beside a turnover in BTC; a volume in base beside one in quote stays."""
+    data = candles()
+    for name, first, second in (("a", 40_000.0, 1.0), ("b", 1.0, 40_000.0)):
+        rows = ["time,open,high,low,close,volume,turnover"]
+        rows += [
+            f"{at},{o},{h},{low},{c},{first * 7},{second * 7}"
+            for at, (o, h, low, c, _) in zip(times(data), data.to_numpy().tolist(), strict=True)
+        ]
+        path = write(tmp_path / f"BTCUSD_PERP-{name}.csv", "\n".join(rows))
+        store = CandleStore(tmp_path / name)
+        import_file(path, store)
+        assert store.read("local", "BTC/USD:BTC", "1h")["volume"].tolist() == [7.0] * len(data)
+
+
 def test_twelve_hour_clocks_are_read(tmp_path):
     data = candles()
     same(write(tmp_path / "a.csv", "\n".join([HEADER, *lines(data, when="%Y-%m-%d %I-%p")])), data)
