@@ -158,7 +158,8 @@ async def test_positions_count_in_our_units(venue, asked, exchange, kind):
 @pytest.mark.parametrize("exchange", EXCHANGES)
 async def test_an_account_without_keys_is_told_which(asked, exchange):
     gateway = asked(exchange, "spot")
-    object.__setattr__(gateway.settings, "api_key", None)
+    for name in ("api_key", "api_secret", "api_passphrase"):
+        object.__setattr__(gateway.settings, name, None)
     with pytest.raises(AuthenticationError, match=f"{exchange.upper()}_API_KEY"):
         await gateway.balances()
 

@@ -31,7 +31,7 @@ class Client:
         self.settings, self.answers = settings, answers
         self.has, self.asked = {}, 0
 
-    async def fetch_markets(self):
+    async def fetch_markets(self, params):
         self.asked += 1
         kind = self.settings.contract_type or self.settings.market_type
         answer = self.answers.get(str(kind), [])
