@@ -51,6 +51,7 @@ class OrderTerms(NamedTuple):
 
 
 _REDUCES = OrderTerms(reduce_only=True)
+_NO_PRICES = (None, None, None, None)
 _KINDS = {
     (False, False): OrderType.MARKET, (True, False): OrderType.LIMIT,
     (False, True): OrderType.STOP, (True, True): OrderType.STOP_LIMIT,
@@ -90,6 +91,7 @@ class Trader:
         self.active_from: int | None = None
         self._symbols = tuple(broker.ledger.holdings)
         self._filters = entry_filters(settings)
+        self._looks_at_candles = looks_at_candles(settings)
         self._draft = Order(
             id="", symbol="", side=Side.BUY, type=OrderType.MARKET, qty=0.0, tag=settings.comment or None,
             strategy_id=settings.strategy_id,
@@ -173,30 +175,29 @@ class Trader:
 
     def send(self, side: Side, qty: float | None, symbol: str | None, terms: OrderTerms) -> Order:
         """Send an order; without `qty` an entry is sized by the strategy's settings (see `MetaExpert.buy`)."""
-        name = self.symbol(symbol)
-        closing = self._leg(name, side, reduces=terms.reduce_only).closing_qty(side.sign, math.inf)
-        order = self._order(side, name, terms)
-        sells_coins = self.market(name).is_spot and side is Side.SELL
-        if qty is None and not (terms.reduce_only or sells_coins):
-            return self._enter(order, 0.0)
+        held = self._leg(self.symbol(symbol), side, reduces=terms.reduce_only)
+        closing, terms = held.closing_qty(side.sign, math.inf), _checked(terms)
+        only_closes = terms.reduce_only or (held.is_spot and side is Side.SELL)
+        if qty is None and not only_closes:
+            return self._enter(side, held, terms, 0.0)
         if qty is None and closing == 0.0:
-            self._refuse(order, risk.Refusal("nothing_to_reduce", f"there is no position in {name} to reduce"))
-            return order
-        order = order.changed(qty=closing if qty is None else _number("qty", qty))
-        opens = order.qty > closing and not (terms.reduce_only or sells_coins)
-        return order if opens and self._refused(order) else self._submit(order, shrinkable=False)
+            why = f"there is no position in {held.market.symbol} to reduce"
+            return self._refuse(self._order(side, held, terms), risk.Refusal("nothing_to_reduce", why))
+        order = self._order(side, held, terms, closing if qty is None else _number("qty", qty))
+        refusal = None if only_closes or order.qty <= closing else self._refusal(side, held)
+        return self._submit(order) if refusal is None else self._refuse(order, refusal)
 
     def open(self, direction: str, qty: float | None, symbol: str | None, terms: OrderTerms) -> Order:
         """Open a long or short position, in one-way mode reversing an opposite one; see `MetaExpert`."""
         _check_side("open_position", direction)
         side = Side.BUY if direction == "long" else Side.SELL
-        name = self.symbol(symbol)
-        closing = self._leg(name, side, reduces=False).closing_qty(side.sign, math.inf)
-        order = self._order(side, name, terms)
+        held = self._leg(self.symbol(symbol), side, reduces=False)
+        closing, terms = held.closing_qty(side.sign, math.inf), _checked(terms)
         if qty is None:
-            return self._enter(order, closing)
-        order = order.changed(qty=_number("qty", qty) + closing)
-        return order if self._refused(order) else self._submit(order, shrinkable=False)
+            return self._enter(side, held, terms, closing)
+        order = self._order(side, held, terms, _number("qty", qty) + closing)
+        refusal = self._refusal(side, held)
+        return self._submit(order) if refusal is None else self._refuse(order, refusal)
 
     def close(
         self, symbol: str | None, direction: str | None, qty: float | None, reason: ExitReason = ExitReason.ORDER
@@ -209,7 +210,7 @@ class Trader:
             return None
         amount = abs(held.qty) if qty is None else min(_number("qty", qty), abs(held.qty))
         side = Side.SELL if held.qty > 0.0 else Side.BUY
-        return self._submit(self._order(side, name, _REDUCES, amount, reason), shrinkable=False)
+        return self._submit(self._order(side, held, _REDUCES, amount, reason))
 
     def close_all(self, reason: ExitReason = ExitReason.ORDER) -> list[Order]:
         """Close every position at market."""
@@ -262,72 +263,75 @@ class Trader:
     # -- the way of an order ----------------------------------------------------------------------------------
 
     def _order(
-        self, side: Side, symbol: str, terms: OrderTerms, qty: float = 0.0, reason: ExitReason = ExitReason.ORDER
+        self, side: Side, held: Holding, terms: OrderTerms, qty: float = 0.0, reason: ExitReason = ExitReason.ORDER
     ) -> Order:
-        """The order that `terms` ask for; the quantity may not be known yet."""
+        """The order that `terms`, which were checked, ask for; one that is refused before it has a size has 0."""
+        price, stop_price, stop_loss, take_profit, reduce_only, post_only, tif, tag = terms
         now = self.clock.now()
-        position_side = self._leg(symbol, side, reduces=terms.reduce_only).position_side if self.hedge else None
         return self._draft.changed(
             id=self.broker.next_id(),
-            symbol=symbol,
+            symbol=held.market.symbol,
             side=side,
+            type=_KINDS[price is not None, stop_price is not None],
             qty=qty,
-            position_side=position_side,
+            price=price,
+            stop_price=stop_price,
+            reduce_only=reduce_only,
+            post_only=post_only,
+            tif=_TIFS[tif],
+            stop_loss=stop_loss,
+            take_profit=take_profit,
+            tag=self._draft.tag if tag is None else tag,
+            position_side=held.position_side,
             reason=reason,
             created=now,
             updated=now,
-            **_checked(terms),
         )
 
-    def _enter(self, order: Order, closing: float) -> Order:
+    def _enter(self, side: Side, held: Holding, terms: OrderTerms, closing: float) -> Order:
         """Size an entry by the settings; `closing` of an opposite position is closed by the same order."""
-        if self._refused(order):
-            return order
-        sized = self._size(order)
+        sized = self._refusal(side, held) or self._size(side, held, terms)
         if isinstance(sized, risk.Refusal):
-            self._refuse(order, sized)
-            return order
+            return self._refuse(self._order(side, held, terms), sized)
         qty, note = sized
         if note is not None:
-            self.log.log_once(f"size:{note}", "sizes are capped", level="INFO", by=note, symbol=order.symbol)
+            self.log.log_once(f"size:{note}", "sizes are capped", level="INFO", by=note, symbol=held.market.symbol)
             self.refusals[f"size capped by {note}"] += 1
-        return self._submit(order.changed(qty=qty + closing), shrinkable=True)
+        return self._submit(self._order(side, held, terms, qty + closing), shrinkable=True)
 
-    def _size(self, order: Order) -> tuple[float, str | None] | risk.Refusal:
-        holding = self.broker.ledger.leg(order.symbol, order.position_side)
-        own = order.stop_price if order.price is None else order.price
-        price = holding.mark if own is None else own
+    def _size(self, buys: Side, held: Holding, terms: OrderTerms) -> tuple[float, str | None] | risk.Refusal:
+        own = terms.stop_price if terms.price is None else terms.price
+        price, side, market = held.mark if own is None else own, buys.sign, held.market
         if price <= 0.0:
-            return risk.Refusal("no_price", f"no price of {order.symbol} is known yet")
-        side = order.side.sign
-        rate = self.costs.taker(holding.market)
-        expected = price if order.price is not None else rules.slipped(price, side, self.costs.slippage_rate)
-        closing = holding.closing_qty(side, math.inf)
-        sells_option = holding.is_option and side < 0
-        if holding.is_option and holding.underlying is None and (sells_option or holding.in_base):
-            return risk.Refusal("no_underlying", f"no price of the underlying of {order.symbol} is known")
+            return risk.Refusal("no_price", f"no price of {market.symbol} is known yet")
+        expected = price if terms.price is not None else rules.slipped(price, side, self.costs.slippage_rate)
+        sells_option = held.is_option and side < 0
+        if held.is_option and held.underlying is None and (sells_option or held.in_base):
+            return risk.Refusal("no_underlying", f"no price of the underlying of {market.symbol} is known")
+        ledger, closing = self.broker.ledger, held.closing_qty(side, math.inf)
+        rate = self.costs.taker(market)
         ask = risk.SizeRequest(
-            market=holding.market,
-            price=expected,
-            equity=self.broker.ledger.equity(),
-            leverage=holding.leverage,
-            room=self.broker.ledger.room(holding, side, closing, expected, fee_rate=rate, reserved=0.0),
-            stop=self._stop(order, expected, side, holding.market.price_tick),
-            held=abs(holding.qty) if holding.side == side else 0.0,
-            margin_of_one=holding.short_margin() if sells_option else None,
-            quote_per_settle=holding.quote_per_settle(),
+            market,
+            expected,
+            ledger.equity(),
+            held.leverage,
+            ledger.room(held, side, closing, expected, fee_rate=rate, reserved=0.0),
+            self._stop(terms, expected, side, market.price_tick),
+            abs(held.qty) if held.side == side else 0.0,
+            held.short_margin() if sells_option else None,
+            held.quote_per_settle(),
         )
         settings = self.settings
         return risk.size(settings.size_type, settings.size_value, ask, settings.max_position_size_quote)
 
-    def _stop(self, order: Order, price: float, side: int, tick: float) -> float | None:
-        """The price at which a position from `order` would be stopped out at first."""
-        if order.stop_loss is not None:
-            return order.stop_loss
+    def _stop(self, terms: OrderTerms, price: float, side: int, tick: float) -> float | None:
+        """The price at which a position from an order of `terms` would be stopped out at first."""
+        if terms.stop_loss is not None:
+            return terms.stop_loss
         pct = first_stop_pct(self.settings)
         return None if pct is None else rules.stop_level(side, price, pct, tick)
 
-    def _submit(self, order: Order, *, shrinkable: bool) -> Order:
+    def _submit(self, order: Order, *, shrinkable: bool = False) -> Order:
         self.broker.submit(order, active_from=self._from(), shrinkable=shrinkable)
         return order
 
@@ -336,56 +340,50 @@ class Trader:
 
     # -- filters ----------------------------------------------------------------------------------------------
 
-    def _refused(self, order: Order) -> bool:
-        """Is this entry kept from being made? Then it is booked as rejected, logged once and counted."""
-        refusal = self._refusal(order)
-        if refusal is not None:
-            self._refuse(order, refusal)
-        return refusal is not None
-
-    def _refusal(self, order: Order) -> risk.Refusal | None:
+    def _refusal(self, side: Side, held: Holding) -> risk.Refusal | None:
+        """Why an entry is kept from being made; None when it is not."""
         if self.stopped is not None:
             return risk.Refusal(self.stopped, "the expert is stopping")
-        holding = self.broker.ledger.leg(order.symbol, order.position_side)
-        if order.side is Side.SELL and holding.is_spot:
+        if side is Side.SELL and held.is_spot:
             return risk.Refusal("spot_short", "spot can't go short")
         now = self.clock.now()
-        state = self._entry_state(order, holding, now)
+        state = self._entry_state(side, held, now)
         refusal = self.limits.refusal(now) or risk.entry_refusal(state, self._filters)
-        if refusal is None and looks_at_candles(self.settings):
-            refusal = filter_refusal(self.series(order.symbol, None), self.settings, order.side.sign)
+        if refusal is None and self._looks_at_candles:
+            refusal = filter_refusal(self.series(held.market.symbol, None), self.settings, side.sign)
         return refusal
 
-    def _entry_state(self, order: Order, holding: Holding, now: int) -> risk.EntryState:
+    def _entry_state(self, side: Side, held: Holding, now: int) -> risk.EntryState:
         """What the filters look at; what none of them asks for is left out."""
-        filters, last = self._filters, None
+        filters, symbol, last = self._filters, held.market.symbol, None
         if filters.min_volume is not None:
-            last = self.feed.matching(order.symbol).last()
-        is_held = holding.side == order.side.sign
+            last = self.feed.matching(symbol).last()
+        is_held = held.side == side.sign
         waiting = [
-            one for one in self.broker.working(order.symbol)
-            if not one.reduce_only and one.side is order.side and not (is_held and one.filled > 0.0)
+            one for one in self.broker.working(symbol)
+            if not one.reduce_only and one.side is side and not (is_held and one.filled > 0.0)
         ]  # fmt: skip
-        entries = holding.entries if is_held else 0
         return risk.EntryState(
-            time=now,
-            volume=None if last is None else last.volume,
-            open_positions=0 if filters.max_open_positions is None else self._busy_beside(order),
-            entries=entries + len(waiting),
+            now,
+            None if last is None else last.volume,
+            0 if filters.max_open_positions is None else self._busy_beside(held),
+            (held.entries if is_held else 0) + len(waiting),
         )
 
-    def _busy_beside(self, order: Order) -> int:
-        """How many positions are held or on their way beside the one that `order` works on."""
+    def _busy_beside(self, held: Holding) -> int:
+        """How many positions are held or on their way beside `held`."""
         busy = {(one.symbol, one.position_side) for one in self.broker.working() if not one.reduce_only}
-        busy |= {(held.market.symbol, held.position_side) for held in self.broker.ledger.legs() if held.qty != 0.0}
-        return len(busy - {(order.symbol, order.position_side)})
+        busy |= {(one.market.symbol, one.position_side) for one in self.broker.ledger.legs() if one.qty != 0.0}
+        return len(busy - {(held.market.symbol, held.position_side)})
 
-    def _refuse(self, order: Order, refusal: risk.Refusal) -> None:
+    def _refuse(self, order: Order, refusal: risk.Refusal) -> Order:
+        """Book an entry as rejected, log it once and count it."""
         self.refusals[refusal.reason] += 1
         self.log.log_once(
             f"refused:{refusal.reason}", "entry refused", level="INFO", reason=refusal.reason, why=refusal.message
         )
         self.broker.reject(order, refusal.reason, refusal.message)
+        return order
 
 
 def first_stop_pct(settings: StrategySettings) -> float | None:
@@ -406,29 +404,26 @@ def _check_side(call: str, side: object) -> None:
         raise StrategyError(f"{call}: unknown side {side!r}{did_you_mean(str(side), ('long', 'short'))}")
 
 
-def _checked(terms: OrderTerms) -> dict[str, Any]:
-    """The fields of an order that `terms` say.
+def _checked(terms: OrderTerms) -> OrderTerms:
+    """`terms` with prices that are positive floats and a `tif` as `TimeInForce` spells it.
 
     Raises:
         StrategyError: a price is no price, or the terms contradict each other.
     """
-    price, stop_price, stop_loss, take_profit, reduce_only, post_only, tif, tag = terms
-    kind = _KINDS[price is not None, stop_price is not None]
-    if post_only and kind not in (OrderType.LIMIT, OrderType.STOP_LIMIT):
+    tif = terms.tif if terms.tif == "GTC" else str(terms.tif).upper()
+    if tif not in _TIFS:
+        raise StrategyError(f"unknown tif {terms.tif!r}{did_you_mean(str(terms.tif), _TIFS)}")
+    if terms.post_only and terms.price is None:
         raise StrategyError("post_only needs a price: only limit orders can wait as maker")
-    known = TimeInForce.GTC if tif == "GTC" else _TIFS.get(str(tif).upper())
-    if known is None:
-        raise StrategyError(f"unknown tif {tif!r}{did_you_mean(str(tif), _TIFS)}")
-    if post_only and known is not TimeInForce.GTC:
-        raise StrategyError(f"post_only contradicts tif={known}: an order that waits can't be immediate")
-    fields: dict[str, Any] = {"type": kind, "reduce_only": reduce_only, "post_only": post_only, "tif": known}
-    prices = ("price", price), ("stop_price", stop_price), ("stop_loss", stop_loss), ("take_profit", take_profit)
-    for name, value in prices:
-        if value is not None:
-            fields[name] = _number(name, value)
-    if tag is not None:
-        fields["tag"] = tag
-    return fields
+    if terms.post_only and tif != "GTC":
+        raise StrategyError(f"post_only contradicts tif={tif}: an order that waits can't be immediate")
+    if terms[:4] == _NO_PRICES and tif == terms.tif:
+        return terms
+    prices = {
+        name: None if value is None else _number(name, value)
+        for name, value in zip(OrderTerms._fields[:4], terms[:4], strict=True)
+    }
+    return terms._replace(tif=tif, **prices)
 
 
 def _number(name: str, value: object) -> float:
