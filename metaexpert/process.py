@@ -321,7 +321,8 @@ class MetaProcess:
         """Tell the handlers `news` one by one, as it is made."""
         for one in news:
             self._tell(one)
-        self._drain()
+        if self.broker.news:
+            self._drain()
 
     def raise_failure(self) -> None:
         """Raise what a handler failed with and nothing took.

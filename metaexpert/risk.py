@@ -40,6 +40,8 @@ __all__ = [
     "wrong_side",
 ]
 
+_NUMBERS = ("qty", "price", "stop_price", "stop_loss", "take_profit")  # of an order
+_NO_PRICES = (None, None, None, None)
 _HOUR_MS = 3_600_000
 _THURSDAY = 3  # 1970-01-01, counted from Monday = 0
 
@@ -85,28 +87,32 @@ def conform(order: Order, market: Market, reference: float | None, held: float) 
     Returns:
         The rounded order, or the reason why it can't be placed.
     """
-    number = _bad_number(order)
-    if number is not None:
-        return number
+    bad = _bad_number(order)
+    if bad is not None:
+        return bad
     side, tick = order.side.sign, market.price_tick
-    qty = rules.round_down(order.qty, market.qty_step)
-    price = None if order.price is None else rules.limit_price(order.price, side, tick)
-    stop_price = None if order.stop_price is None else rules.limit_price(order.stop_price, -side, tick)
-    if (qty, price, stop_price) != (order.qty, order.price, order.stop_price):
+    qty, price, stop_price = rules.round_down(order.qty, market.qty_step), order.price, order.stop_price
+    if price is not None:
+        price = rules.limit_price(price, side, tick)
+    if stop_price is not None:
+        stop_price = rules.limit_price(stop_price, -side, tick)
+    if qty != order.qty or price != order.price or stop_price != order.stop_price:
         order = order.changed(qty=qty, price=price, stop_price=stop_price)
-    own = order.stop_price if order.price is None else order.price
+    own = stop_price if price is None else price
     worth_at = reference if own is None else own
-    broken = _bad_levels(order, worth_at, tick)
-    if broken is not None:
-        return broken
+    bad = _bad_levels(order, worth_at, tick)
+    if bad is not None:
+        return bad
     closes_all = order.reduce_only and order.qty >= abs(held) > 0.0
     return order if closes_all else _within_limits(order, market, worth_at)
 
 
 def _bad_number(order: Order) -> Refusal | None:
-    for name in ("qty", "price", "stop_price", "stop_loss", "take_profit"):
-        value = getattr(order, name)
-        if value is not None and not (math.isfinite(value) and value > 0.0):
+    prices = order.price, order.stop_price, order.stop_loss, order.take_profit
+    if prices == _NO_PRICES and 0.0 < order.qty < math.inf:
+        return None  # a plain market order
+    for name, value in zip(_NUMBERS, (order.qty, *prices), strict=True):
+        if value is not None and not 0.0 < value < math.inf:
             return bad_number(name, value)
     return None
 
@@ -118,9 +124,9 @@ def bad_number(name: str, value: float) -> Refusal:
 
 def _bad_levels(order: Order, entry: float | None, tick: float) -> Refusal | None:
     """A stop or target on the wrong side of the entry price would close the position as it opens."""
-    for name in ("price", "stop_price"):
-        if getattr(order, name) == 0.0:
-            return Refusal(f"invalid_{name}", f"{name} is below one tick of the market, {tick:.12g}")
+    if order.price == 0.0 or order.stop_price == 0.0:
+        name = "price" if order.price == 0.0 else "stop_price"
+        return Refusal(f"invalid_{name}", f"{name} is below one tick of the market, {tick:.12g}")
     if entry is None or order.reduce_only or (order.stop_loss is None and order.take_profit is None):
         return None
     return wrong_side(order.side.sign, entry, order.stop_loss, order.take_profit, f"a {order.side}")

@@ -91,7 +91,7 @@ class Execution:
         part = self._take(held, qty, paid, whole=order.tif is TimeInForce.FOK)
         if part > 0.0:
             fee = held.fee(part, paid, rate)
-            slippage = abs(rules.pnl(held.kind, part, price, paid))
+            slippage = 0.0 if paid == price else abs(rules.pnl(held.kind, part, price, paid))
             self._enter(working, order, part, paid, fee=fee, slippage=slippage, maker=maker, ambiguous=ambiguous)
         if part < qty and order.tif is not TimeInForce.GTC:
             self.book.drop(working, OrderStatus.EXPIRED, f"{order.tif}: the bar has no volume for all of it")
@@ -128,18 +128,19 @@ class Execution:
         self.fills.append(fill)
         self._guard(order, held, side_before)
         filled = rules.sum_of_steps(order.filled, qty, step) if order.filled > 0.0 else qty
+        is_filled = filled >= order.qty
         before = 0.0 if order.average_price is None else order.average_price
         working.order = order.changed(
-            status=OrderStatus.FILLED if filled >= order.qty else OrderStatus.OPEN,
+            status=OrderStatus.FILLED if is_filled else OrderStatus.OPEN,
             filled=filled,
             average_price=rules.average_entry(held.kind, order.filled, before, qty, price),
             fee=order.fee + fee,
             updated=self._clock.now(),
         )
-        if not working.order.is_working:
+        if is_filled:
             self.book.remove(working)
         self.book.announce(working.order, fill)
-        if held.side != side_before:
+        if held.side != side_before and self.book.of[order.symbol]:
             self._cancel_reducing(held)
             self._cancel_building(held, side_before)
 

@@ -147,10 +147,10 @@ class Ledger:
 
         The profit of bought options is never free: it can be spent when they are sold.
         """
-        tied = 0.0
+        counted = self.unrealized() if self.cross else 0.0
         if self._has_options:
-            tied = sum(held.unrealized() for held in self._all if held.is_option and held.qty > 0.0)
-        return rules.free_margin(self.balance, self.unrealized() - tied, self.margin_used(), self.cross)
+            counted -= sum(held.unrealized() for held in self._all if held.is_option and held.qty > 0.0)
+        return rules.free_margin(self.balance, counted, self.margin_used(), self.cross)
 
     def account(self, time: int) -> Account:
         """The account as a value."""

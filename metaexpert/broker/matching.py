@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..models import Bar, Order
     from . import News
     from .book import Book, Working
-    from .data import Span
+    from .data import FundingRates, Reference, Span
     from .execution import Execution
     from .holding import Holding
     from .ledger import Ledger
@@ -83,32 +83,34 @@ class Matching:
         if self._opened.get(bar.symbol) is bar:
             return
         self._opened[bar.symbol] = bar
-        legs, data = self.ledger.legs(bar.symbol), self._data[bar.symbol]
+        legs, data, guards = self.ledger.legs(bar.symbol), self._data[bar.symbol], self.execution.guards
         self.execution.begin(bar)
-        self._pay_funding(bar, data, legs, bar.time)
-        end = bar.time + length_of(bar.timeframe)
-        marks = data.marks.within(bar.time, end) if data.marks is not None else None
+        if data.funding is not None:
+            self._pay_funding(bar, data.funding, legs, bar.time)
+        marks = _within(bar, data.marks)
         mark = bar.open if marks is None else marks.open
         last = legs[0].mark
         for held in legs:
             held.mark = bar.open
             if data.underlying is not None:
                 held.underlying = data.underlying.opening(bar.time) or held.underlying
-        yield from self._sweep(legs, mark)
+        if guards:
+            yield from self._sweep(legs, mark)
         for working in self.book.active(bar):
             self._arrive(working, bar.open, last)
             yield from self.book.flush()
-            yield from self._sweep(legs, mark)
-        self._pay_funding(bar, data, legs, end - 1)
+            if guards:
+                yield from self._sweep(legs, mark)
+        if data.funding is not None:
+            self._pay_funding(bar, data.funding, legs, bar.time + length_of(bar.timeframe) - 1)
 
-    def _pay_funding(self, bar: Bar, data: MarketData, legs: Sequence[Holding], until: int) -> None:
+    def _pay_funding(self, bar: Bar, rates: FundingRates, legs: Sequence[Holding], until: int) -> None:
         """Charge the funding instants up to `until` to the positions as they stand (rule 19)."""
-        if data.funding is None:
-            return
-        for one in data.funding.take(until):
+        marks = self._data[bar.symbol].marks
+        for one in rates.take(until):
             mark = one.mark
-            if mark is None and data.marks is not None:
-                mark = data.marks.opening(one.time)
+            if mark is None and marks is not None:
+                mark = marks.opening(one.time)
             for held in legs:
                 self.execution.pay_funding(held, bar.open if mark is None else mark, one.rate)
 
@@ -127,7 +129,7 @@ class Matching:
     def _arrive(self, working: Working, price: float, last: float) -> None:
         """An order reaches the market at `price`, or goes on at a new bar's open; `last` is the price before."""
         order = working.order
-        if not order.is_working:
+        if not order.is_working:  # an order before it closed what it worked on
             return
         working.passed = working.waits and order.price is not None and self._reaches(order, order.price, last)
         working.waits = False
@@ -179,9 +181,7 @@ class Matching:
             guard = self.execution.guards.get(held)
             if guard is not None:
                 guard.saw(bar.high if guard.side > 0 else bar.low)
-            held.mark = bar.close
-        self._close_underlying(bar, legs)
-        self.execution.moment = None
+        self._end(bar, legs)
         return ()
 
     def stroll(self, bar: Bar) -> Iterator[News | Reached]:
@@ -193,8 +193,11 @@ class Matching:
         """
         return self._match(bar, self.ledger.legs(bar.symbol), straight=False, stops=True)
 
-    def _close_underlying(self, bar: Bar, legs: Sequence[Holding]) -> None:
-        """The price of an option's underlying at the bar's close is the one that is known from now on."""
+    def _end(self, bar: Bar, legs: Sequence[Holding]) -> None:
+        """The prices at the bar's close, an option's underlying's too, are the ones that are known from now on."""
+        self.execution.moment = None
+        for held in legs:
+            held.mark = bar.close
         underlying = self._data[bar.symbol].underlying
         if underlying is not None:
             price = underlying.closing(bar.time + length_of(bar.timeframe))
@@ -206,13 +209,13 @@ class Matching:
         guard = self.execution.guards.get(held)
         if guard is None:
             return True
-        data, end = self._data[bar.symbol], bar.time + length_of(bar.timeframe)
+        data = self._data[bar.symbol]
         due = None if data.funding is None else data.funding.next_time
-        if (due is not None and due < end) or data.underlying is not None:
+        if (due is not None and due < bar.time + length_of(bar.timeframe)) or data.underlying is not None:
             return False
         if self.ledger.cross:
             self.execution.relevel(held)
-        marks = data.marks.within(bar.time, end) if data.marks is not None else None
+        marks = _within(bar, data.marks)
         return guard.is_safe(bar.low, bar.high) and (marks is None or guard.is_safe(marks.low, marks.high))
 
     def _match(
@@ -221,12 +224,10 @@ class Matching:
         active, data = self.book.active(bar), self._data[bar.symbol]
         self.execution.moment = bar.time
         yield from self.on_open(bar)
-        for held in legs:
-            if self.ledger.cross:  # the open of another symbol may have moved the account
+        if self.ledger.cross:  # the open of another symbol may have moved the account
+            for held in legs:
                 self.execution.relevel(held)
-        end = bar.time + length_of(bar.timeframe)
-        marks = data.marks.within(bar.time, end) if data.marks is not None else None
-        spot = data.underlying.within(bar.time, end) if data.underlying is not None else None
+        marks, spot = _within(bar, data.marks), _within(bar, data.underlying)
         if len(legs) > 1:
             legs = sorted(legs, key=lambda one: -abs(one.qty))  # the larger leg decides over the account
         for held in legs:
@@ -234,24 +235,14 @@ class Matching:
                 held.underlying = spot.high if held.market.option_type == "call" else spot.low
                 self.execution.relevel(held)
             orders = [one for one in active if one.held is held and one.order.is_working]
-            if not stops and self._reaches_nothing(bar, held, marks, orders):
+            if not stops and _reaches_nothing(bar, self.execution.guards.get(held), marks, orders):
                 continue
             walk = _Walk(bar, held, marks, orders, [] if stops else None)
             best = yield from self._walk(walk, straight=straight)
             guard = self.execution.guards.get(held)
             if guard is not None:
                 guard.saw(best)
-        for held in legs:
-            held.mark = bar.close
-        self._close_underlying(bar, legs)
-        self.execution.moment = None
-
-    def _reaches_nothing(self, bar: Bar, held: Holding, marks: Span | None, orders: Sequence[Working]) -> bool:
-        """Is no order and no level reached after the open, and none moved?"""
-        guard = self.execution.guards.get(held)
-        low, high = between(orders, guard)
-        calm = low < bar.low and bar.high < high
-        return calm and (guard is None or marks is None or guard.is_safe(marks.low, marks.high))
+        self._end(bar, legs)
 
     def _walk(self, walk: _Walk, *, straight: bool) -> Generator[News | Reached, None, float]:
         """Walk the bar; returns the best price that the position at its end certainly saw."""
@@ -384,6 +375,18 @@ class Matching:
         reason = guard.reason if hit.rank == _STOP else ExitReason.TAKE_PROFIT
         ambiguous = hit.rank == _STOP and hit.price != bar.open and _reaches_target(guard, bar)
         self.execution.leave(held, reason, hit.price, ambiguous=ambiguous)
+
+
+def _within(bar: Bar, prices: Reference | None) -> Span | None:
+    """The prices of a reference while `bar` lasts."""
+    return None if prices is None else prices.within(bar.time, bar.time + length_of(bar.timeframe))
+
+
+def _reaches_nothing(bar: Bar, guard: Guard | None, marks: Span | None, orders: Sequence[Working]) -> bool:
+    """Is no order and no level reached after the open, and none moved?"""
+    low, high = between(orders, guard)
+    calm = low < bar.low and bar.high < high
+    return calm and (guard is None or marks is None or guard.is_safe(marks.low, marks.high))
 
 
 def _stops(walk: _Walk, price: float, ahead: Collection[float]) -> bool:
