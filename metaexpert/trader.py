@@ -49,9 +49,15 @@ class OrderTerms(NamedTuple):
     tif: str = "GTC"
     tag: str | None = None
 
+    @property
+    def are_plain(self) -> bool:
+        """True where they ask for a market order and no more, reducing or not."""
+        price, stop_price, stop_loss, take_profit, _, post_only, tif, tag = self
+        no_price = price is None and stop_price is None and stop_loss is None and take_profit is None
+        return no_price and not post_only and tif == "GTC" and tag is None
+
 
 _REDUCES = OrderTerms(reduce_only=True)
-_NO_PRICES = (None, None, None, None)
 _KINDS = {
     (False, False): OrderType.MARKET, (True, False): OrderType.LIMIT,
     (False, True): OrderType.STOP, (True, True): OrderType.STOP_LIMIT,
@@ -266,26 +272,29 @@ class Trader:
         self, side: Side, held: Holding, terms: OrderTerms, qty: float = 0.0, reason: ExitReason = ExitReason.ORDER
     ) -> Order:
         """The order that `terms`, which were checked, ask for; one that is refused before it has a size has 0."""
-        price, stop_price, stop_loss, take_profit, reduce_only, post_only, tif, tag = terms
         now = self.clock.now()
-        return self._draft.changed(
+        order = self._draft.changed(
             id=self.broker.next_id(),
             symbol=held.market.symbol,
             side=side,
-            type=_KINDS[price is not None, stop_price is not None],
             qty=qty,
-            price=price,
-            stop_price=stop_price,
-            reduce_only=reduce_only,
-            post_only=post_only,
-            tif=_TIFS[tif],
-            stop_loss=stop_loss,
-            take_profit=take_profit,
-            tag=self._draft.tag if tag is None else tag,
+            reduce_only=terms.reduce_only,
             position_side=held.position_side,
             reason=reason,
             created=now,
             updated=now,
+        )
+        if terms.are_plain:
+            return order
+        return order.changed(
+            type=_KINDS[terms.price is not None, terms.stop_price is not None],
+            price=terms.price,
+            stop_price=terms.stop_price,
+            stop_loss=terms.stop_loss,
+            take_profit=terms.take_profit,
+            post_only=terms.post_only,
+            tif=_TIFS[terms.tif],
+            tag=order.tag if terms.tag is None else terms.tag,
         )
 
     def _enter(self, side: Side, held: Holding, terms: OrderTerms, closing: float) -> Order:
@@ -410,15 +419,15 @@ def _checked(terms: OrderTerms) -> OrderTerms:
     Raises:
         StrategyError: a price is no price, or the terms contradict each other.
     """
-    tif = terms.tif if terms.tif == "GTC" else str(terms.tif).upper()
+    if terms.are_plain:
+        return terms
+    tif = str(terms.tif).upper()
     if tif not in _TIFS:
         raise StrategyError(f"unknown tif {terms.tif!r}{did_you_mean(str(terms.tif), _TIFS)}")
     if terms.post_only and terms.price is None:
         raise StrategyError("post_only needs a price: only limit orders can wait as maker")
     if terms.post_only and tif != "GTC":
         raise StrategyError(f"post_only contradicts tif={tif}: an order that waits can't be immediate")
-    if terms[:4] == _NO_PRICES and tif == terms.tif:
-        return terms
     prices = {
         name: None if value is None else _number(name, value)
         for name, value in zip(OrderTerms._fields[:4], terms[:4], strict=True)

@@ -75,6 +75,7 @@ class Matching:
         self._touch = execution.costs.touch
         self._data = {symbol: data.get(symbol, MarketData()) for symbol in self.ledger.holdings}
         self._opened: dict[str, Bar] = {}
+        self._liquidates = not all(held.is_spot for held in self.ledger.legs())
 
     # -- the open ---------------------------------------------------------------------------------------------
 
@@ -83,7 +84,7 @@ class Matching:
         if self._opened.get(bar.symbol) is bar:
             return
         self._opened[bar.symbol] = bar
-        legs, data, guards = self.ledger.legs(bar.symbol), self._data[bar.symbol], self.execution.guards
+        legs, data = self.ledger.legs(bar.symbol), self._data[bar.symbol]
         self.execution.begin(bar)
         if data.funding is not None:
             self._pay_funding(bar, data.funding, legs, bar.time)
@@ -94,12 +95,12 @@ class Matching:
             held.mark = bar.open
             if data.underlying is not None:
                 held.underlying = data.underlying.opening(bar.time) or held.underlying
-        if guards:
+        if self._liquidates:
             yield from self._sweep(legs, mark)
         for working in self.book.active(bar):
             self._arrive(working, bar.open, last)
             yield from self.book.flush()
-            if guards:
+            if self._liquidates:
                 yield from self._sweep(legs, mark)
         if data.funding is not None:
             self._pay_funding(bar, data.funding, legs, bar.time + length_of(bar.timeframe) - 1)
