@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import inspect
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +13,7 @@ from .errors import ConfigError, StrategyError, did_you_mean
 from .handlers import Handlers, is_interactive
 from .inputs import Inputs
 from .models import Side, TradeMode
-from .script import is_script, say_errors_plainly
+from .script import digest_of, is_script, name_of, refuse_run_on_import, say_errors_plainly
 from .signals import SignalSource
 from .trader import UNSET, OrderTerms
 
@@ -66,6 +65,7 @@ class MetaExpert:
         self._signals: Callable[[Any], Any] | None = None
         self._inputs = Inputs({})
         self._process: MetaProcess | None = None
+        self._is_cut = False
 
     def __getattr__(self, name: str) -> Any:
         """What experts keep on themselves (``expert.fast = ...``) and is not there yet, or a name mistyped."""
@@ -427,6 +427,7 @@ class MetaExpert:
             DataError: there are no candles.
             StrategyError: the expert's own code failed.
         """
+        refuse_run_on_import()
         run = config.build(config.RunSettings, settings)
         if run.trade_mode is not TradeMode.BACKTEST:
             raise ConfigError(
@@ -440,8 +441,13 @@ class MetaExpert:
 
     async def arun(self, **settings: Any) -> Result:
         """Like `run`, for those who are in a coroutine: the event loop goes on meanwhile."""
+        refuse_run_on_import()
         run = config.build(config.RunSettings, settings)
-        return await asyncio.to_thread(self._backtest, run)
+        try:
+            return await asyncio.to_thread(self._backtest, run)
+        except asyncio.CancelledError:
+            self._cut()
+            raise
 
     def backtest(
         self, start: Any = None, end: Any = None, capital: float | None = None, *,
@@ -449,6 +455,7 @@ class MetaExpert:
         market_type: str | None = None, contract_type: str | None = None, close_at_end: bool | None = None,
         settings: Mapping[str, Any] | None = None, inputs: Mapping[str, Any] | None = None,
         progress: Callable[[float], None] | None = None, path: Path | None = None, engine: str | None = None,
+        **unknown: Any,
     ) -> Result:  # fmt: skip
         """Backtest with some of the file's settings replaced; what is None stays as the file says.
 
@@ -469,12 +476,15 @@ class MetaExpert:
             engine: ``"event"`` or ``"kernel"``: play it by this one, which may refuse; None takes the kernel from
                 50,000 bars on where the expert trades by ``@expert.signals`` alone and nothing is set that the
                 kernel can't model. The result is the same.
+            **unknown: anything else, which is refused.
 
         Raises:
-            ConfigError: as `run`; or `engine` can't play it.
+            ConfigError: as `run`; an argument is unknown; or `engine` can't play it.
             DataError: as `run`.
             StrategyError: as `run`.
         """
+        if unknown:
+            raise _unknown_argument(next(iter(unknown)))
         run = config.build(config.RunSettings, _given(
             backtest_start=start, backtest_end=end, initial_capital=capital, close_at_end=close_at_end
         ))  # fmt: skip
@@ -498,33 +508,46 @@ class MetaExpert:
             raise ConfigError("the expert has no @expert.on_init(symbol=..., timeframe=...): add one")
         if self._process is not None:
             raise ConfigError("the expert is running: wait until it has stopped")
+        self._is_cut = False
         file = path or self._file()
         env = config.load_env(file.parent) if file is not None else None
         own_exchange = config.exchange_settings(self._exchange_keywords, overrides=exchange, dotenv=env)
         own_strategy = config.build(config.StrategySettings, self._strategy_keywords, overrides=strategy)
         with self._inputs.changed(inputs or {}):
             job = Job(
-                name=own_strategy.strategy_name or _name_of(file),
+                name=own_strategy.strategy_name or name_of(file),
                 exchange=own_exchange,
                 strategy=own_strategy,
                 run=run,
                 handlers=self._handlers,
-                log=self._logger(own_strategy.strategy_name or _name_of(file), own_exchange, file),
+                log=self._logger(own_strategy.strategy_name or name_of(file), own_exchange, file),
                 bind=self._bind,
                 signals=self._signals,
                 inputs=self._inputs.as_dict(),
-                code=_code_digest(file),
+                code=digest_of(file),
                 notes=config.check(own_exchange, own_strategy, run),
                 progress=progress,
                 engine=engine,
             )
             if self._handlers.is_async and _loop_is_running():
                 with ThreadPoolExecutor(1) as pool:
-                    return Result(pool.submit(run_job, job).result())
+                    try:
+                        return Result(pool.submit(run_job, job).result())
+                    except KeyboardInterrupt:
+                        self._cut()
+                        raise
             return Result(run_job(job))
 
     def _bind(self, process: MetaProcess | None) -> None:
         self._process = process
+        if process is not None and self._is_cut:
+            process.stop("signal")
+
+    def _cut(self) -> None:
+        """Stop what runs in another thread, or will soon."""
+        self._is_cut, process = True, self._process
+        if process is not None:
+            process.stop("signal")
 
     def _file(self) -> Path | None:
         """The file of the expert's `on_init`, None when it was typed into a notebook or prompt."""
@@ -557,15 +580,12 @@ def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _name_of(file: Path | None) -> str:
-    """The expert's name: that of its file, or of its folder when the file is main.py."""
-    if file is None:
-        return "expert"
-    return file.resolve().parent.name if file.stem == "main" else file.stem
-
-
-def _code_digest(file: Path | None) -> str:
-    return "" if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
+def _unknown_argument(name: str) -> ConfigError:
+    """The refusal of an argument that `MetaExpert.backtest` does not have."""
+    if name in config.StrategySettings.defaults():
+        return ConfigError(f"expert.backtest(...): {name!r} is a setting: give it as settings={{{name!r}: ...}}")
+    known = [word for word in inspect.signature(MetaExpert.backtest).parameters if word not in ("self", "unknown")]
+    return ConfigError(f"expert.backtest(...): unknown argument {name!r}{did_you_mean(name, known)}")
 
 
 def _loop_is_running() -> bool:

@@ -70,7 +70,9 @@ class Inside:
         queue: list[tuple[int, int, int, Course]] = []
         for place, bar in enumerate(matched):
             course = self._course(bar, skips=skips)
-            heapq.heappush(queue, (*next(course), place, course))
+            begun = next(course, None)
+            if begun is not None:  # a bar that only another symbol keeps from being quiet may do nothing inside
+                heapq.heappush(queue, (*begun, place, course))
         while queue:
             moment, kind, place, course = heapq.heappop(queue)
             if kind == _OPENS:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import config
 from .errors import ConfigError, MetaExpertError, StrategyError, did_you_mean
+from .script import LOADED, RUNS_ON_IMPORT
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -138,10 +139,7 @@ def _refuse_run_on_import(tree: ast.Module, file: Path) -> None:
     functions: dict[str, ast.AST] = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     for node in _on_import(tree, functions):
         if isinstance(node, ast.Call) and _is_run(node, names):
-            raise StrategyError(
-                f"{_shown(file)}:{node.lineno}: this runs the expert whenever the file is imported; "
-                'put it under: if __name__ == "__main__":'
-            )
+            raise StrategyError(f"{_shown(file)}:{node.lineno}: {RUNS_ON_IMPORT}")
 
 
 def _refuse_hidden(folder: Path) -> None:
@@ -196,7 +194,7 @@ def _is_run(call: ast.Call, names: set[str]) -> bool:
 
 
 def _execute(code: Any, file: Path, siblings: dict[str, ModuleType]) -> ModuleType:
-    name = f"metaexpert_file_{hashlib.sha256(str(file).encode()).hexdigest()[:16]}"
+    name = f"{LOADED}{hashlib.sha256(str(file).encode()).hexdigest()[:16]}"
     module = ModuleType(name)
     module.__file__ = str(file)
     sys.modules[name] = module  # dataclasses and pickle look the module up

@@ -225,7 +225,7 @@ class Trader:
 
     def cancel(self, order: Order | str) -> bool:
         """Cancel a working order, by value or id; False when it works no more."""
-        return self.broker.cancel(order if isinstance(order, str) else order.id)
+        return self.broker.cancel(_id_of("cancel_order", order))
 
     def cancel_all(self, symbol: str | None = None) -> int:
         """Cancel all working orders, of one symbol or of all; returns how many."""
@@ -234,7 +234,7 @@ class Trader:
 
     def modify(self, order: Order | str, price: float | None, qty: float | None) -> bool:
         """Change price or quantity of a working order; False when it works no more."""
-        order_id = order if isinstance(order, str) else order.id
+        order_id = _id_of("modify_order", order)
         price = None if price is None else _number("price", price)
         qty = None if qty is None else _number("qty", qty)
         return self.broker.modify(order_id, price=price, qty=qty, active_from=self._from())
@@ -406,6 +406,14 @@ _FLAT: dict[str, Any] = {
     "qty": 0.0, "entry_price": None, "unrealized_pnl": 0.0, "realized_pnl": 0.0, "funding": 0.0, "margin": 0.0,
     "liquidation_price": None, "stop_loss": None, "take_profit": None, "trailing_stop": None, "opened": None,
 }  # fmt: skip
+
+
+def _id_of(call: str, order: Order | str) -> str:
+    if isinstance(order, Order):
+        return order.id
+    if not isinstance(order, str):  # pyright: ignore[reportUnnecessaryIsInstance] - what users give
+        raise StrategyError(f"{call}: give an order or its id, not {reprlib.repr(order)}")
+    return order
 
 
 def _check_side(call: str, side: object) -> None:

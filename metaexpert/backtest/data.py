@@ -46,7 +46,7 @@ def market_data(
         return MarketData()
     marks = None if fine in (None, TRADES) else _marks(source, market, fine, start, end)
     if marks is None:
-        marks = _marks(source, market, timeframe, start, end)
+        marks = _marks(source, market, timeframe, start, end, notes)
         if marks is not None and fine is not None:
             notes.append(
                 f"{market.symbol}: mark prices are known by {timeframe} alone: where a bar is walked by its "
@@ -92,12 +92,17 @@ def unmarked(symbol: str, marks: Reference, time: npt.NDArray[np.int64], bar_ms:
     ]
 
 
-def _marks(source: MetaExchange, market: Market, timeframe: str, start: int, end: int) -> Reference | None:
+def _marks(
+    source: MetaExchange, market: Market, timeframe: str, start: int, end: int, notes: list[str] | None = None
+) -> Reference | None:
+    """The mark prices of a span by `timeframe`; None where there are none, which `notes` say if there are others."""
     if Kind.MARK not in source.kinds(market.symbol):
         return None
     try:
         return reference(source.mark_bars(market.symbol, timeframe, start, end), timeframe)
-    except DataError:  # none of this timeframe, or none of this span
+    except DataError as error:  # none of this timeframe, or none of this span
+        if notes is not None:
+            notes.append(f"{market.symbol}: its own prices decide on liquidation, and value funding: {error}")
         return None
 
 

@@ -352,6 +352,26 @@ def test_an_answer_to_news_of_a_trade_acts_from_the_next_moment():
     assert [row[:2] for row in minutes(run.backtest(capital=1000.0))] == [(0.0, 100.0), (2.0, 96.0), (3.0, 93.0)]
 
 
+def test_a_bar_that_another_symbol_keeps_from_being_quiet_may_do_nothing_inside():
+    """BTC's candles end while it is held, short and in cross mode, and what ETH loses moves its level."""
+    keep(BTC, flat(*[100.0] * 8), timeframe="15m")
+    keep(ETH, flat(*[100.0] * 16), timeframe="15m")
+    run, heard = expert(margin_mode="cross"), []
+    run.on_init(symbol=[BTC, ETH], timeframe="1h", leverage=2.0, detail_timeframe="15m")(lambda: None)
+
+    @run.on_bar
+    def bar(rates):
+        heard.append((rates.symbol[:3], rates.time - START))
+        if rates.time == START:
+            run.sell(1.0, symbol=BTC)
+            run.buy(1.0, symbol=ETH)
+        elif rates.time == START + HOUR and rates.symbol == ETH:
+            run.sell(1.0, symbol=ETH)
+
+    run.backtest(capital=1000.0)
+    assert heard[-2:] == [("ETH", 2 * HOUR), ("ETH", 3 * HOUR)]
+
+
 # -- properties ---------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import threading
 
 import pandas as pd
 import pytest
@@ -486,6 +488,92 @@ def test_a_stop_before_the_first_bar_leaves_no_result_and_says_so():
     with pytest.raises(StrategyError, match=r"stopped before its first bar \(user_stop\)"):
         run.backtest()
     assert heard == ["user_stop"]
+
+
+async def until_stopped(run):
+    """Wait, but not for ever, until the run is told to stop."""
+    for _ in range(1_000_000):
+        if run._process.stop_reason is not None:
+            return
+        await asyncio.sleep(0)
+
+
+def interrupted(run, heard):
+    """The handler of the third bar presses Ctrl-C, which the main thread gets."""
+
+    @run.on_bar
+    async def bar(rates):
+        heard.append(rates.close)
+        if len(heard) == 3:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            await until_stopped(run)
+
+    @run.on_deinit
+    async def deinit(reason):
+        heard.append(reason)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="Windows has no signals for one thread")
+def test_ctrl_c_ends_a_run_of_async_handlers_inside_a_running_loop():
+    """The run is in a thread of its own there, which would go on to its end."""
+    run, heard = one(flat(*range(100, 200))), []
+    interrupted(run, heard)
+
+    async def inside():
+        with pytest.raises(KeyboardInterrupt):
+            run.backtest()
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(inside())
+        loop.close()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert heard == [100.0, 101.0, 102.0, "signal"]
+
+
+def test_a_coroutine_that_is_cancelled_ends_its_run():
+    run, heard = one(flat(*range(100, 200))), []
+
+    async def inside():
+        loop = asyncio.get_running_loop()
+        task = asyncio.create_task(run.arun())
+
+        @run.on_bar
+        async def bar(rates):
+            heard.append(rates.close)
+            if len(heard) == 3:
+                loop.call_soon_threadsafe(task.cancel)
+                await until_stopped(run)
+
+        run.on_deinit(heard.append)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(inside())  # waits for its threads
+    assert heard == [100.0, 101.0, 102.0, "signal"]
+
+
+def test_what_is_no_order_can_t_be_cancelled_or_changed():
+    """As what close_position gives when there is nothing to close."""
+    for call in ("cancel_order", "modify_order"):
+        run = one(flat(100, 101))
+        run.on_bar(lambda bar, run=run, call=call: getattr(run, call)(None))
+        with pytest.raises(StrategyError, match=f"{call}: give an order or its id, not None"):
+            run.backtest()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("capitol", "unknown argument 'capitol'; did you mean 'capital'"),
+        ("stop_loss_pct", r"'stop_loss_pct' is a setting: give it as settings=\{'stop_loss_pct': ...\}"),
+    ],
+)
+def test_an_unknown_argument_of_backtest_is_refused_with_a_hint(name, said):
+    with pytest.raises(ConfigError, match=said):
+        one(flat(100, 101)).backtest(**{name: 1})
 
 
 @pytest.mark.parametrize("register", ["on_bar", "on_order", "on_init"])

@@ -142,13 +142,35 @@ def test_a_history_wins_over_the_rate_of_the_settings_where_it_reaches():
     assert [note for note in result.record.notes if "3 of 4 instants" in note]
 
 
-def test_spot_and_dated_futures_have_no_funding():
-    keep("BTC/USDT", flat(*[100.0] * 30))
-    run = expert("spot")
-    run.on_init(symbol="BTC/USDT", timeframe="1h", funding_rate=0.01)(lambda: None)
+@pytest.mark.parametrize(("kind", "rules"), [("spot", {}), ("linear", {"expiry": START + 999 * HOUR})])
+def test_spot_and_dated_futures_have_no_funding(kind, rules):
+    symbol = "BTC/USDT" if kind == "spot" else BTC
+    keep(symbol, flat(*[100.0] * 30), **rules)
+    run = expert(kind)
+    run.on_init(symbol=symbol, timeframe="1h")(lambda: None)
     run.on_bar(lambda bar: None if run.position() else run.buy(1.0))
     record = run.backtest().record
     assert (record.trades[0].funding, [note for note in record.notes if "funding" in note]) == (0.0, [])
+
+
+@pytest.mark.parametrize(
+    ("hours", "said"),
+    [
+        (range(30), []),
+        (range(10, 25), ["15 of 30 bars have no mark price: their own prices decide on liquidation, and"]),
+        (
+            range(99, 101),
+            ["its own prices decide on liquidation, and value funding: no 1h mark-price candles"],
+        ),
+    ],
+)
+def test_mark_prices_that_are_not_there_for_all_bars_are_noted(hours, said):
+    keep(BTC, flat(*[100.0] * 30))
+    marks = candles(flat(*[100.0] * len(hours)), start=START + hours[0] * HOUR, volume=0.0)
+    CandleStore().append(market(BTC), "mark-1h", marks, source=Source("hand"))
+    notes = [note for note in holder(funding_rate=0.0).backtest().record.notes if "mark" in note]
+    assert len(notes) == len(said)
+    assert all(part in note for part, note in zip(said, notes, strict=True))
 
 
 def test_funding_and_marks_come_the_same_in_the_short_and_the_long_way_through_the_loop(monkeypatch):

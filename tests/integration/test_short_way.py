@@ -105,7 +105,7 @@ def test_the_short_way_is_the_long_way(setup, bars, other, script, spacing, time
     symbols = SYMBOLS[kind][: 2 if two and kind != "inverse" else 1]
     script = [replace(action, bar=action.bar * spacing) for action in script]
     capital = 10.0 if kind == "inverse" else 1000.0
-    if kind != "spot":
+    if kind in ("linear", "inverse"):
         own["funding_rate"] = funding
 
     def play():

@@ -62,6 +62,16 @@ def test_the_main_block_is_not_executed(write):
     assert load_expert(file).expert.is_ready
 
 
+@pytest.mark.parametrize(
+    "call",
+    ['getattr(expert, "run")()', "go = expert.run\ngo()", "import asyncio\nasyncio.run(expert.arun())"],
+)
+def test_a_run_that_only_the_import_tells_is_refused_too(write, call):
+    said = refusal(write(dedent(GOOD) + call + "\n"))
+    assert said.startswith("main.py:")
+    assert "whenever the file is imported" in said
+
+
 def test_a_changed_file_is_loaded_anew(write):
     for mark in (1, 2):  # same size, same second: a cache of bytecode would miss the change
         loaded = load_expert(write(dedent(GOOD) + f"MARK = {mark}\n"))
