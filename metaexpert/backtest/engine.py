@@ -30,6 +30,7 @@ from .paths import hindrance, single_of, tell_of_limits
 from .record import LazyRecord, Record, refuse_overflow
 from .single import fields_of, played
 from .terms import check_leverage, costs_of
+from .waiting import show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -231,7 +232,7 @@ def _protection(strategy: StrategySettings) -> Protection:
 def _load(job: Job) -> _History:
     """Read the candles of every symbol, with the history before the span that indicators need."""
     indicators.register()
-    source = _source(job)
+    source = MetaExchange(job.exchange, progress=show)
     wanted = {job.strategy.timeframe} | {timeframe for timeframe, _ in job.handlers.bars if timeframe is not None}
     timeframes = sorted(wanted, key=parse)
     markets, typed = _markets(job, source)
@@ -284,11 +285,6 @@ def _without_volume(tested: Mapping[str, pd.DataFrame]) -> Iterator[str]:
         empty = int((frame["volume"] == 0.0).sum())
         if empty:
             yield f"{symbol}: {empty} of {len(frame)} bars have no volume and fill nothing (max_fill_volume_pct)"
-
-
-def _source(job: Job) -> MetaExchange:
-    settings = job.exchange
-    return MetaExchange(settings.exchange, market_type=settings.market_type, contract_type=settings.contract_type)
 
 
 def _markets(job: Job, source: MetaExchange) -> tuple[dict[str, Market], dict[str, str]]:
@@ -360,7 +356,9 @@ def _longer(job: Job, history: _History, symbol: str, timeframe: str) -> Series:
 
     shortest = next(one for one in history.series if (one.symbol, one.timeframe) == (symbol, history.timeframe))
     frame = shortest.candles[times(shortest.candles) >= history.asked[symbol]]
-    before = _before(_source(job), symbol, (history.timeframe, timeframe), history.asked[symbol], job.strategy)
+    before = _before(
+        MetaExchange(job.exchange), symbol, (history.timeframe, timeframe), history.asked[symbol], job.strategy
+    )
     whole = frame if before is None else pd.concat([before, frame])
     start = shortest.times[shortest.first]
     candles = _coarser(whole, timeframe, history.timeframe)
@@ -434,7 +432,7 @@ def _particulars(job: Job, history: _History, process: MetaProcess) -> dict[str,
 
 def _examined(job: Job, history: _History) -> dict[str, Callable[[], Any]]:
     """How the fields are made that every candle is looked at for."""
-    source = _source(job)
+    source = MetaExchange(job.exchange, progress=show)
     return {
         "quality": lambda: {
             symbol: inspect(

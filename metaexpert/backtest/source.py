@@ -68,9 +68,8 @@ class Source:
             raise ConfigError(
                 f"{SWEEP}: the expert names no single symbol: say with market=... whose bars these are"
             )
-        own = self.exchange
-        exchange = MetaExchange(own.exchange, market_type=own.market_type, contract_type=own.contract_type)
-        return exchange.market(symbol or cast("str", self.symbol))
+        with MetaExchange(self.exchange) as exchange:
+            return exchange.market(symbol or cast("str", self.symbol))
 
 
 def source_of(signals: Any) -> Source:

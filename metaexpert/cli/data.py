@@ -1,4 +1,4 @@
-"""`metaexpert data`: import, list and verify candles, and what goes with them."""
+"""`metaexpert data`: import, download, list and verify candles, and what goes with them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from .download import download
 
 if TYPE_CHECKING:
     from ..bars import Quality
@@ -17,13 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Candles, mark prices, funding rates and trades on this computer: import, list and verify them.",
+    help="Candles, mark prices, funding rates and trades: import, download, list and verify them.",
     no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 _GAPS_SHOWN = 10
+_ADVICE = "Import some: metaexpert data import FILE; or download some: metaexpert data download EXCHANGE SYMBOL"
 _KINDS = "candles, mark, index, funding or trades"
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 
@@ -83,12 +86,15 @@ def import_(
         _print_report(report)
 
 
+app.command("download")(download)
+
+
 @app.command("list")
 def list_(
     exchange: Annotated[str | None, typer.Option(help="Only those of this exchange.")] = None,
     as_json: _AsJson = False,
 ) -> None:
-    """List what was imported."""
+    """List what is stored."""
     from ..store import CandleStore
 
     store = CandleStore()
@@ -99,7 +105,7 @@ def list_(
         _print_series(series)
     else:
         whose = f" of {exchange}" if exchange is not None else ""
-        typer.echo(f"No candles{whose} in {store.root} yet. Import some: metaexpert data import FILE")
+        typer.echo(f"No candles{whose} in {store.root} yet. {_ADVICE}")
 
 
 @app.command("verify")

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Bridge"]
 
+_PATIENCE = 10.0  # seconds that a cancelled coroutine gets
+_BLINK = 0.2  # seconds; Windows lets no Ctrl-C through while a thread waits
+
 
 class Bridge:
     """A thread with an event loop; it starts with the first `run` and ends with `close` or its owner."""
@@ -26,13 +29,17 @@ class Bridge:
         self._end: Any = None
 
     def run[T](self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run `coroutine` in the thread and wait for its result; Ctrl-C cancels it there too."""
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._running())
+        """Run `coroutine` in the thread and wait for its result; Ctrl-C cancels it there and waits for its end."""
+        loop, work = self._running(), _Work(coroutine)
         try:
-            return future.result()
+            loop.call_soon_threadsafe(work.begin)
+            while not work.ended.wait(_BLINK):
+                pass
         except BaseException:
-            future.cancel()
+            loop.call_soon_threadsafe(work.cancel)
+            work.ended.wait(_PATIENCE)  # what it has to put away, it puts away now
             raise
+        return work.result()
 
     def close(self) -> None:
         """End the thread; the next `run` starts another."""
@@ -51,6 +58,30 @@ class Bridge:
                 started.wait()
                 self._end = finalize(self, _stop, self._loop, thread)
             return self._loop
+
+
+class _Work[T]:
+    """A coroutine on its way; all but `ended` and `result` belong to the loop's thread."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        self.ended = Event()
+        self._coroutine = coroutine
+        self._task: asyncio.Task[T] | None = None
+
+    def begin(self) -> None:
+        self._task = asyncio.ensure_future(self._coroutine)
+        self._task.add_done_callback(lambda _: self.ended.set())
+
+    def cancel(self) -> None:
+        if self._task is None:  # Ctrl-C came before it could begin
+            self._coroutine.close()
+            self.ended.set()
+        else:
+            self._task.cancel()
+
+    def result(self) -> T:
+        assert self._task is not None  # noqa: S101 - it has ended
+        return self._task.result()
 
 
 def _serve(loop: asyncio.AbstractEventLoop, started: Event) -> None:

@@ -170,6 +170,13 @@ class Demo:
             first, last = max(first, market.expiry - _LISTED_DAYS * DAY_MS), min(last, market.expiry)
         return floor(first - 1, length) + length, floor(last, length)
 
+    def fill(self, market: Market, kind: Kind, timeframe: str, start: int | None, end: int | None) -> None:
+        """Do nothing: all there is is here."""
+
+    def advice(self, market: Market, kind: Kind) -> str:  # noqa: ARG002 - other sources need it
+        """Say of which markets there is something."""
+        return f"it has {'none' if kind is Kind.TRADES else 'them of perpetual contracts only'}"
+
     def source(self, market: Market, name: str) -> str:  # noqa: ARG002 - other sources need it
         """Say plainly whether the prices are synthetic, or where they were recorded."""
         return SYNTHETIC if market.synthetic else RECORDED

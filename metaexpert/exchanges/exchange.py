@@ -1,30 +1,41 @@
-"""Markets and candles of one exchange, and what goes with them: `MetaExchange`, the research facade.
+"""Markets and candles of one exchange, what goes with them, and its account: `MetaExchange`, the research facade.
 
-Where they come from is a `CandleSource`: the embedded demo exchange, or the store of imported files. A source that
-downloads joins them behind the same protocol.
+Where markets and series come from is a `CandleSource`: the embedded demo exchange, the store of imported files, or
+a real exchange with the store in front of it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from .. import indicators
 from ..bars import inspect, resample, to_ms
-from ..config import KNOWN_EXCHANGES
-from ..errors import ConfigError, DataError, did_you_mean
+from ..config import KNOWN_EXCHANGES, ExchangeSettings, exchange_settings, load_env
+from ..errors import ConfigError, DataError, UnavailableError, did_you_mean
+from ..kinds import Kind, as_kind, name_of
 from ..models import ContractType, Market, MarketType
-from ..series import Kind, name_of
 from ..store import CandleStore
 from ..timeframe import floor, parse
 from .demo import Demo
-from .symbols import parse_symbol, resolve
+from .download import Job
+from .remote import Remote
+from .session import Session
+from .sources import CandleSource, Stored
+from .venues import VENUES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
     from datetime import date, datetime
 
     import pandas as pd
 
+    from ..answers import Balance, Greeks, OptionQuote
     from ..bars import Quality
+    from ..models import OrderBook, Position, Ticker
+    from .download import Downloaded, Progress
+    from .gateway import Gateway
 
     type When = str | int | date | datetime | None
 
@@ -33,71 +44,69 @@ __all__ = ["CandleSource", "MetaExchange", "markets_of"]
 _YEAR_MS = 365 * 86_400_000
 
 
-class CandleSource(Protocol):
-    """Where the markets and series of one exchange come from. Times are ms UTC; spans are half open.
-
-    `name` is that of a series, as in `metaexpert.series`: ``1h``, ``mark-1h``, ``funding``.
-    """
-
-    def markets(self) -> list[Market]:
-        """Return all markets that are listed."""
-        ...
-
-    def market(self, symbol: str, market_type: str, contract_type: str | None) -> Market:
-        """Return the one market that `symbol` names, or raise ConfigError or DataError."""
-        ...
-
-    def kinds(self, market: Market) -> tuple[Kind, ...]:
-        """Return which kinds of series there are of a market."""
-        ...
-
-    def timeframes(self, market: Market, kind: Kind) -> tuple[str, ...]:
-        """Return the timeframes that are there, shortest first; coarser ones are resampled from them."""
-        ...
-
-    def span(self, market: Market, name: str) -> tuple[int, int]:
-        """Return the first time and the end of what is served when no span is asked for."""
-        ...
-
-    def extent(self, market: Market, name: str) -> tuple[int, int]:
-        """Return the first time and the end of what there is: the first open and the last close of candles."""
-        ...
-
-    def read(self, market: Market, name: str, start: int, end: int) -> pd.DataFrame:
-        """Return the rows with start <= time < end, maybe none."""
-        ...
-
-    def source(self, market: Market, name: str) -> str:
-        """Say where the rows come from."""
-        ...
-
-
 class MetaExchange:
-    """One exchange's markets, candles, mark and index prices, funding rates and trades.
+    """One exchange: its markets, candles, mark and index prices, funding rates, trades, quotes, and an account.
+
+    Candles and what goes with them come from the store; what lacks there of a span that is asked for is downloaded
+    once and kept. Markets, quotes and the account come from the exchange. With ``testnet`` quotes and the account
+    are those of the test network, history and markets those of the real exchange.
 
     Args:
-        exchange: ``demo`` (embedded), ``local`` (your own files), or an exchange whose candles you imported.
+        exchange: ``demo`` (embedded), ``local`` (your own files), or a real one; settings that are complete say
+            the kind of market and the account as well.
         market_type: ``spot``, ``futures`` or ``options``.
         contract_type: ``linear`` or ``inverse``; it matters for futures only.
-        store: Where imported candles are; default the user's own store.
+        store: Where candles are kept; default the user's own store.
+        offline: True to use no network, False to use it; None: as the environment's ``METAEXPERT_OFFLINE`` says.
+        progress: Is told how far a download is.
+        gateway: Makes the connection; None: the library's own.
+        **account: The other keywords of `metaexpert.config.ExchangeSettings`, such as ``api_key`` and ``proxy``;
+            what is not given comes from the environment or the file ``.env`` of the working directory.
 
     Raises:
-        ConfigError: a name is unknown.
+        ConfigError: a name is unknown, or a setting is not to be had on this exchange.
     """
 
     def __init__(
         self,
-        exchange: str,
+        exchange: str | ExchangeSettings,
         *,
         market_type: str = "spot",
         contract_type: str | None = "linear",
         store: CandleStore | None = None,
+        offline: bool | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        gateway: Callable[[ExchangeSettings], Gateway] | None = None,
+        **account: Any,
     ) -> None:
-        self.exchange = _one_of("exchange", exchange, KNOWN_EXCHANGES)
-        self.market_type = MarketType(_one_of("market_type", market_type, [kind.value for kind in MarketType]))
-        contracts = [kind.value for kind in ContractType]
-        self.contract_type = ContractType(_one_of("contract_type", contract_type or "linear", contracts))
-        self._source = _source(self.exchange, store)
+        settings = (
+            exchange
+            if isinstance(exchange, ExchangeSettings)
+            else _settings(exchange, market_type, contract_type, account)
+        )
+        self.exchange, self.market_type = settings.exchange, settings.market_type
+        self.contract_type = settings.contract_type or ContractType.LINEAR
+        self._session: Session | None = None
+        self._source: CandleSource
+        if self.exchange in VENUES:
+            self._session = Session(settings, gateway)
+            history = Session(_public(settings), gateway) if settings.testnet else self._session
+            self._source = Remote(history, store or CandleStore(), offline=offline, progress=progress)
+        else:
+            self._source = _source(self.exchange, store)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection to the exchange, if there is one; the next question opens another."""
+        if self._session is not None:
+            self._session.close()
+        if isinstance(self._source, Remote):
+            self._source.close()
 
     def __repr__(self) -> str:
         kind = f", contract_type={self.contract_type.value!r}" if self.market_type is MarketType.FUTURES else ""
@@ -141,21 +150,21 @@ class MetaExchange:
             ConfigError: the symbol, timeframe or span can't be read.
             DataError: there are no such candles; the message says which there are.
         """
-        return self._bars(self.market(symbol), Kind.CANDLES, timeframe, start, end)
+        return self._bars(symbol, Kind.CANDLES, timeframe, start, end)
 
     def mark_bars(self, symbol: str, timeframe: str, start: When = None, end: When = None) -> pd.DataFrame:
         """Return candles of the mark price, by which positions are valued and liquidated; their volume is 0.
 
         Arguments, span and errors are those of `bars`.
         """
-        return self._bars(self.market(symbol), Kind.MARK, timeframe, start, end)
+        return self._bars(symbol, Kind.MARK, timeframe, start, end)
 
     def index_bars(self, symbol: str, timeframe: str, start: When = None, end: When = None) -> pd.DataFrame:
         """Return candles of the index price, the spot price that a contract follows; their volume is 0.
 
         Arguments, span and errors are those of `bars`.
         """
-        return self._bars(self.market(symbol), Kind.INDEX, timeframe, start, end)
+        return self._bars(symbol, Kind.INDEX, timeframe, start, end)
 
     def funding_rates(self, symbol: str, start: When = None, end: When = None) -> pd.DataFrame:
         """Return the funding rates with start <= time < end.
@@ -173,7 +182,7 @@ class MetaExchange:
             ConfigError: the symbol or span can't be read.
             DataError: there are no funding rates of it, or none in that span.
         """
-        return self._records(self.market(symbol), Kind.FUNDING, start, end)
+        return self._records(symbol, Kind.FUNDING, start, end)
 
     def trades(self, symbol: str, start: When = None, end: When = None) -> pd.DataFrame:
         """Return the recorded trades with start <= time < end, in the order in which they were made.
@@ -186,11 +195,68 @@ class MetaExchange:
             ConfigError: the symbol or span can't be read.
             DataError: no trades of it are recorded, or none in that span.
         """
-        return self._records(self.market(symbol), Kind.TRADES, start, end)
+        return self._records(symbol, Kind.TRADES, start, end)
 
     def kinds(self, symbol: str) -> tuple[Kind, ...]:
         """Return which kinds of series there are of a market: what `mark_bars`, `trades` and so on can give."""
         return self._source.kinds(self.market(symbol))
+
+    def download(
+        self, symbols: str | Iterable[str], timeframe: str | None = None, start: When = None, end: When = None,
+        *, kind: str = "candles",
+    ) -> list[Downloaded]:  # fmt: skip
+        """Bring what the store lacks of some series, page by page; what an interruption leaves is gone on with.
+
+        Args:
+            symbols: One or several, as in `market`.
+            timeframe: E.g. ``"1m"``; None for funding rates and trades, which have none.
+            start: The first time, as `metaexpert.bars.to_ms` takes it; None: a year back, of trades an hour.
+            end: Where to end, exclusive; a date alone includes that day; None: now.
+            kind: ``candles``, ``mark``, ``index``, ``funding`` or ``trades``.
+
+        Returns:
+            What came of each symbol, in their order.
+
+        Raises:
+            ConfigError: a symbol, timeframe or span can't be read, or the exchange is no real one.
+            DataError: the exchange serves no such series, or the store can't be written.
+            ExchangeError: the exchange can't be asked; what came before is stored.
+        """
+        if not isinstance(self._source, Remote):
+            raise ConfigError(f"nothing can be downloaded from {self.exchange}: name a real exchange")
+        known = as_kind(kind)
+        name = name_of(known, timeframe if known.has_timeframe else None)
+        first, last = self._source.reach(known, *_asked(start, end))
+        texts = [symbols] if isinstance(symbols, str) else list(symbols)
+        return self._source.download(Job(text, name, first, last) for text in texts)
+
+    def server_time(self) -> int:
+        """Return the exchange's clock, in ms UTC."""
+        return self._ask(lambda gateway: gateway.server_time())
+
+    def ticker(self, symbol: str) -> Ticker:
+        """Return the best bid and ask, the last price, and mark and index price where there are any."""
+        return self._ask(lambda gateway: gateway.ticker(symbol))
+
+    def order_book(self, symbol: str, depth: int | None = None) -> OrderBook:
+        """Return the book, best prices first, to `depth` levels or as the exchange gives it."""
+        return self._ask(lambda gateway: gateway.order_book(symbol, depth))
+
+    def balance(self) -> tuple[Balance, ...]:
+        """Return what the account holds, by currency; keys are needed."""
+        return self._ask(lambda gateway: gateway.balances())
+
+    def positions(self) -> tuple[Position, ...]:
+        """Return the open positions of the account; keys are needed."""
+        return self._ask(lambda gateway: gateway.positions())
+
+    def option_chain(self, base: str) -> tuple[OptionQuote, ...]:
+        """Return every option on `base`, such as ``"BTC"``, with its quote and greeks."""
+        return self._ask(lambda gateway: gateway.option_chain(base))
+
+    def greeks(self, symbol: str) -> Greeks:
+        """Return how the price of an option moves."""
+        return self._ask(lambda gateway: gateway.greeks(symbol))
 
     def span(self, symbol: str, timeframe: str) -> tuple[int, int]:
         """Return the first open and the last close (ms UTC) of what `bars` returns without a span."""
@@ -212,12 +278,27 @@ class MetaExchange:
         origin = self._source.source(market, stored)
         return origin if stored == timeframe else f"{origin}; resampled from {stored}"
 
-    def _bars(self, market: Market, kind: Kind, timeframe: str, start: When, end: When) -> pd.DataFrame:
+    def _ask[T](self, question: Callable[[Gateway], Coroutine[Any, Any, T]]) -> T:
+        """Ask the exchange itself.
+
+        Raises:
+            ConfigError: this one can't be asked.
+            ExchangeError: it could not be asked, or said no.
+        """
+        if self._session is None or not isinstance(self._source, Remote):
+            raise ConfigError(f"{self.exchange} has no quotes and no account: name a real exchange")
+        if self._source.is_offline:
+            raise UnavailableError(f"{self.exchange} can't be asked: no network is allowed (offline)")
+        return self._session.ask(question)
+
+    def _bars(self, symbol: str, kind: Kind, timeframe: str, start: When, end: When) -> pd.DataFrame:
         indicators.register()  # so that bars.ta is there
-        stored = self._stored_timeframe(market, kind, timeframe)
+        length, asked, market = parse(timeframe), _asked(start, end), self.market(symbol)
+        stored = self._source.fill(market, kind, timeframe, *asked)
+        stored = stored or self._stored_timeframe(market, kind, timeframe)
         name = name_of(kind, stored)
-        first, last = _window(_aligned(self._source.span(market, name), timeframe), start, end)
-        length, (oldest, newest) = parse(timeframe), self._source.extent(market, name)
+        first, last = _window(_aligned(self._source.span(market, name), timeframe), *asked)
+        oldest, newest = self._source.extent(market, name)
         low, high = _next_open(max(first, oldest), length), _next_open(last, length)
         candles = self._source.read(market, name, low, high)
         if stored != timeframe:
@@ -229,10 +310,12 @@ class MetaExchange:
             )
         return candles
 
-    def _records(self, market: Market, kind: Kind, start: When, end: When) -> pd.DataFrame:
+    def _records(self, symbol: str, kind: Kind, start: When, end: When) -> pd.DataFrame:
+        asked, market = _asked(start, end), self.market(symbol)
+        self._source.fill(market, kind, "", *asked)
         if kind not in self._source.kinds(market):
             raise DataError(self._nothing(market, kind))
-        low, high = _window(self._source.span(market, kind), start, end)
+        low, high = _window(self._source.span(market, kind), *asked)
         rows = self._source.read(market, kind, low, high)
         if rows.empty:
             known = _days(*self._source.extent(market, kind))
@@ -256,11 +339,7 @@ class MetaExchange:
         return usable[-1]
 
     def _nothing(self, market: Market, kind: Kind) -> str:
-        missing = f"no {kind.plural} of {market.symbol} from {self.exchange}"
-        if self.exchange == "demo":
-            return f"{missing}: it has {'none' if kind is Kind.TRADES else 'them of perpetual contracts only'}"
-        advice = f"--kind {kind} --exchange {self.exchange} --symbol {market.symbol}"
-        return f"{missing}; import them: metaexpert data import FILE {advice}"
+        return f"no {kind.plural} of {market.symbol} from {self.exchange}; {self._source.advice(market, kind)}"
 
 
 def markets_of(exchange: str, store: CandleStore | None = None) -> list[Market]:
@@ -268,55 +347,27 @@ def markets_of(exchange: str, store: CandleStore | None = None) -> list[Market]:
     return _source(exchange, store).markets()
 
 
+def _settings(
+    exchange: str, market_type: str, contract_type: str | None, account: Mapping[str, object]
+) -> ExchangeSettings:
+    _one_of("exchange", exchange, KNOWN_EXCHANGES)
+    kind = MarketType(_one_of("market_type", market_type, [kind.value for kind in MarketType]))
+    contracts = [kind.value for kind in ContractType]
+    contract = ContractType(_one_of("contract_type", contract_type or "linear", contracts))
+    words = {"exchange": exchange, "market_type": kind, **account}
+    if kind is MarketType.FUTURES:
+        words["contract_type"] = contract
+    dotenv = load_env(Path()) if exchange in VENUES else {}
+    return exchange_settings(words, where="MetaExchange", dotenv=dotenv)
+
+
+def _public(settings: ExchangeSettings) -> ExchangeSettings:
+    """The real exchange beside a test network, whose prices are not worth keeping; the keys are not for it."""
+    return replace(settings, testnet=False, api_key=None, api_secret=None, api_passphrase=None)
+
+
 def _source(exchange: str, store: CandleStore | None) -> CandleSource:
-    return Demo() if exchange == "demo" else _Stored(exchange, store or CandleStore())
-
-
-class _Stored:
-    """The candle store as the source of one exchange's candles."""
-
-    def __init__(self, exchange: str, store: CandleStore) -> None:
-        self._exchange, self._store = exchange, store
-
-    def markets(self) -> list[Market]:
-        return self._store.markets(self._exchange)
-
-    def market(self, symbol: str, market_type: str, contract_type: str | None) -> Market:
-        parsed = parse_symbol(symbol, market_type, contract_type)
-        self._store.markets(self._exchange, parsed.symbol)  # if its rules are damaged, that is what is wrong
-        markets = self.markets()
-        try:
-            return resolve(symbol, markets, market_type, contract_type)
-        except ConfigError:
-            advice = f"metaexpert data import FILE --exchange {self._exchange} --symbol {parsed.symbol}"
-            here = [market.symbol for market in markets]
-            known = f"; there are {', '.join(here[:8])}{', ...' if len(here) > 8 else ''}" if here else ""
-            others = {info.exchange for info in self._store.series(symbol=parsed.symbol)} - {self._exchange}
-            elsewhere = f"; there are some from {', '.join(sorted(others))}" if others else ""
-            raise DataError(
-                f"no candles of {parsed.symbol} from {self._exchange}{known}{elsewhere}; import them: {advice}"
-            ) from None
-
-    def kinds(self, market: Market) -> tuple[Kind, ...]:
-        stored = {info.kind for info in self._store.series(self._exchange, market.symbol)}
-        return tuple(kind for kind in Kind if kind in stored)
-
-    def timeframes(self, market: Market, kind: Kind) -> tuple[str, ...]:
-        stored = self._store.series(self._exchange, market.symbol, kind)
-        return tuple(info.timeframe for info in stored if info.timeframe is not None)
-
-    def span(self, market: Market, name: str) -> tuple[int, int]:
-        info = self._store.info(self._exchange, market.symbol, name)
-        return info.start, info.end
-
-    extent = span
-
-    def read(self, market: Market, name: str, start: int, end: int) -> pd.DataFrame:
-        return self._store.read(self._exchange, market.symbol, name, start, end)
-
-    def source(self, market: Market, name: str) -> str:
-        info = self._store.info(self._exchange, market.symbol, name)
-        return ", ".join(source.name for source in info.sources)
+    return Demo() if exchange == "demo" else Stored(exchange, store or CandleStore())
 
 
 def _one_of(setting: str, word: str, known: list[str] | tuple[str, ...]) -> str:
@@ -331,13 +382,18 @@ def _aligned(span: tuple[int, int], timeframe: str) -> tuple[int, int]:
     return _next_open(span[0], length), floor(span[1], length)
 
 
-def _window(known: tuple[int, int], start: When, end: When) -> tuple[int, int]:
-    """Return the asked span; a side not given is that of `known`, or a year away where that leaves nothing."""
-    first, last = known
+def _asked(start: When, end: When) -> tuple[int | None, int | None]:
+    """Return the two ends of a span, in ms."""
     low = None if start is None else to_ms(start)
     high = None if end is None else to_ms(end, end=True)
     if low is not None and high is not None and low >= high:
         raise ConfigError(f"the span starts at {_moment(low)} but ends at {_moment(high)}; swap the two")
+    return low, high
+
+
+def _window(known: tuple[int, int], low: int | None, high: int | None) -> tuple[int, int]:
+    """Return the asked span; a side not given is that of `known`, or a year away where that leaves nothing."""
+    first, last = known
     if high is None:
         high = last if low is None or low < last else low + _YEAR_MS
     if low is None:

@@ -1,5 +1,6 @@
 """Settings of a person as CCXT's configuration."""
 
+import _thread
 import asyncio
 import gc
 import logging
@@ -247,6 +248,33 @@ def test_an_error_arrives_and_the_bridge_goes_on():
     with pytest.raises(ConfigError, match="no"):
         bridge.run(fail())
     assert bridge.run(answer(1)) == 1
+    bridge.close()
+
+
+def test_a_time_out_of_the_coroutine_s_own_is_passed_on():
+    async def late():
+        raise TimeoutError("mine")
+
+    bridge = Bridge()
+    with pytest.raises(TimeoutError, match="mine"):
+        bridge.run(late())
+    bridge.close()
+
+
+def test_ctrl_c_lets_the_coroutine_put_away_what_it_has():
+    kept = []
+
+    async def work():
+        _thread.interrupt_main()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            kept.append("stored")
+
+    bridge = Bridge()
+    with pytest.raises(KeyboardInterrupt):
+        bridge.run(work())
+    assert kept == ["stored"]
     bridge.close()
 
 

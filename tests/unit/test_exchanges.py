@@ -257,10 +257,10 @@ def test_the_demo_exchange_has_mark_prices_and_funding_of_perpetuals_only(contra
     symbol = demo.markets()[0].symbol
     assert demo.kinds(symbol) == (Kind.CANDLES, Kind.MARK, Kind.INDEX, Kind.FUNDING)
     assert len(demo.funding_rates(symbol)) == 366 * 3
-    with pytest.raises(DataError, match=r"no trades of .* from demo: it has none"):
+    with pytest.raises(DataError, match=r"no trades of .* from demo; it has none"):
         demo.trades(symbol)
     with pytest.raises(
-        DataError, match="no funding rates of BTC/USDT from demo: it has them of perpetual contracts"
+        DataError, match="no funding rates of BTC/USDT from demo; it has them of perpetual contracts"
     ):
         MetaExchange("demo").funding_rates("BTCUSDT")
     dated = "BTCUSDT_241227" if contract == "linear" else "BTCUSD_241227"

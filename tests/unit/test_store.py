@@ -78,6 +78,12 @@ def test_what_is_appended_is_read_back_bit_for_bit(store):
     pd.testing.assert_frame_equal(store.read("binance", "BTC/USDT", "1h"), original, check_exact=True)
 
 
+def test_whole_numbers_are_stored_as_prices(store):
+    store.append(SPOT, "1h", candles([0, 1]).round().astype("int64"), source=SOURCE)
+    store.append(SPOT, "1h", candles([2]), source=SOURCE)
+    assert set(store.read("binance", "BTC/USDT", "1h").dtypes) == {np.dtype("float64")}
+
+
 def test_new_rows_win_and_only_new_times_count(store):
     store.append(SPOT, "1h", candles([0, 1, 2]), source=SOURCE)
     assert store.append(SPOT, "1h", candles([2, 3, 5], price=200.0), source=Source("b.csv")) == 2
