@@ -95,7 +95,7 @@ def unmarked(symbol: str, marks: Reference, time: npt.NDArray[np.int64], bar_ms:
 def _marks(
     source: MetaExchange, market: Market, timeframe: str, start: int, end: int, notes: list[str] | None = None
 ) -> Reference | None:
-    """The mark prices of a span by `timeframe`; None where there are none, which `notes` say if there are others."""
+    """The mark prices of a span by `timeframe`; None where there are none, and `notes` say why."""
     if Kind.MARK not in source.kinds(market.symbol):
         return None
     try:
