@@ -6,10 +6,9 @@ They run in a loop of their own in a thread of its own, so this works where a lo
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from threading import Event, Lock, Thread
+from threading import Event, Lock, Thread, current_thread
 from typing import TYPE_CHECKING, Any
-from weakref import finalize
+from weakref import WeakSet, finalize
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -21,18 +20,32 @@ _BLINK = 0.2  # seconds; Windows lets no Ctrl-C through while a thread waits
 
 
 class Bridge:
-    """A thread with an event loop; it starts with the first `run` and ends with `close` or its owner."""
+    """A thread with an event loop; it starts with the first `run` and ends with `close` or its owner.
+
+    A process that was forked starts a thread of its own.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: Thread | None = None
+        self._begun: WeakSet[asyncio.Task[Any]] = WeakSet()
         self._end: Any = None
 
     def run[T](self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run `coroutine` in the thread and wait for its result; Ctrl-C cancels it there and waits for its end."""
-        loop, work = self._running(), _Work(coroutine)
-        try:
+        """Run `coroutine` in the thread and wait for its result; Ctrl-C cancels it there and waits for its end.
+
+        Raises:
+            RuntimeError: this is the bridge's own thread, which would wait for itself: await the coroutine there.
+        """
+        if current_thread() is self._thread:
+            coroutine.close()
+            raise RuntimeError("a coroutine can't wait for the bridge that runs it: await what it calls")
+        with self._lock:  # so that `close` comes before it or cancels it
+            loop = self._running()
+            work = _Work(coroutine, self._begun)
             loop.call_soon_threadsafe(work.begin)
+        try:
             while not work.ended.wait(_BLINK):
                 pass
         except BaseException:
@@ -42,34 +55,38 @@ class Bridge:
         return work.result()
 
     def close(self) -> None:
-        """End the thread; the next `run` starts another."""
+        """End the thread, once what runs there has been cancelled; the next `run` starts another."""
         with self._lock:
             if self._end is not None:
                 self._end()
-            self._loop = self._end = None
+            self._loop = self._thread = self._end = None
 
     def _running(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                started = Event()
-                thread = Thread(target=_serve, args=(self._loop, started), name="metaexpert-exchange", daemon=True)
-                thread.start()
-                started.wait()
-                self._end = finalize(self, _stop, self._loop, thread)
-            return self._loop
+        if self._loop is None or self._thread is None or not self._thread.is_alive():
+            self._begun = WeakSet()
+            self._loop = asyncio.new_event_loop()
+            self._thread = Thread(
+                target=_serve, args=(self._loop, self._begun), name="metaexpert-exchange", daemon=True
+            )
+            self._thread.start()
+            if self._end is not None:
+                self._end.detach()  # of a thread that is no more
+            self._end = finalize(self, _stop, self._loop, self._thread)
+        return self._loop
 
 
 class _Work[T]:
     """A coroutine on its way; all but `ended` and `result` belong to the loop's thread."""
 
-    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, T], begun: WeakSet[asyncio.Task[Any]]) -> None:
         self.ended = Event()
+        self._begun = begun
         self._coroutine = coroutine
         self._task: asyncio.Task[T] | None = None
 
     def begin(self) -> None:
         self._task = asyncio.ensure_future(self._coroutine)
+        self._begun.add(self._task)
         self._task.add_done_callback(lambda _: self.ended.set())
 
     def cancel(self) -> None:
@@ -84,19 +101,26 @@ class _Work[T]:
         return self._task.result()
 
 
-def _serve(loop: asyncio.AbstractEventLoop, started: Event) -> None:
+def _serve(loop: asyncio.AbstractEventLoop, begun: WeakSet[asyncio.Task[Any]]) -> None:
     asyncio.set_event_loop(loop)
-    loop.call_soon(started.set)
     try:
         loop.run_forever()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                loop.run_until_complete(task)
+        _cancel(loop, set(begun))  # they see to the end of what they had begun themselves, such as an order
+        _cancel(loop, asyncio.all_tasks(loop))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
     finally:
         loop.close()
 
 
+def _cancel(loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+
+
 def _stop(loop: asyncio.AbstractEventLoop, thread: Thread) -> None:
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
+    if thread.is_alive():
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()

@@ -4,6 +4,8 @@ import _thread
 import asyncio
 import gc
 import logging
+from contextlib import suppress
+from threading import Event, Thread
 
 import pytest
 
@@ -285,3 +287,60 @@ def test_a_forgotten_bridge_ends_its_thread():
     del bridge
     gc.collect()
     assert loop.is_closed()
+
+
+def test_a_coroutine_that_waits_for_its_own_bridge_is_told_so_instead_of_hanging():
+    bridge = Bridge()
+
+    async def nested():
+        return bridge.run(answer(1))
+
+    with pytest.raises(RuntimeError, match="await what it calls"):
+        bridge.run(nested())
+    assert bridge.run(answer(2)) == 2
+    bridge.close()
+
+
+def test_a_bridge_whose_thread_is_gone_starts_another():
+    """So it is in a forked process."""
+    bridge = Bridge()
+    bridge.run(answer(1))
+    loop, thread = bridge._loop, bridge._thread
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    assert bridge.run(answer(2)) == 2
+    bridge.close()
+
+
+def test_closing_lets_what_was_begun_see_to_its_end_whatever_the_rest_fails_with():
+    bridge, told, ready = Bridge(), [], Event()
+
+    async def stubborn():
+        try:
+            ready.set()
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0)
+            told.append("ended")
+
+    async def failing():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            raise ConfigError("no")
+
+    callers = [Thread(target=_silently, args=(bridge, one)) for one in (failing, failing, stubborn)]
+    for caller in callers:
+        caller.start()
+    ready.wait()
+    loop = bridge._loop
+    bridge.close()
+    for caller in callers:
+        caller.join(5)
+    assert (told, loop.is_closed()) == (["ended"], True)
+    assert not any(caller.is_alive() for caller in callers)
+
+
+def _silently(bridge, coroutine):
+    with suppress(BaseException):
+        bridge.run(coroutine())
