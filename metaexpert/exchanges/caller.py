@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AuthenticationError, ClockError, MetaExpertError, NetworkError, UnavailableError
-from .budget import budget_of
+from .budget import Budget, budget_of
 from .connection import account_of, connect, missing_keys, secrets_of
 from .faults import Aim, Fault, fault_of, translate
 from .venues import venue_of
@@ -27,6 +27,7 @@ __all__ = ["Caller", "is_offline"]
 _TRIES = 5
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 15.0  # seconds, with jitter, doubling
 _MOST_PATIENT = 60.0  # what an exchange may ask to wait for; more than that is told to the person
+_ORDER_PATIENCE = 5.0  # an order that went out later would be another one: the price has moved on
 
 
 def is_offline() -> bool:
@@ -113,6 +114,7 @@ class Caller:
         if private:
             self._need_keys(doing)
             await self._know_the_clock()
+        self._refuse_late(aim, doing)
         failure: MetaExpertError
         try:
             return await getattr(self.client, method)(*args)
@@ -127,6 +129,20 @@ class Caller:
         if isinstance(failure, UnavailableError) and failure.retry_after is not None:
             self._hold_back(failure.retry_after)
         raise failure  # outside of the handler: CCXT's error, which holds keys, is no context of it
+
+    def _refuse_late(self, aim: Aim, doing: str) -> None:
+        """Send nothing that would have to wait for its turn longer than it is wanted."""
+        patience = _ORDER_PATIENCE if aim is Aim.ORDER else _MOST_PATIENT
+        seconds = self._budget().wait(asyncio.get_running_loop().time())
+        if seconds > patience:
+            raise UnavailableError(
+                f"{self.venue.name}: could not {doing}: too many requests, the next may go out in "
+                f"{seconds:.0f} s; nothing was done",
+                seconds,
+            )
+
+    def _budget(self) -> Budget:
+        return budget_of(*account_of(self.settings))
 
     def _need_keys(self, doing: str) -> None:
         missing = missing_keys(self.settings)
@@ -146,7 +162,7 @@ class Caller:
     def _hold_back(self, seconds: float) -> None:
         """Let no other request of this account out either."""
         now = asyncio.get_running_loop().time()
-        budget_of(*account_of(self.settings)).close_until(now + seconds)
+        self._budget().close_until(now + seconds)
 
 
 def _passes(error: BaseException) -> bool:

@@ -184,3 +184,24 @@ def test_closing_closes_the_client_and_another_is_made_when_needed():
     asyncio.run(run())
     assert fake.closed
     assert len(fake.calls) == 2
+
+
+def test_an_order_that_would_wait_for_a_ban_to_end_is_refused_and_not_sent_late():
+    made, fake, _ = caller({"id": 1}, {"free": 1}, **KEYS)
+    budget = budget_of("binance", "real", "thekey")
+
+    async def run():
+        now = asyncio.get_running_loop().time()
+        budget.close_until(now + 30.0)
+        with pytest.raises(
+            errors.UnavailableError, match=r"could not send order 1: .* in \d+ s; nothing"
+        ) as caught:
+            await made.order("send order 1", "create_order")
+        assert 29.0 < caught.value.retry_after <= 30.0
+        await made.read("fetch the balance", "fetch_balance", private=True)  # which may wait
+        budget.close_until(now + 3600.0)
+        with pytest.raises(errors.UnavailableError, match="nothing was done"):
+            await made.read("fetch the balance", "fetch_balance", private=True)
+
+    asyncio.run(run())
+    assert fake.calls == ["clock", ()]
