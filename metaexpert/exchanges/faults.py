@@ -245,10 +245,9 @@ def translate(
     """
     fault, answer = fault_of(error, venue.id), answer_of(error)
     made, advice = _meaning(fault, aim, venue)
-    text = f"{venue.name}: could not {doing}: {_reason(error, answer, fault)}"
-    for secret in secrets:
-        text = text.replace(secret, "***") if secret else text
-    message = f"{text}; {advice}" if advice else text
+    hidden = tuple(secrets)
+    told = _redacted(f"{venue.name}: could not {doing}: {_reason(error, answer, fault, hidden)}", hidden)
+    message = f"{told}; {advice}" if advice else told
     if made is UnavailableError:
         return UnavailableError(message, answer.retry_after if answer else None)
     return made(message)
@@ -279,8 +278,9 @@ def _meaning(fault: Fault, aim: Aim, venue: Venue) -> tuple[type[MetaExpertError
     return (ExchangeError, "") if fault is Fault.OTHER else (NetworkError, "try again")
 
 
-def _reason(error: BaseException, answer: Answer | None, fault: Fault) -> str:
+def _reason(error: BaseException, answer: Answer | None, fault: Fault, secrets: tuple[str, ...]) -> str:
     code, sentence = _said(answer.text if answer else "")
+    sentence = _plain(sentence, secrets)
     if code or sentence:
         said = " ".join(part for part in (sentence, f"(code {code})" if code else "") if part)
         return f"{fault.value}: {said}"
@@ -290,7 +290,7 @@ def _reason(error: BaseException, answer: Answer | None, fault: Fault) -> str:
     if answer is not None:
         what = "an empty answer" if not answer.text.strip() else "an answer that is no whole JSON"
         return f"{fault.value}: {what}, {status}"
-    return f"{fault.value}: {_bare(error)}"
+    return f"{fault.value}: {_bare(error, secrets)}"
 
 
 def _said(text: str) -> tuple[str, str]:
@@ -309,17 +309,23 @@ def _said(text: str) -> tuple[str, str]:
         told = first  # OKX says here what became of the order
     code = next((str(told[name]) for name in ("sCode", "retCode", "code") if told.get(name) is not None), "")
     sentence = next((str(told[name]) for name in ("sMsg", "retMsg", "msg", "message") if told.get(name)), "")
-    return code, _plain(sentence)
+    return code, sentence
 
 
-def _bare(error: BaseException) -> str:
+def _bare(error: BaseException, secrets: tuple[str, ...]) -> str:
     """The kind of a failure that no exchange told of, and what of its text is no address."""
     cause = error.__cause__
     kind = type(cause or error).__name__
     words = re.sub(r"\S*(://|[?&=])\S*", "", str(error))
-    return _plain(f"{kind} {words}" if cause is None else kind)
+    return _plain(f"{kind} {words}" if cause is None else kind, secrets)
 
 
-def _plain(text: str) -> str:
-    line = " ".join(re.sub(r"https?://\S+", "", text).split())
+def _plain(text: str, secrets: tuple[str, ...]) -> str:
+    line = " ".join(re.sub(r"https?://\S+", "", _redacted(text, secrets)).split())  # before a cut halves a secret
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
+
+
+def _redacted(text: str, secrets: tuple[str, ...]) -> str:
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text

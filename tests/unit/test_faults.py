@@ -147,6 +147,14 @@ def test_no_secret_is_shown_whoever_says_it():
     assert "***" in str(made)
 
 
+def test_no_half_of_a_secret_is_left_where_a_long_sentence_is_cut():
+    for length in range(170, 201):
+        body = json.dumps({"code": -2014, "msg": "x" * length + "s3cr3tkey was sent"})
+        made = translate(failing(body=body), BINANCE, Aim.READ, "fetch it", secrets=("s3", "s3cr3tkey"))
+        assert "s3" not in str(made)
+        assert "cr3t" not in str(made)
+
+
 @pytest.mark.parametrize("text", ["Wed, 21 Oct 2026 07:28:00 GMT", "", "soon"])
 def test_a_retry_after_that_is_no_number_says_nothing(text):
     assert Answer(429, {"retry-after": text}, "").retry_after is None
