@@ -12,9 +12,10 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import DataError
+from ..errors import DataError, MetaExpertError
 from ..files import home, replacing
 from ..models import Market
 from .markets import market_of
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Listing", "load", "load_raw", "save"]
 
 _log = logging.getLogger(__name__)
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError)
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zlib.error, MetaExpertError)
 
 
 class Listing(NamedTuple):
@@ -64,9 +65,9 @@ def load_raw(
     try:
         with gzip.open(_raw_path(exchange, part, folder, place), "rt", encoding="utf-8") as file:
             found: list[dict[str, Any]] = json.load(file)
+        return [one for one in found if one["symbol"] and one["id"]] or None
     except _DAMAGE:
         return None
-    return found
 
 
 def save(

@@ -1,5 +1,6 @@
 """Market lists on disk."""
 
+import gzip
 import json
 
 import pytest
@@ -54,6 +55,25 @@ def test_a_damaged_list_counts_as_none_and_is_named(home, caplog, text):
     assert listing.load("binance", Segment.SPOT) is None
     assert f"{home / 'markets' / 'binance-spot.json'} is damaged" in caplog.text
     assert listing.load_raw("binance", Segment.SPOT) is None
+
+
+@pytest.mark.parametrize("at", range(0, 600, 20))
+def test_no_flipped_byte_of_a_list_breaks_more_than_the_list(home, at):
+    listing.save("binance", Segment.SPOT, [raw()], 1)
+    for name, load in (("json", listing.load), ("raw.json.gz", listing.load_raw)):
+        path = home / "markets" / f"binance-spot.{name}"
+        whole = bytearray(path.read_bytes())
+        whole[at % len(whole)] ^= 0x15
+        path.write_bytes(whole)
+        load("binance", Segment.SPOT)
+
+
+@pytest.mark.parametrize("text", ["{}", "[1]", '["x"]', '[{"id": "a"}]', "null", '{"a": {}}'])
+def test_what_ccxt_could_not_take_counts_as_no_list(home, text):
+    listing.save("binance", Segment.SPOT, [raw()], 1)
+    path = home / "markets" / "binance-spot.raw.json.gz"
+    path.write_bytes(gzip.compress(text.encode()))
+    assert not listing.load_raw("binance", Segment.SPOT)
 
 
 def test_a_folder_that_can_not_be_written_is_named(tmp_path):
