@@ -1,7 +1,7 @@
 """CCXT's client of one exchange, with what we add: the shared rate limit, and errors that keep the answer.
 
 This is the one place that makes a CCXT client. An answer that is no JSON, empty or cut off, is an error here; CCXT
-takes it for success.
+takes it for success. A redirect is an error as well, and no request is sent again below us.
 """
 
 from __future__ import annotations
@@ -25,8 +25,31 @@ def client_class(exchange: str, budget: Budget, sleep: Callable[[float], Awaitab
     """CCXT's class of `exchange`, REST and websockets, that spends `budget` and waits for room by `sleep`."""
     base: Any = getattr(import_module("ccxt.pro"), exchange)
     errors: Any = import_module("ccxt")
+    tracing: Any = import_module("aiohttp").TraceConfig()
+
+    async def refuse(_session: object, _context: object, _params: object) -> None:
+        raise errors.ExchangeNotAvailable("it answered with a redirect, which is not followed")
+
+    tracing.on_request_redirect.append(refuse)
+
+    def harden(session: Any) -> Any:
+        """Have aiohttp send nothing twice, nor to where a redirect leads: keys and orders would go along."""
+        if tracing not in session.trace_configs:
+            session._retry_connection = False  # noqa: SLF001 - of a PUT or DELETE; there is no other way to say so
+            tracing.freeze()
+            session.trace_configs.append(tracing)
+        return session
 
     class Client(base):
+        def open(self, lazy: bool = False) -> None:
+            """Make the session."""
+            base.open(self, lazy)
+            harden(self.session)
+
+        def get_socks_proxy_session(self, proxy: str) -> Any:
+            """The session of requests through a SOCKS proxy."""
+            return harden(base.get_socks_proxy_session(self, proxy))
+
         async def throttle(self, cost: float | None = None) -> None:
             """Wait until the account's budget has room for a request of `cost`."""
             seconds = self.rateLimit / 1000 * (1 if cost is None else cost)

@@ -7,6 +7,7 @@ exchange would ignore or read in another way.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, override
 
 from ..errors import ConfigError, OrderRejected
@@ -24,6 +25,11 @@ __all__ = ["Dialect", "dialect_of"]
 
 _AT_ONCE = frozenset({OrderType.MARKET, OrderType.LIMIT})
 _ON_LAST_PRICE = {"workingType": "CONTRACT_PRICE"}  # Binance's word
+
+
+def _named(word: str, order: Order) -> dict[str, Any]:
+    """Our id of an order under the exchange's `word` for it; nothing where others sent it and it has none."""
+    return {} if order.id == order.exchange_id else {word: order.id}
 
 
 class Dialect:
@@ -130,16 +136,16 @@ class Dialect:
 
     def lookups(self, order: Order, market: Market) -> tuple[Call, ...]:
         """Where an order may be found by our id. A stop that has fired may be among the others."""
-        by_id = {"clientOrderId": order.id}
+        by_id = _named("clientOrderId", order)
         plain = Call("fetch_order", (order.id, order.symbol, by_id))
         if not self.is_apart(order, market):
             return (plain,)
         return Call("fetch_order", (order.id, order.symbol, by_id | {"trigger": True})), plain
 
     def cancel(self, order: Order, market: Market) -> Call:
-        """The call that cancels an order by our id."""
+        """The call that cancels an order by our id, or by the exchange's if that is all it has."""
         apart = {"trigger": True} if self.is_apart(order, market) else {}
-        return Call("cancel_order", (order.id, order.symbol, {"clientOrderId": order.id} | apart))
+        return Call("cancel_order", (order.id, order.symbol, _named("clientOrderId", order) | apart))
 
     def amend(self, order: Order, amount: str, price: str) -> Call:
         """The call that changes amount and price of a limit order where it stands."""
@@ -183,6 +189,8 @@ class Dialect:
 
     def leverage(self, market: Market, terms: Terms) -> int | float:
         """The leverage as a number that the exchange takes."""
+        if not 0.0 < terms.leverage < math.inf:
+            raise ConfigError(f"leverage must be a positive number, got {terms.leverage!r}")
         if terms.leverage.is_integer():
             return int(terms.leverage)
         if self.whole_leverage:
@@ -276,14 +284,15 @@ class Bybit(Dialect):
     @override
     def lookups(self, order: Order, market: Market) -> tuple[Call, ...]:
         """Among open orders, then among past ones, stops included."""
-        arguments = (order.symbol, None, None, {"orderLinkId": order.id})
+        arguments = (order.symbol, None, None, _named("orderLinkId", order) or {"orderId": order.id})
         return Call("fetch_open_orders", arguments), Call("fetch_canceled_and_closed_orders", arguments)
 
     @override
     def cancel(self, order: Order, market: Market) -> Call:
         """An id of its own would be sent beside ours."""
         apart = {"trigger": True} if self.is_apart(order, market) else {}
-        return Call("cancel_order", (None, order.symbol, {"orderLinkId": order.id} | apart))
+        ours = _named("orderLinkId", order)
+        return Call("cancel_order", (None if ours else order.id, order.symbol, ours | apart))
 
     @override
     def margin_mode(self, market: Market, mode: MarginMode) -> tuple[Call, ...]:
@@ -409,7 +418,7 @@ class Bitget(Dialect):
     def _plan_params(self, order: Order, market: Market) -> dict[str, Any]:
         if segment_of(market) is Segment.SPOT:
             return {"trigger": True}
-        return {"clientOrderId": order.id, "trailing" if is_trailing(order) else "trigger": True}
+        return _named("clientOrderId", order) | {"trailing" if is_trailing(order) else "trigger": True}
 
     @override
     def lookups(self, order: Order, market: Market) -> tuple[Call, ...]:
@@ -423,7 +432,7 @@ class Bitget(Dialect):
     def cancel(self, order: Order, market: Market) -> Call:
         """Plan orders by their kind."""
         apart = self._plan_params(order, market) if self.is_apart(order, market) else {}
-        return Call("cancel_order", (order.id, order.symbol, {"clientOrderId": order.id} | apart))
+        return Call("cancel_order", (order.id, order.symbol, _named("clientOrderId", order) | apart))
 
     @override
     def cancel_all(self, market: Market) -> tuple[Call, ...]:

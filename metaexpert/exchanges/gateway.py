@@ -8,13 +8,15 @@ wallet, settlement currency and product of the segment.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from ..clock import WallClock
 from ..errors import (
-    ExchangeError,
+    MetaExpertError,
     NetworkError,
     OrderNotFound,
+    OrderRejected,
     RequestError,
     UnavailableError,
     UnprotectedError,
@@ -29,7 +31,7 @@ from .symbols import resolve
 from .venues import Bound, Segment, segment
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
     from pathlib import Path
 
     from ..answers import Balance, ExchangeFill, Greeks, OptionQuote
@@ -75,6 +77,8 @@ class Gateway:
         self._by_symbol: dict[str, Market] = {}
         self._is_told = False  # whether the CCXT client knows the markets
         self._loading = asyncio.Lock()
+        self._sent: set[str] = set()  # ids that an order may have
+        self._sending: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -83,7 +87,9 @@ class Gateway:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections; the gateway can be used again."""
+        """Close the connections once the orders under way are through; the gateway can be used again."""
+        if self._sending:
+            await asyncio.wait(set(self._sending))
         self._is_told = False
         await self._caller.close()
 
@@ -330,16 +336,54 @@ class Gateway:
         """Send an order, and after it the stop and target that stand by themselves; each once.
 
         Raises:
-            OrderRejected: nothing was sent, or the exchange refused it.
-            NetworkError: whether the order arrived is not known: `find` it before anything else.
+            OrderRejected: nothing was sent, or the exchange refused it. An id is sent again only after a `find`
+                that found nothing.
+            NetworkError: whether the order arrived is not known: `find` it before anything else; if it is there,
+                `protect` it.
             UnprotectedError: the order stands, and its stop or target does not, or that is not known.
         """
         order, market = request.order, await self._known(request.order.symbol)
-        entry, *protective = orders.calls_of(request, market)
-        answer = await self._caller.order(f"send order {order.id}", entry.method, *entry.arguments)
-        sent = account.order_of(answer, market, order)
-        await self._protect(order, protective)
-        return sent
+        calls = orders.calls_of(request, market)
+        if order.id in self._sent:
+            raise OrderRejected(f"order {order.id} was sent already: look it up, or give the next one another id")
+        self._sent.add(order.id)
+        return await self._through(self._send(order, market, *calls))
+
+    async def _send(self, order: Order, market: Market, entry: Call, *protective: Call) -> Order:
+        try:
+            answer = await self._caller.order(f"send order {order.id}", entry.method, *entry.arguments)
+        except NetworkError:
+            raise
+        except MetaExpertError:
+            self._sent.discard(order.id)  # nothing was done
+            raise
+        if _has_id(answer):
+            await self._protect(order, protective)
+        try:
+            return account.order_of(answer, market, order)
+        except NetworkError:
+            raise
+        except Exception as error:
+            told = f"{self._venue.name}: the answer to order {order.id} in {order.symbol} can't be read ({error})"
+            raise NetworkError(f"{told}: look it up before anything else") from error
+
+    async def _through[T](self, sending: Coroutine[Any, Any, T]) -> T:
+        """Bring what was begun to its end before a cancellation is obeyed, so that no position is left bare.
+
+        What ends in an unprotected one is told even then.
+        """
+        task = asyncio.ensure_future(sending)
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+        cancelled = False
+        while not task.done():
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError:
+                cancelled = True
+        if cancelled and not (task.cancelled() or isinstance(task.exception(), UnprotectedError)):
+            raise asyncio.CancelledError
+        return task.result()
 
     async def protect(self, request: OrderRequest) -> None:
         """Send the stop and target of an order that has been filled, where they stand by themselves.
@@ -348,15 +392,15 @@ class Gateway:
             UnprotectedError: one of them does not stand, or that is not known.
         """
         market = await self._known(request.order.symbol)
-        await self._protect(request.order, orders.protection_of(request, market))
+        await self._through(self._protect(request.order, orders.protection_of(request, market)))
 
     async def _protect(self, order: Order, calls: Sequence[Call]) -> None:
         for call in calls:
             try:
                 answer = await self._caller.order(f"protect order {order.id}", call.method, *call.arguments)
-                if not answer.get("id"):
+                if not _has_id(answer):
                     raise NetworkError(f"{self._venue.name}: the answer has no id")
-            except ExchangeError as error:
+            except MetaExpertError as error:
                 raise UnprotectedError(
                     f"order {order.id} in {order.symbol} stands without its stop or target ({error}): "
                     "protect its position or close it"
@@ -378,6 +422,7 @@ class Gateway:
             found = orders.picked(raw, order)
             if found is not None:
                 return account.order_of(found, market, order)
+        self._sent.discard(order.id)
         return None
 
     async def cancel(self, order: Order) -> None:
@@ -412,7 +457,8 @@ class Gateway:
             await self._caller.order(f"cancel the orders of {market.symbol}", call.method, *call.arguments)
         if not calls:
             for order in await self.open_orders(market.symbol):
-                await self.cancel(order)
+                with suppress(OrderNotFound):  # filled or cancelled meanwhile
+                    await self.cancel(order)
 
     async def open_orders(self, symbol: str | None = None) -> tuple[Order, ...]:
         """The orders that work, stop and target orders included, of one market or all of the segment.
@@ -466,6 +512,10 @@ class Gateway:
         settles = sorted({market.settle for market in listed})
         found = [_filled_in(dict(asked), settle=one) for asked in table.get(self.segment, ()) for one in settles]
         return [asked for i, asked in enumerate(found) if asked not in found[:i]]
+
+
+def _has_id(answer: Any) -> bool:
+    return isinstance(answer, dict) and bool(cast("dict[str, Any]", answer).get("id"))
 
 
 def _filled_in[T](value: T, **words: str) -> T:

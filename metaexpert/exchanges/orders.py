@@ -98,7 +98,8 @@ def picked(raw: object, order: Order) -> Mapping[str, Any] | None:
     """What of the answer to a lookup is this order: CCXT's order or list of orders; None if it is not in there."""
     if isinstance(raw, list):
         found = cast("Sequence[Mapping[str, Any]]", raw)
-        return next((one for one in found if one.get("clientOrderId") == order.id), None)
+        name = "id" if order.id == order.exchange_id else "clientOrderId"
+        return next((one for one in found if one.get(name) == order.id), None)
     one = cast("Mapping[str, Any] | None", raw)
     return None if one is None or one.get("id") is None else one
 

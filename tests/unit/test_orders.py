@@ -225,6 +225,13 @@ def test_settings_come_in_order_and_only_what_is_asked_for():
     assert settings_of(market("bybit"), Terms(2.5))[0].arguments[0] == 2.5
 
 
+@pytest.mark.parametrize("leverage", [0.0, -2.0, float("nan"), float("inf")])
+def test_a_leverage_that_is_none_is_never_sent(leverage):
+    for exchange in VENUES:
+        with pytest.raises(ConfigError, match="leverage must be a positive number"):
+            settings_of(market(exchange), Terms(leverage=leverage))
+
+
 def test_an_exchange_without_orders_is_refused():
     with pytest.raises(ConfigError, match="demo takes no orders"):
         lookups_of(request().order, market("demo"))
