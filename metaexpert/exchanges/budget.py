@@ -38,10 +38,10 @@ class Budget:
             self._paid_until = start + cost
             return max(0.0, start - now, self._closed_until - now)
 
-    def wait(self, now: float) -> float:
-        """How many seconds a request would have to wait that came now."""
+    def closed(self, now: float) -> float:
+        """For how many seconds yet the exchange has said that nothing may go out."""
         with self._lock:
-            return max(0.0, self._paid_until - now, self._closed_until - now)
+            return max(0.0, self._closed_until - now)
 
     def close_until(self, time: float) -> None:
         """Let nothing out before `time`: the exchange said so."""

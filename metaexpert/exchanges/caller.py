@@ -131,12 +131,12 @@ class Caller:
         raise failure  # outside of the handler: CCXT's error, which holds keys, is no context of it
 
     def _refuse_late(self, aim: Aim, doing: str) -> None:
-        """Send nothing that would have to wait for its turn longer than it is wanted."""
+        """Send nothing that would have to wait for the end of a ban longer than it is wanted."""
         patience = _ORDER_PATIENCE if aim is Aim.ORDER else _MOST_PATIENT
-        seconds = self._budget().wait(asyncio.get_running_loop().time())
+        seconds = self._budget().closed(asyncio.get_running_loop().time())
         if seconds > patience:
             raise UnavailableError(
-                f"{self.venue.name}: could not {doing}: too many requests, the next may go out in "
+                f"{self.venue.name}: could not {doing}: too many requests, it takes the next in "
                 f"{seconds:.0f} s; nothing was done",
                 seconds,
             )
