@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from ..clock import WallClock
 from ..errors import (
+    ExchangeError,
     MetaExpertError,
     NetworkError,
     OrderNotFound,

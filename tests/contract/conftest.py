@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import pytest_asyncio
 
@@ -19,7 +20,9 @@ async def venue(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Venue]:
     from venue import Venue
 
     from metaexpert.clock import SimClock
+    from metaexpert.exchanges import budget
 
     monkeypatch.delenv("METAEXPERT_OFFLINE", raising=False)
+    monkeypatch.setattr(budget, "_BUDGETS", WeakValueDictionary())  # no test waits for what another has sent
     async with Venue(SimClock(1_790_000_000_000)) as venue:
         yield venue

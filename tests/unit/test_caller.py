@@ -2,12 +2,14 @@
 
 import asyncio
 import traceback
+from weakref import WeakValueDictionary
 
 import pytest
 from ccxt.base import errors as theirs  # noqa: TID251
 
 from metaexpert import errors
 from metaexpert.config import ExchangeSettings
+from metaexpert.exchanges import budget
 from metaexpert.exchanges.budget import budget_of
 from metaexpert.exchanges.caller import Caller
 from metaexpert.exchanges.faults import Answer
@@ -40,6 +42,7 @@ class Fake:
 @pytest.fixture(autouse=True)
 def online(monkeypatch):
     monkeypatch.delenv("METAEXPERT_OFFLINE")
+    monkeypatch.setattr(budget, "_BUDGETS", WeakValueDictionary())  # what one test was told to wait is no other's
 
 
 def caller(*answers, **keys):
@@ -89,11 +92,11 @@ def test_what_will_fail_again_is_not_tried_again(name):
 
 def test_retry_after_is_honoured_by_every_client_of_the_account():
     made, _, waits = caller(failing("RateLimitExceeded", 429, "{}", **{"Retry-After": "7"}), {"ok": 1})
-    budget = budget_of("binance", "real", "")
+    shared = budget_of("binance", "real", "")
 
     async def run():
         answer = await made.read("x", "fetch_ticker")
-        return answer, budget.reserve(asyncio.get_running_loop().time(), 0.0)
+        return answer, shared.reserve(asyncio.get_running_loop().time(), 0.0)
 
     answer, held = asyncio.run(run())
     assert answer == {"ok": 1}
@@ -188,18 +191,18 @@ def test_closing_closes_the_client_and_another_is_made_when_needed():
 
 def test_an_order_that_would_wait_for_a_ban_to_end_is_refused_and_not_sent_late():
     made, fake, _ = caller({"id": 1}, {"free": 1}, **KEYS)
-    budget = budget_of("binance", "real", "thekey")
+    shared = budget_of("binance", "real", "thekey")
 
     async def run():
         now = asyncio.get_running_loop().time()
-        budget.close_until(now + 30.0)
+        shared.close_until(now + 30.0)
         with pytest.raises(
             errors.UnavailableError, match=r"could not send order 1: .* in \d+ s; nothing"
         ) as caught:
             await made.order("send order 1", "create_order")
         assert 29.0 < caught.value.retry_after <= 30.0
         await made.read("fetch the balance", "fetch_balance", private=True)  # which may wait
-        budget.close_until(now + 3600.0)
+        shared.close_until(now + 3600.0)
         with pytest.raises(errors.UnavailableError, match="nothing was done"):
             await made.read("fetch the balance", "fetch_balance", private=True)
 
