@@ -104,8 +104,8 @@ class Backtest:
             signals: a function of the bars and its parameters that returns what `from_signals` takes (a dict or
                 DataFrame of boolean columns), or None to leave the pass out; or an expert with
                 ``@expert.signals``, whose inputs are swept under its own settings.
-            market: the market and its rules, or one by symbol; None: that of the expert, else a linear contract
-                without steps and limits, whatever side the signals are on, so that all passes can be compared.
+            market: the market and its rules, or one for each symbol; None: that of the expert, else a linear
+                contract without steps and limits, whatever side the signals are on, so that all passes compare.
             initial_capital: as in `from_signals`.
             margin_mode: as in `from_signals`; None: that of the expert.
             close_at_end: as in `from_signals`.
@@ -130,7 +130,7 @@ class Backtest:
                 one, symbol, source, run, fixed, swept, market=market, timeframe=timeframe,
                 margin_mode=margin_mode, funding=funding, mark=mark,
             )
-            for symbol, one in frames_of(bars, alone=funding is not None or mark is not None).items()
+            for symbol, one in frames_of(bars, market, alone=funding is not None or mark is not None).items()
         }  # fmt: skip
         names = tuple(name for name in swept if is_setting(name))
         return sweep(Plan(signals=source.function, ranges=swept, settings=names, books=books))

@@ -60,7 +60,8 @@ class Source:
         if isinstance(given, Mapping):
             if symbol not in given:
                 name = repr(symbol) if symbol else "one DataFrame of bars: give it without a symbol"
-                raise ConfigError(f"{SWEEP}: there is no market for {name}")
+                has = ", ".join(given) or "none"
+                raise ConfigError(f"{SWEEP}: there is no market for {name}; market={{...}} has {has}")
             return given[symbol]
         if given is not None or self.exchange is None:
             return given
@@ -102,17 +103,19 @@ def source_of(signals: Any) -> Source:
     )  # fmt: skip
 
 
-def frames_of(bars: Any, *, alone: bool) -> Mapping[str, pd.DataFrame]:
+def frames_of(bars: Any, market: object, *, alone: bool) -> Mapping[str, pd.DataFrame]:
     """The candles by symbol, "" where there is only one.
 
     Raises:
-        ConfigError: there are none, or several where something was given that belongs to one `alone`.
+        ConfigError: there are none, or several where the `market` or something else belongs to one `alone`.
     """
     if not isinstance(bars, Mapping):
         return {"": bars}
     frames = cast("Mapping[str, pd.DataFrame]", bars)
     if not frames or "" in frames:
         raise ConfigError(f"{SWEEP}: bars by symbol need at least one symbol, and a name for each")
+    if len(frames) > 1 and market is not None and not isinstance(market, Mapping):
+        raise ConfigError(f"{SWEEP}: one market can't be that of several symbols: give market={{symbol: ...}}")
     if alone and len(frames) > 1:
         raise ConfigError(f"{SWEEP}: funding and mark are of one symbol; sweep symbols with their own apart")
     return frames

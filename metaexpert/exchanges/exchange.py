@@ -129,7 +129,8 @@ class MetaExchange:
         try:
             return self._source.market(symbol, self.market_type, self.contract_type)
         except ConfigError as error:
-            known = [name for one in self.markets() for name in (one.symbol, f"{one.base}{one.quote}")]
+            known = [one.symbol for one in self.markets()]
+            known += [f"{one.base}{one.quote}" for one in self.markets() if not one.is_option]
             hint = did_you_mean(symbol, known) if "did you mean" not in str(error) and len(known) > 12 else ""
             raise ConfigError(f"{error}{hint}") from None
 

@@ -246,7 +246,7 @@ def translate(
     fault, answer = fault_of(error, venue.id), answer_of(error)
     made, advice = _meaning(fault, aim, venue)
     hidden = tuple(secrets)
-    told = _redacted(f"{venue.name}: could not {doing}: {_reason(error, answer, fault, hidden)}", hidden)
+    told = _redacted(f"{venue.name}: could not {doing}: {_reason(error, answer, fault, aim, hidden)}", hidden)
     message = f"{told}; {advice}" if advice else told
     if made is UnavailableError:
         return UnavailableError(message, answer.retry_after if answer else None)
@@ -278,7 +278,7 @@ def _meaning(fault: Fault, aim: Aim, venue: Venue) -> tuple[type[MetaExpertError
     return (ExchangeError, "") if fault is Fault.OTHER else (NetworkError, "try again")
 
 
-def _reason(error: BaseException, answer: Answer | None, fault: Fault, secrets: tuple[str, ...]) -> str:
+def _reason(error: BaseException, answer: Answer | None, fault: Fault, aim: Aim, secrets: tuple[str, ...]) -> str:
     code, sentence = _said(answer.text if answer else "")
     sentence = _plain(sentence, secrets)
     if code or sentence:
@@ -290,6 +290,8 @@ def _reason(error: BaseException, answer: Answer | None, fault: Fault, secrets: 
     if answer is not None:
         what = "an empty answer" if not answer.text.strip() else "an answer that is no whole JSON"
         return f"{fault.value}: {what}, {status}"
+    if aim is Aim.READ and type(error.__cause__).__name__.startswith("ClientConnector"):
+        return f"it can't be reached from here, is there a network or a proxy? ({_bare(error, secrets)})"
     return f"{fault.value}: {_bare(error, secrets)}"
 
 

@@ -268,6 +268,12 @@ def test_the_demo_exchange_has_mark_prices_and_funding_of_perpetuals_only(contra
         demo.mark_bars(dated, "1h")
 
 
+def test_a_symbol_that_is_no_option_is_not_suggested_again():
+    with pytest.raises(ConfigError) as caught:
+        MetaExchange("demo", market_type="options").market("BTCUSDT")
+    assert str(caught.value).endswith("write it like BTC/USDT:USDT-251226-100000-C")
+
+
 def test_bars_of_an_exchange_have_indicators_in_a_fresh_process():
     code = (
         "from metaexpert import MetaExchange;"

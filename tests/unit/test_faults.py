@@ -1,6 +1,7 @@
 """What went wrong at an exchange, in our words."""
 
 import json
+from types import SimpleNamespace
 
 import aiohttp
 import ccxt.pro  # noqa: TID251
@@ -177,3 +178,13 @@ def test_an_answer_that_broke_off_is_no_refusal():
     error.__cause__ = aiohttp.ClientPayloadError("Response payload is not completed")
     assert fault_of(error, "binance") is Fault.UNSURE
     assert isinstance(translate(error, BINANCE, Aim.READ, "fetch candles"), errors.NetworkError)
+
+
+def test_an_exchange_that_is_not_reached_is_told_from_one_that_gives_no_certain_answer():
+    error = theirs.ExchangeNotAvailable("binance GET https://api.binance.com/api/v3/exchangeInfo")
+    error.__cause__ = aiohttp.ClientConnectorDNSError(SimpleNamespace(ssl=None), OSError("no address"))
+    assert str(translate(error, BINANCE, Aim.READ, "load the markets")) == (
+        "Binance: could not load the markets: it can't be reached from here, is there a network or a proxy? "
+        "(ClientConnectorDNSError); try again"
+    )
+    assert "no certain answer" in str(translate(error, BINANCE, Aim.ORDER, "send order 7"))
