@@ -375,7 +375,7 @@ def at(row: int, name: str, value: float) -> pd.DataFrame:
         (lambda: Backtest.sweep({"A": BARS, "B": None}, crosses, fast=[3], slow=[9]), "bars of B"),
         (lambda: Backtest.sweep({"A": BARS, "B": BARS}, crosses, fast=[3], slow=[9], funding=0.1), "one symbol"),
         (lambda: Backtest.sweep({"A": BARS}, crosses, fast=[3], slow=[9], market={}), "has none"),
-        (lambda: Backtest.sweep({"A": BARS}, crosses, fast=[3], slow=[9], market={"B": market()}), "for 'A'; market={...} has B"),
+        (lambda: Backtest.sweep({"A": BARS}, crosses, fast=[3], slow=[9], market={"B": market()}), "has B"),
         (lambda: Backtest.sweep({"A": BARS, "B": BARS}, crosses, fast=[3], slow=[9], market=market()),
             "one market can't be that of several symbols"),
         (lambda: Backtest.sweep(BARS, crosses, fast=[3], slow=[9], market={"A": market()}), "no market for one"),
