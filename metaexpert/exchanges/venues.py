@@ -229,6 +229,10 @@ VENUES: Mapping[str, Venue] = {
             Segment.OPTION: ({"type": "option"},),
         },
         chain=(("fetch_tickers", None, {"type": "option"}), ("fetch_all_greeks",)),
+        depths={
+            **dict.fromkeys(_CONTRACTS, (5, 10, 20, 50, 100, 500, 1000)),
+            Segment.OPTION: (10, 20, 50, 100, 500, 1000),
+        },
         paging=Paging(
             candles=dict.fromkeys(_ALL, 1000),
             prices=dict.fromkeys(_CONTRACTS, 1000),
@@ -356,6 +360,7 @@ VENUES: Mapping[str, Venue] = {
             ),
             Segment.INVERSE: _with_each({"type": "swap", "productType": "COIN-FUTURES"}, {}, *_BITGET_STOPS),
         },
+        depths=dict.fromkeys(_CONTRACTS, (1, 5, 15, 50)),
         paging=Paging(
             candles=dict.fromkeys(_FUTURES, 200),
             prices=dict.fromkeys(_CONTRACTS, 200),

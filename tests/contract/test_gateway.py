@@ -113,6 +113,19 @@ async def test_funding_rates(asked, exchange, kind):
         assert all(time >= since and abs(rate) < 0.01 for time, rate in rates)
 
 
+@pytest.mark.parametrize(("exchange", "kind"), CELLS)
+async def test_a_book_is_asked_for_as_deep_as_can_be_and_cut(venue, asked, exchange, kind):
+    gateway = asked(exchange, kind)
+    book = await gateway.order_book(KINDS[kind][1], 7)
+    assert len(book.bids) == len(book.asks) == 7
+    said = [seen.args for seen in venue.seen][-1]
+    offered = VENUES[exchange].depths.get(gateway.segment)
+    if exchange != "kucoin":  # which has the depth in the path
+        assert int(said.get("limit") or said["sz"]) == (
+            7 if offered is None else min(n for n in offered if n >= 7)
+        )
+
+
 async def test_a_symbol_that_is_none_is_refused_with_the_nearest(asked):
     async with asked("binance", "spot") as gateway:
         with pytest.raises(ConfigError, match="BTC/USDT"):

@@ -180,11 +180,11 @@ def _trade(item: Instrument, row: Trade) -> dict[str, str]:
 
 @ROUTES.on("GET", "/api/v2/spot/market/orderbook", "/api/v2/mix/market/merge-depth")
 def book(call: Call) -> Any:
-    spot, limit = "/spot/" in call.path, call.get("limit", "100")
-    if not spot and limit not in {"1", "5", "15", "50", "100", "max"}:
+    spot, limit = "/spot/" in call.path, call.get("limit")
+    if not spot and limit not in {"", "1", "5", "15", "50", "max"}:
         raise Refusal(Reason.PARAMETER, "limit")
     item = asked(call)
-    bids, asks = call.state.book(item, 150 if limit == "max" else min(int(limit), 150))
+    bids, asks = call.state.book(item, 150 if limit == "max" else min(int(limit or 100), 150))
     number: Any = str if spot else float  # contracts' levels are the only numbers that are no strings
     sides: dict[str, Any] = {
         name: [[number(text(price, item.tick)), number(text(size))] for price, size in levels]
