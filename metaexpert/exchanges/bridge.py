@@ -41,11 +41,10 @@ class Bridge:
         if current_thread() is self._thread:
             coroutine.close()
             raise RuntimeError("a coroutine can't wait for the bridge that runs it: await what it calls")
-        with self._lock:  # so that `close` comes before it or cancels it
-            loop = self._running()
-            work = _Work(coroutine, self._begun)
-            loop.call_soon_threadsafe(work.begin)
+        with self._lock:
+            loop, work = self._running(), _Work(coroutine, self._begun)
         try:
+            loop.call_soon_threadsafe(work.begin)
             while not work.ended.wait(_BLINK):
                 pass
         except BaseException:
