@@ -5,19 +5,24 @@ import asyncio
 import pytest
 import pytest_asyncio
 from venue import Venue
+from venue.faults import Fault
 from venue.routes import KEY, PASSPHRASE, SECRET
 from venue.server import credentials
 
 from metaexpert.clock import SimClock
 from metaexpert.config import ExchangeSettings
+from metaexpert.errors import NetworkError
 from metaexpert.exchanges.connection import connect
+from metaexpert.exchanges.download import Job, download
 from metaexpert.exchanges.gateway import Gateway
 from metaexpert.exchanges.orders import OrderRequest, Terms
-from metaexpert.exchanges.venues import VENUES
+from metaexpert.exchanges.venues import VENUES, Segment
 from metaexpert.models import MarginMode, Order, OrderStatus, OrderType, Side
+from metaexpert.store import CandleStore
 
 pytestmark = pytest.mark.asyncio
 
+DAY = 86_400_000
 KEYS = {"api_key": KEY, "api_secret": SECRET, "api_passphrase": PASSPHRASE}
 KINDS = {
     "spot": ({"market_type": "spot"}, "BTC/USDT", {"type": "spot"}),
@@ -107,3 +112,31 @@ async def test_all_five_at_once(venue, kind):
         assert len(state.orders) == 2
         assert state.open_orders() == []
         assert state.held() == []
+
+
+@pytest.mark.parametrize("exchange", VENUES)
+async def test_a_month_of_minutes_survives_an_interruption_in_its_middle(venue, exchange, tmp_path):
+    """What came before an outage is kept, and the next call fetches the rest and no page twice."""
+    start = venue.clock.now() // DAY * DAY - 31 * DAY
+    job = Job("BTCUSDT", "1m", start, start + 30 * DAY)
+    settings = ExchangeSettings(exchange=exchange)
+    gateway = Gateway(
+        settings,
+        clock=venue.clock,
+        sleep=no_sleep,
+        client=lambda one: venue.redirect(connect(one, sleep=no_sleep)),
+    )
+    whole, broken = CandleStore(tmp_path / "whole"), CandleStore(tmp_path / "broken")
+    async with gateway:
+        smooth = await download(gateway, whole, job)
+        venue.faults.add(Fault.SERVER_ERROR, times=5, after=smooth.requests // 2)
+        with pytest.raises(NetworkError, match="are stored"):
+            await download(gateway, broken, job)
+        kept = broken.info(exchange, "BTC/USDT", "1m").rows
+        resumed = await download(gateway, broken, job)
+    assert smooth.rows == 30 * 1440
+    assert 0 < kept < smooth.rows
+    page = VENUES[exchange].paging.candles[Segment.SPOT]
+    assert (resumed.rows, resumed.requests) == (smooth.rows - kept, -(-(smooth.rows - kept) // page))
+    expected = whole.read(exchange, "BTC/USDT", "1m")
+    assert broken.read(exchange, "BTC/USDT", "1m").equals(expected)
