@@ -173,11 +173,11 @@ class Matching:
 
     # -- the bar ----------------------------------------------------------------------------------------------
 
-    def on_bar(self, bar: Bar, *, straight: bool = False) -> Iterable[News]:
-        """Match one bar; `straight` when the market went from its open to its close without turning."""
+    def on_bar(self, bar: Bar) -> Iterable[News]:
+        """Match one bar."""
         legs = self.ledger.legs(bar.symbol)
         if self.book.of[bar.symbol] or not all(self._passes(bar, held) for held in legs):
-            return cast("Iterator[News]", self._match(bar, legs, straight=straight))  # it does not stop
+            return cast("Iterator[News]", self._match(bar, legs))  # it does not stop
         for held in legs:
             guard = self.execution.guards.get(held)
             if guard is not None:
@@ -192,7 +192,7 @@ class Matching:
         behind an entry within the bar the better extreme may lie before it. At each stop `Reached` comes twice: so
         that the clock can be moved, and when the orders that arrive at that moment have arrived.
         """
-        return self._match(bar, self.ledger.legs(bar.symbol), straight=False, stops=True)
+        return self._match(bar, self.ledger.legs(bar.symbol), stops=True)
 
     def _end(self, bar: Bar, legs: Sequence[Holding]) -> None:
         """The prices at the bar's close, an option's underlying's too, are the ones that are known from now on."""
@@ -219,9 +219,7 @@ class Matching:
         marks = _within(bar, data.marks)
         return guard.is_safe(bar.low, bar.high) and (marks is None or guard.is_safe(marks.low, marks.high))
 
-    def _match(
-        self, bar: Bar, legs: Sequence[Holding], *, straight: bool, stops: bool = False
-    ) -> Iterator[News | Reached]:
+    def _match(self, bar: Bar, legs: Sequence[Holding], *, stops: bool = False) -> Iterator[News | Reached]:
         active, data = self.book.active(bar), self._data[bar.symbol]
         self.execution.moment = bar.time
         yield from self.on_open(bar)
@@ -239,17 +237,17 @@ class Matching:
             if not stops and _reaches_nothing(bar, self.execution.guards.get(held), marks, orders):
                 continue
             walk = _Walk(bar, held, marks, orders, [] if stops else None)
-            best = yield from self._walk(walk, straight=straight)
+            best = yield from self._walk(walk)
             guard = self.execution.guards.get(held)
             if guard is not None:
                 guard.saw(best)
         self._end(bar, legs)
 
-    def _walk(self, walk: _Walk, *, straight: bool) -> Generator[News | Reached, None, float]:
+    def _walk(self, walk: _Walk) -> Generator[News | Reached, None, float]:
         """Walk the bar; returns the best price that the position at its end certainly saw."""
         bar, held = walk.bar, walk.held
         at, side, towards = bar.open, held.side, 0
-        corners, best = self._corners(bar, side, straight=straight)
+        corners, best = self._corners(bar, side)
         if walk.told is not None:
             corners.appendleft(bar.open)
         while corners:
@@ -267,7 +265,7 @@ class Matching:
                         side, best = held.side, (max if held.side > 0 else min)((at, *corners))
                 continue
             yield from self._trade(hit, walk)
-            if held.side not in (0, side) and not straight:
+            if held.side not in (0, side):
                 planned = (
                     rules.plan_held(held.side, bar.high, bar.low, bar.close)
                     if at == bar.open
@@ -293,10 +291,8 @@ class Matching:
         orders = [one for one in self.book.of[symbol] if one.arrived and one.held is walk.held]
         return walk._replace(orders=orders)
 
-    def _corners(self, bar: Bar, side: int, *, straight: bool) -> tuple[deque[float], float]:
+    def _corners(self, bar: Bar, side: int) -> tuple[deque[float], float]:
         """The prices that the bar goes to after its open, and the best of them for the position."""
-        if straight:
-            return deque((bar.close,)), bar.close
         if side:
             planned = rules.plan_held(side, bar.high, bar.low, bar.close)
         else:
