@@ -102,8 +102,14 @@ class Dialect:
         return {"triggerPrice": plan.stop()}
 
     def trailing(self, plan: Plan) -> dict[str, Any]:
-        """A trailing stop and the price from which it trails."""
-        raise NotImplementedError
+        """A trailing stop and the price from which it trails, where the exchange has one.
+
+        Raises:
+            OrderRejected: it has none.
+        """
+        raise OrderRejected(
+            f"{plan.market.exchange} {plan.market.symbol}: it keeps no trailing stop: watch the price"
+        )
 
     def levels(self, plan: Plan) -> dict[str, Any]:
         """The stop-loss and take-profit that go with an order."""
@@ -159,8 +165,14 @@ class Dialect:
         return (plain, apart) if segment_of(market) in self.apart else (plain,)
 
     def dead_man(self, market: Market, seconds: int) -> Call:
-        """The call that has the exchange cancel the orders unless it comes again within `seconds`; 0 ends it."""
-        raise NotImplementedError
+        """The call that has the exchange cancel the orders unless it comes again within `seconds`; 0 ends it.
+
+        Raises:
+            OrderRejected: it has no such call.
+        """
+        raise OrderRejected(
+            f"{market.exchange}: it can't cancel orders of {market.symbol} by itself after {seconds} s"
+        )
 
     # -- settings ------------------------------------------------------------------------------------------------
 

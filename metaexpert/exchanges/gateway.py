@@ -461,6 +461,19 @@ class Gateway:
                 with suppress(OrderNotFound):  # filled or cancelled meanwhile
                     await self.cancel(order)
 
+    async def dead_man(self, symbol: str, seconds: int) -> None:
+        """Have the exchange cancel open orders unless this is called again within `seconds`; 0 ends it.
+
+        Whether it does so for one market or for the whole account stands in the capability table.
+
+        Raises:
+            OrderRejected: the exchange has no such call.
+            NetworkError: whether it heard is not known; call again.
+        """
+        market = await self._known(symbol)
+        call = orders.dead_man_of(market, seconds)
+        await self._caller.set(f"set the dead man's switch of {market.symbol}", call.method, *call.arguments)
+
     async def open_orders(self, symbol: str | None = None) -> tuple[Order, ...]:
         """The orders that work, stop and target orders included, of one market or all of the segment.
 

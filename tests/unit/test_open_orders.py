@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from metaexpert.config import ExchangeSettings
-from metaexpert.errors import ExchangeError
+from metaexpert.errors import ExchangeError, OrderRejected
 from metaexpert.exchanges import listing
 from metaexpert.exchanges.gateway import Gateway
 from metaexpert.exchanges.venues import VENUES, Segment
@@ -93,3 +93,21 @@ def test_kucoin_is_asked_for_each_market_with_orders():
     assert [symbol for symbol, params in fake.asked if not params.get("trigger")] == ["BTC/USDT"]
     _, fake = open_orders("kucoin", 3, "BTCUSDT")
     assert {symbol for symbol, _ in fake.asked} == {"BTC/USDT"}
+
+
+def test_the_dead_man_s_switch_is_set_once_or_refused():
+    class Switched(Fake):
+        async def privatePostHfOrdersDeadCancelAll(self, params):
+            self.asked.append(params)
+
+    def switched(exchange):
+        listing.save(exchange, Segment.SPOT, [MARKET], NOW)
+        fake = Switched(exchange, 0)
+        keys = {"api_key": "k", "api_secret": "s", "api_passphrase": "p"}
+        gateway = Gateway(ExchangeSettings(exchange=exchange, **keys), clock=Clock(), client=lambda _: fake)
+        asyncio.run(gateway.dead_man("BTCUSDT", 30))
+        return fake.asked
+
+    assert switched("kucoin") == [{"timeout": 30, "symbols": "BTC-USDT"}]
+    with pytest.raises(OrderRejected, match="Binance"):
+        switched("binance")

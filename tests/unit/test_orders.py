@@ -6,6 +6,7 @@ import pytest
 
 from metaexpert.errors import ConfigError, OrderRejected
 from metaexpert.exchanges.capabilities import Feature, Support, support
+from metaexpert.exchanges.dialects import dialect_of
 from metaexpert.exchanges.orders import (
     OrderRequest,
     Terms,
@@ -248,6 +249,12 @@ def test_what_the_table_says_is_what_is_done(exchange, segment):
         assert dead_man_of(market(exchange, segment), 30).arguments
     emulated = support(exchange, segment, Feature.CANCEL_ALL)[0] is Support.EMULATED
     assert (cancel_all_of(market(exchange, segment)) == ()) is emulated
+
+
+def test_a_dialect_without_such_a_call_refuses_also_without_the_table():
+    here = market("bitget", Segment.LINEAR)
+    with pytest.raises(OrderRejected, match="by itself after 30 s"):
+        dialect_of(here).dead_man(here, 30)
 
 
 def test_no_segment_that_an_exchange_has_not_is_supported():
