@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from ..clock import WallClock
 from ..errors import (
+    ConfigError,
     ExchangeError,
     MetaExpertError,
     NetworkError,
@@ -23,16 +24,17 @@ from ..errors import (
     UnprotectedError,
 )
 from ..kinds import Kind
+from ..models import ContractType, MarketType
 from ..timeframe import DAY_MS, parse
 from . import account, convert, listing, orders
 from .caller import Caller, is_offline
 from .connection import place_of
 from .margins import tiers_of
-from .symbols import resolve
+from .symbols import parse_symbol, resolve
 from .venues import Bound, Segment, segment
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from ..answers import Balance, ExchangeFill, Greeks, OptionQuote
@@ -300,10 +302,15 @@ class Gateway:
         return account.added(found)
 
     async def positions(self) -> tuple[Position, ...]:
-        """Every open position of the segment, whatever it settles in; none on spot."""
+        """Every open position of the segment, whatever it settles in; none on spot.
+
+        Raises:
+            ExchangeError: there is one in a market that is not in the list.
+        """
         found: list[Position] = []
         for asked in await self._queries(self._venue.positions):
             raw = await self._caller.read("fetch the positions", "fetch_positions", None, asked, private=True)
+            self._refuse_unlisted([one for one in raw if one.get("contracts") != 0.0], "a position")
             found.extend(account.positions_of(raw, self._markets))
         return tuple(found)
 
@@ -478,7 +485,8 @@ class Gateway:
         """The orders that work, stop and target orders included, of one market or all of the segment.
 
         Raises:
-            ExchangeError: there may be more than the exchange tells of at once.
+            ExchangeError: there may be more than the exchange tells of at once, or there is one in a market that
+                is not in the list.
         """
         name = None if symbol is None else (await self._known(symbol)).symbol
         found: dict[str, Order] = {}
@@ -486,6 +494,7 @@ class Gateway:
             each = asked.pop("each", False) and name is None
             for market in await self._active() if each else (name,):
                 raw = await self._working(market, asked)
+                self._refuse_unlisted(raw, "an open order")
                 found |= {order.exchange_id or order.id: order for order in account.orders_of(raw, self._markets)}
         return tuple(order for order in found.values() if name in (None, order.symbol))
 
@@ -518,6 +527,15 @@ class Gateway:
     def _markets(self) -> Mapping[str, Market]:
         return {} if self._listing is None else {market.symbol: market for market in self._listing.markets}
 
+    def _refuse_unlisted(self, raw: Iterable[Mapping[str, Any]], what: str) -> None:
+        """What can't be told in our units is not left out: only what belongs to the other kind of contract is."""
+        for name in {str(one.get("symbol")) for one in raw} - self._markets.keys():
+            if not _is_settled_otherwise(name, self.segment):
+                raise ExchangeError(
+                    f"{self._venue.name}: there is {what} in {name}, which is not in its list of {self.segment} "
+                    f"markets: fetch that anew (metaexpert markets {self._venue.id} --refresh), or see to it there"
+                )
+
     async def _queries(self, table: Mapping[Segment, tuple[Mapping[str, Any], ...]]) -> list[dict[str, Any]]:
         """The parameters of each call that together show all of the segment."""
         listed = (await self.listing()).markets
@@ -530,6 +548,18 @@ class Gateway:
 
 def _has_id(answer: Any) -> bool:
     return isinstance(answer, dict) and bool(cast("dict[str, Any]", answer).get("id"))
+
+
+def _is_settled_otherwise(name: str, part: Segment) -> bool:
+    """Is `name`, an exchange's or CCXT's, a contract of the other kind, linear or inverse?"""
+    other = {Segment.LINEAR: ContractType.INVERSE, Segment.INVERSE: ContractType.LINEAR}.get(part)
+    if other is None:
+        return False
+    try:
+        quote = parse_symbol(name, MarketType.FUTURES, other).quote
+    except ConfigError:
+        return False
+    return (quote == "USD") == (other is ContractType.INVERSE)
 
 
 def _filled_in[T](value: T, **words: str) -> T:

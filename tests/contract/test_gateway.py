@@ -13,11 +13,13 @@ from metaexpert.errors import (
     AuthenticationError,
     ConfigError,
     DataError,
+    ExchangeError,
     NetworkError,
     OrderNotFound,
     RequestError,
     UnavailableError,
 )
+from metaexpert.exchanges import listing
 from metaexpert.exchanges.markets import amount_text
 from metaexpert.exchanges.orders import Terms
 from metaexpert.exchanges.venues import VENUES
@@ -294,3 +296,29 @@ async def test_margin_tiers_are_told_in_the_settlement_currency(asked, exchange,
             size = market.contract_size
             value = 2_000 * size / last if kind == "inverse" else 2_000 * size * last
             assert found[0].max_notional == pytest.approx(value, rel=0.01)
+
+
+@pytest.mark.parametrize(("exchange", "kind"), [cell for cell in CELLS if cell[1] != "spot"])
+async def test_what_a_market_list_lacks_is_not_left_out(venue, asked, exchange, kind):
+    """A position and an order in a market that the list no longer has are told, of the other kind they are not."""
+    other = asked(exchange, "inverse" if kind == "linear" else "linear")
+    gateway = asked(exchange, kind)
+    for number, one in enumerate((other, gateway)):
+        symbol = KINDS[one.segment.value][1]
+        market, last = await one.market(symbol), (await one.ticker(symbol)).last
+        await one.prepare(symbol, Terms(margin_mode=MarginMode.CROSS))
+        await one.submit(request(order(market, 0.8 * last, id=f"a{number}"), last))
+        await one.submit(request(order(market, None, type=OrderType.MARKET, id=f"b{number}"), last))
+    assert (len(await gateway.positions()), len(await gateway.open_orders())) == (1, 1)
+    raw = listing.load_raw(exchange, gateway.segment)
+    (lost,) = (one for one in raw if one["symbol"] == KINDS[kind][1])
+    rest = [one for one in raw if one is not lost]  # and one that settles in the same, so that it is asked for
+    rest.append(
+        {**lost, "id": "OTHER", "symbol": lost["symbol"].replace(lost["base"], "OTHER", 1), "base": "OTHER"}
+    )
+    listing.save(exchange, gateway.segment, rest, venue.clock.now())
+    later = asked(exchange, kind)
+    with pytest.raises(ExchangeError, match="there is a position in"):
+        await later.positions()
+    with pytest.raises(ExchangeError, match="there is an open order in"):
+        await later.open_orders()
