@@ -1,11 +1,14 @@
 """Clocks: the only readers of time. Everything else is told the time by one of these."""
 
+import asyncio
 import time
 from typing import Protocol
 
 from .errors import MetaExpertError
 
-__all__ = ["Clock", "SimClock", "WallClock"]
+__all__ = ["Clock", "FastClock", "LiveClock", "SimClock", "WallClock"]
+
+_NAP = 30.0  # seconds: how late one wakes at most when the system's clock is set forward
 
 
 class Clock(Protocol):
@@ -17,6 +20,14 @@ class Clock(Protocol):
 
     def advance(self, time_ms: int) -> None:
         """Move to `time_ms`, where time is moved by events."""
+        ...
+
+
+class LiveClock(Clock, Protocol):
+    """Time that goes by itself."""
+
+    async def sleep_until(self, time_ms: int) -> None:
+        """Wait until `time_ms`; returns at once when it is past."""
         ...
 
 
@@ -54,3 +65,31 @@ class WallClock:
 
     def advance(self, time_ms: int) -> None:
         """Do nothing: the world moves by itself."""
+
+    async def sleep_until(self, time_ms: int) -> None:
+        """Wait until `time_ms`."""
+        while (left := time_ms - self.now()) > 0:  # noqa: ASYNC110 - the system's clock may be set meanwhile
+            await asyncio.sleep(min(left / 1000, _NAP))
+
+
+class FastClock:
+    """The system's time, going `speed` times as fast from `start` (ms UTC; None: from now) on."""
+
+    __slots__ = ("_begun", "_start", "speed")
+
+    def __init__(self, speed: float, start: int | None = None) -> None:
+        self.speed = speed
+        self._start = WallClock().now() if start is None else start
+        self._begun = time.monotonic()
+
+    def now(self) -> int:
+        """The time now."""
+        return self._start + int((time.monotonic() - self._begun) * 1000 * self.speed)
+
+    def advance(self, time_ms: int) -> None:
+        """Do nothing: time moves by itself."""
+
+    async def sleep_until(self, time_ms: int) -> None:
+        """Wait until `time_ms`."""
+        while (left := time_ms - self.now()) > 0:  # noqa: ASYNC110 - a timer may fire a moment early
+            await asyncio.sleep(left / 1000 / self.speed)

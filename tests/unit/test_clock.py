@@ -1,11 +1,13 @@
 """Clocks: simulated time follows events and never goes back, the wall's is the system's."""
 
+import asyncio
 import time
 
 import pytest
 
-from metaexpert.clock import Clock, SimClock, WallClock
+from metaexpert.clock import Clock, FastClock, SimClock, WallClock
 from metaexpert.errors import MetaExpertError
+from tests.clocks import StepClock
 
 
 def test_simulated_time_moves_with_events_only():
@@ -40,3 +42,35 @@ def test_both_are_clocks(clock):
     used: Clock = clock
     used.advance(10)
     assert isinstance(used.now(), int)
+
+
+def test_a_fast_clock_goes_as_many_times_faster_as_it_is_told() -> None:
+    clock = FastClock(1000.0, start=5_000)
+    begun = clock.now()
+    asyncio.run(asyncio.wait_for(clock.sleep_until(begun + 2_000), 30))
+    assert clock.now() >= begun + 2_000
+    clock.advance(0)
+    assert clock.now() >= begun + 2_000
+
+
+def test_waiting_for_what_is_past_returns_at_once() -> None:
+    for clock in (WallClock(), FastClock(1.0)):
+        asyncio.run(asyncio.wait_for(clock.sleep_until(clock.now() - 1), 30))
+
+
+def test_a_step_clock_wakes_sleepers_in_order() -> None:
+    async def main() -> list[int]:
+        clock, woken = StepClock(100), list[int]()
+
+        async def sleep(until: int) -> None:
+            await clock.sleep_until(until)
+            woken.append(until)
+
+        tasks = [asyncio.create_task(sleep(until)) for until in (300, 200, 50)]
+        await asyncio.sleep(0)
+        assert clock.next_wake == 200
+        clock.advance(400)
+        await asyncio.gather(*tasks)
+        return woken
+
+    assert asyncio.run(main()) == [50, 200, 300]
