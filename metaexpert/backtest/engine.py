@@ -17,8 +17,8 @@ from ..errors import ConfigError, DataError, StrategyError
 from ..exchanges import MetaExchange
 from ..exchanges.demo import SEED
 from ..feed import HistoryFeed, Series
+from ..history import HistoryProcess
 from ..models import MarginMode, PositionMode, TradeMode
-from ..process import MetaProcess
 from ..risk import LossLimits
 from ..signals import SignalPlan
 from ..timeframe import parse
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from ..handlers import Handlers
     from ..logger import MetaLogger
     from ..models import Market
+    from ..process import MetaProcess
 
 __all__ = ["KERNEL_FROM", "Job", "run"]
 
@@ -154,7 +155,7 @@ def _play(job: Job, history: _History, clock: SimClock, log: MetaLogger) -> Reco
         refusals=refusals,
     )
     plans = _plans(job.signals, feed, history, strategy.timeframe)
-    process = MetaProcess(
+    process = HistoryProcess(
         handlers=job.handlers, feed=feed, broker=broker, trader=trader, clock=clock, log=log, signals=plans,
         details=history.details, tick_model=strategy.ticks,
     )  # fmt: skip
@@ -175,7 +176,7 @@ def _play(job: Job, history: _History, clock: SimClock, log: MetaLogger) -> Reco
     return _record(job, history, process, reason, criterion)
 
 
-def _takes_kernel(job: Job, history: _History, process: MetaProcess) -> bool:
+def _takes_kernel(job: Job, history: _History, process: HistoryProcess) -> bool:
     """Can the kernel play the run? Where that is not so from the start, `on_init` has not run yet.
 
     Raises:
@@ -376,7 +377,7 @@ def _coarser(candles: pd.DataFrame, timeframe: str, source: str) -> pd.DataFrame
 # --- the record -----------------------------------------------------------------------------------------------
 
 
-def _record(job: Job, history: _History, process: MetaProcess, reason: str, criterion: float | None) -> Record:
+def _record(job: Job, history: _History, process: HistoryProcess, reason: str, criterion: float | None) -> Record:
     broker, curves = process.broker, process.marks.curves(process.feed, process.steps)
     refuse_overflow(curves.equity, process.feed.times(process.steps).astype("datetime64[ms]"))
     if "book" in job.handlers:
@@ -398,7 +399,7 @@ def _record(job: Job, history: _History, process: MetaProcess, reason: str, crit
     )
 
 
-def _kernel_record(job: Job, history: _History, process: MetaProcess) -> Record:
+def _kernel_record(job: Job, history: _History, process: HistoryProcess) -> Record:
     """Play the kernel; what nobody looks at is not made."""
     particulars = _particulars(job, history, process)
     ((symbol, frame),) = history.tested.items()
@@ -412,7 +413,7 @@ def _kernel_record(job: Job, history: _History, process: MetaProcess) -> Record:
     )
 
 
-def _particulars(job: Job, history: _History, process: MetaProcess) -> dict[str, Any]:
+def _particulars(job: Job, history: _History, process: HistoryProcess) -> dict[str, Any]:
     """What was played, whatever came of it."""
     return {
         "name": job.name,

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..broker.data import MarketData
+    from ..history import HistoryProcess
     from ..models import Market
-    from ..process import MetaProcess
     from .logbook import Logbook
 
 __all__ = ["hindrance", "single_of", "tell_of_limits"]
@@ -29,7 +29,7 @@ _MODELLED = frozenset(SignalSettings.__annotations__) | {
 """The settings that the kernel knows, or that mean nothing to one symbol that signals trade on candles."""
 
 
-def hindrance(process: MetaProcess, ends: int) -> str | None:
+def hindrance(process: HistoryProcess, ends: int) -> str | None:
     """Why the kernel can't play a run; None when it can.
 
     Args:
@@ -41,7 +41,7 @@ def hindrance(process: MetaProcess, ends: int) -> str | None:
     return _unheard(process) or _unmodelled(process) or _of_market(process, ends) or _begun(process)
 
 
-def _unheard(process: MetaProcess) -> str | None:
+def _unheard(process: HistoryProcess) -> str | None:
     """Whoever hears of what happens may act on it."""
     handlers, log = process.handlers, process.log
     heard = [f"on_{event}" for event in handlers.by_event if event in handlers and event != "init"]
@@ -52,7 +52,7 @@ def _unheard(process: MetaProcess) -> str | None:
     return "the log tells of each trade as it happens" if log.is_enabled("INFO") else None
 
 
-def _unmodelled(process: MetaProcess) -> str | None:
+def _unmodelled(process: HistoryProcess) -> str | None:
     """Settings that the kernel does not know."""
     settings, defaults = process.trader.settings, StrategySettings.defaults()
     for name, default in defaults.items():
@@ -64,7 +64,7 @@ def _unmodelled(process: MetaProcess) -> str | None:
     return None
 
 
-def _of_market(process: MetaProcess, ends: int) -> str | None:
+def _of_market(process: HistoryProcess, ends: int) -> str | None:
     """Accounts and markets that are more than one position in one contract that goes on."""
     ledger = process.broker.ledger
     if len(ledger.holdings) > 1:
@@ -79,7 +79,7 @@ def _of_market(process: MetaProcess, ends: int) -> str | None:
     return uncountable(market)
 
 
-def _begun(process: MetaProcess) -> str | None:
+def _begun(process: HistoryProcess) -> str | None:
     """What `on_init` may have set going."""
     if len(process.feed.series) > 1:
         return "there are bars of several timeframes"
@@ -87,12 +87,12 @@ def _begun(process: MetaProcess) -> str | None:
     return "on_init has sent orders or stopped the run" if is_under_way else None
 
 
-def _market(process: MetaProcess) -> Market:
+def _market(process: HistoryProcess) -> Market:
     (held,) = process.broker.ledger.holdings.values()
     return held.market
 
 
-def single_of(process: MetaProcess, frame: pd.DataFrame, data: MarketData, *, close_at_end: bool) -> Single:
+def single_of(process: HistoryProcess, frame: pd.DataFrame, data: MarketData, *, close_at_end: bool) -> Single:
     """What the kernel plays of a run.
 
     Args:
@@ -124,7 +124,7 @@ def single_of(process: MetaProcess, frame: pd.DataFrame, data: MarketData, *, cl
     )
 
 
-def tell_of_limits(process: MetaProcess, book: Logbook) -> None:
+def tell_of_limits(process: HistoryProcess, book: Logbook) -> None:
     """Log the loss limits that were reached, as the event engine does."""
     state = book.played.state
     opening = column.opening_state(0.0, int(book.times[0]))

@@ -15,6 +15,7 @@ from test_properties import COMMON, SHARES, Player, fresh_home, markets, scripts
 
 from metaexpert import StrategyError, crossover, crossunder
 from metaexpert.broker.simulated import SimulatedBroker
+from metaexpert.history import HistoryProcess
 from metaexpert.process import MetaProcess
 
 BTC, ETH = SYMBOLS["linear"]
@@ -23,7 +24,7 @@ BTC, ETH = SYMBOLS["linear"]
 def both_ways(play):
     """What `play` returns when all steps may take the short way, and when none does."""
     shorts = []
-    handle = MetaProcess.handle
+    handle = HistoryProcess.handle
 
     def counted(self, step):
         shorts.append(step.time)
@@ -32,7 +33,7 @@ def both_ways(play):
     with pytest.MonkeyPatch.context() as patch:
         short = play()
         patch.setattr(MetaProcess, "lets_pass", False)
-        patch.setattr(MetaProcess, "handle", counted)
+        patch.setattr(HistoryProcess, "handle", counted)
         long = play()
     assert shorts, "the long way was not taken"
     return short, long

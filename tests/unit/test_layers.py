@@ -20,7 +20,7 @@ LAYERS = (
     ("exchanges",),
     ("broker", "doctor", "importer"),
     ("detail", "feed"),
-    ("filters", "handlers", "inside", "marks", "process", "signals", "trader"),
+    ("filters", "handlers", "history", "inside", "marks", "process", "signals", "trader"),
     ("backtest",),
     ("expert",),
     ("loading",),
