@@ -118,7 +118,7 @@ class Prices:
         found = [] if not len(bucket) else _folded(instrument, bucket, minutes)
         running = self._running(instrument, now, what)
         if running is not None:
-            _join(found, running, interval)
+            join(found, running, interval)
         return [candle for candle in found if start <= candle.time < end]
 
     def trades(self, instrument: Instrument, start: int, end: int) -> list[Trade]:
@@ -254,7 +254,7 @@ def _folded(instrument: Instrument, bucket: Ints, minutes: Minutes) -> list[Cand
     ]
 
 
-def _join(found: list[Candle], minute: Candle, interval: int) -> None:
+def join(found: list[Candle], minute: Candle, interval: int) -> None:
     """Put the running minute into the last candle, or begin a new one."""
     time = floor(minute.time, interval)
     if not found or found[-1].time != time:

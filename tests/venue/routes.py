@@ -156,7 +156,7 @@ def answer(dialect: Dialect, call: Call) -> Answer:
         if call.private:
             dialect.authorise(call)
             check_rights(call)
-            call.state.settle()
+        call.state.advance()
         return dialect.wrap(call, handler(call))
     except Refusal as refusal:
         return dialect.refuse(call, refusal)

@@ -114,6 +114,17 @@ class Venue:
         """The venue's time, ms, its skew included."""
         return self.clock.now() + self.faults.skew
 
+    def pulse(self) -> None:
+        """Let everything happen, at all exchanges, that was to happen up to now."""
+        for state in self.states.values():
+            state.advance()
+
+    async def advance(self, ms: int) -> None:
+        """Move a clock that stands still by `ms`, and pulse."""
+        self.clock.advance(self.clock.now() + ms)
+        self.pulse()
+        await asyncio.sleep(0)
+
     def client_session(self) -> aiohttp.ClientSession:
         """A session for which every host name is this venue; the venue closes it."""
         connector = aiohttp.TCPConnector(resolver=_Resolver(self.port), ssl=False)

@@ -1,231 +1,57 @@
-"""One exchange's account and the life of its orders; all amounts in the exchange's own units."""
+"""One exchange: its market, its account and the life of its orders; all amounts in the exchange's own units."""
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
 from dataclasses import replace
 from decimal import ROUND_DOWN, Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from .instruments import DAY, Instrument, Kind
-from .orders import LIVE, ZERO, Fill, Order, Position, Reason, Refusal, Status
-from .prices import Candle, Prices, Trade
+from .account import Account, Habits
+from .instruments import Instrument, Kind
+from .news import Change, OrderNews, TradeNews
+from .orders import LIVE, ZERO, Fill, Order, Reason, Refusal, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    type Levels = list[tuple[Decimal, Decimal]]
+    from .prices import Prices, Trade
 
-RIGHTS = frozenset({"read", "trade"})
-
-
-class Habits(NamedTuple):
-    """In what exchanges differ beyond words."""
-
-    fee_in_quote: bool = False
-    """The fee of a spot purchase is paid in quote, not in what was bought."""
-    keeps_id: frozenset[Kind] = frozenset()
-    """A conditional order of these kinds lives on under its id once it fires; else it sends another one."""
-    cancels_post_only: bool = False
-    """A post-only order that would take is accepted, then cancelled; else it is refused."""
-    client_ids_are_spent: bool = False
-    """A client id is never taken twice; else it is free again once its order is closed."""
+ENDS = {
+    Status.CANCELED: Change.CANCELED, Status.EXPIRED: Change.EXPIRED, Status.TRIGGERED: Change.TRIGGERED,
+}  # fmt: skip
+__all__ = ["Habits", "State"]
 
 
-class State:
+class State(Account):
     """Instruments, prices, balances, positions and orders of one exchange.
 
     A market order fills at once at the price, a limit order rests until the price reaches it, a conditional one
-    until its trigger. `wallet_of` says in which wallet an instrument settles. A test may change `rights` (of the
-    key: read, trade, withdraw), `addresses` (to which the key is bound; requests come from `address`), `balances`.
+    until its trigger.
     """
 
     def __init__(
         self, instruments: Iterable[Instrument], prices: Prices, now: Callable[[], int],
         wallet_of: Callable[[Instrument], str], habits: Habits = Habits(),  # noqa: B008 - a constant
     ) -> None:  # fmt: skip
-        self.instruments = {(item.kind, item.id): item for item in instruments}
-        self.prices = prices
-        self.now = now
-        self.wallet_of = wallet_of
-        self.habits = habits
-        self.rights: frozenset[str] = RIGHTS
-        self.addresses: tuple[str, ...] = ()
-        self.address = "198.51.100.7"
-        self.balances: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
-        self.positions: dict[tuple[Kind, str, str], Position] = {}
-        self.orders: dict[int, Order] = {}
-        self.hedged: set[str] = set()
-        self.settings: dict[str, str] = {}
-        self.leverages: dict[tuple[Kind, str], Decimal] = {}
-        self.isolated: set[tuple[Kind, str]] = set()
-        self.pinned: dict[tuple[Kind, str], Decimal] = {}
-        self._seconds: deque[int] = deque()
+        super().__init__(instruments, prices, now, wallet_of, habits)
         self._last_id = 1_000_000
         self._last_fill = 5_000_000
-        for wallet in {wallet_of(item) for item in self.instruments.values()}:
-            for coin, amount in (("USDT", 100_000), ("USDC", 1_000), ("BTC", 2), ("ETH", 20)):
-                self.balances[wallet, coin] = Decimal(amount)
-
-    # --- what is traded, and what it costs
-
-    def instrument(self, name: str, *kinds: Kind) -> Instrument:
-        """The instrument of that name.
-
-        Raises:
-            Refusal: there is none of these kinds.
-        """
-        for kind in kinds or tuple(Kind):
-            if found := self.instruments.get((kind, name)):
-                return found
-        raise Refusal(Reason.SYMBOL, name)
-
-    def listed(self, *kinds: Kind) -> list[Instrument]:
-        """All instruments of these kinds."""
-        return [item for item in self.instruments.values() if item.kind in kinds]
-
-    def price(self, instrument: Instrument, what: str = "last") -> Decimal:
-        """The price now: last, mark or index."""
-        pinned = self.pinned.get((instrument.kind, instrument.id))
-        return pinned if pinned is not None else self.prices.at(instrument, self.now(), what)
+        self._upto = now()
 
     def pin(self, instrument: Instrument, price: Decimal | str | float) -> None:
-        """Hold the price of `instrument` until it is pinned anew, and let resting orders see it."""
-        self.pinned[instrument.kind, instrument.id] = Decimal(str(price))
-        self.settle()
+        """Hold the price of `instrument` until it is pinned anew, good for any amount on both sides.
 
-    def candles(
-        self, instrument: Instrument, interval: int, start: int, end: int, what: str = "last"
-    ) -> list[Candle]:
-        """The candles that open in [start, end) ms, oldest first, the running one included."""
-        return self.prices.candles(instrument, interval, start, min(end, self.now() + 1), self.now(), what)
+        From then on its tape is told by hand: `pin` prints one trade of the least amount, `trade` one of any.
+        """
+        self.advance()
+        self.deep.add(instrument)
+        self._look_at(instrument, self.print(instrument, Decimal(str(price)), instrument.min_amount))
 
-    def trades(self, instrument: Instrument, start: int, end: int) -> list[Trade]:
-        """The public trades of [start, end) ms."""
-        return self.prices.trades(instrument, start, min(end, self.now() + 1))
-
-    def day(self, instrument: Instrument) -> Candle:
-        """The last 24 hours as one candle."""
-        rows = self.candles(instrument, 3_600_000, self.now() - DAY + 1, self.now() + 1)
-        price = self.price(instrument)
-        if not rows:
-            return Candle(self.now() - DAY, price, price, price, price, ZERO, 0)
-        return Candle(
-            self.now() - DAY, rows[0].open, max(price, *(row.high for row in rows)),
-            min(price, *(row.low for row in rows)), price,
-            sum((row.volume for row in rows), ZERO), sum(row.trades for row in rows),
-        )  # fmt: skip
-
-    def book(self, instrument: Instrument, depth: int) -> tuple[Levels, Levels]:
-        """Bids and asks around the price, best first, one tick apart."""
-        price, tick, size = self.price(instrument), instrument.tick, instrument.step * 50
-        bids = [(price - tick * level, size * (level + 1)) for level in range(depth) if price > tick * level]
-        asks = [(price + tick * (level + 1), size * (level + 1)) for level in range(depth)]
-        return bids, asks
-
-    # --- the account
-
-    def count(self) -> tuple[int, int]:
-        """Count one request; returns how many there were in this second and in this minute."""
-        second = self.now() // 1000
-        self._seconds.append(second)
-        while self._seconds[0] // 60 < second // 60:
-            self._seconds.popleft()
-        return sum(one == second for one in self._seconds), len(self._seconds)
-
-    def leverage(self, instrument: Instrument) -> Decimal:
-        """The leverage that is set."""
-        return self.leverages.get((instrument.kind, instrument.id), Decimal(10))
-
-    def set_leverage(self, instrument: Instrument, leverage: Decimal) -> None:
-        """Set it; changing nothing is refused as such."""
-        if not 1 <= leverage <= instrument.max_leverage:
-            raise Refusal(Reason.LEVERAGE, instrument.id)
-        if leverage == self.leverage(instrument):
-            raise Refusal(Reason.NO_CHANGE, "leverage")
-        self.leverages[instrument.kind, instrument.id] = leverage
-
-    def set_isolated(self, instrument: Instrument, isolated: bool) -> None:
-        """Choose isolated or cross margin; refused with a position or an open order."""
-        key = (instrument.kind, instrument.id)
-        if (key in self.isolated) == isolated:
-            raise Refusal(Reason.NO_CHANGE, "margin mode")
-        if self.held(instrument) or self.open_orders(instrument):
-            raise Refusal(Reason.BUSY, "margin mode")
-        (self.isolated.add if isolated else self.isolated.discard)(key)
-
-    def set_hedged(self, scope: str, hedged: bool) -> None:
-        """Choose the position mode of a scope: of a wallet, or of one instrument (see `scope_of`)."""
-        if (scope in self.hedged) == hedged:
-            raise Refusal(Reason.NO_CHANGE, "position mode")
-        if any(scope in self._scopes(item.instrument) for item in self.held()):
-            raise Refusal(Reason.BUSY, "position mode")
-        (self.hedged.add if hedged else self.hedged.discard)(scope)
-
-    @staticmethod
-    def scope_of(item: Instrument) -> str:
-        """The name under which the position mode of one instrument alone is set."""
-        return f"{item.kind}/{item.id}"
-
-    def is_hedged(self, item: Instrument) -> bool:
-        """Whether both sides of `item` can be held at once."""
-        return not self.hedged.isdisjoint(self._scopes(item))
-
-    def _scopes(self, item: Instrument) -> set[str]:
-        return {self.wallet_of(item), self.scope_of(item)}
-
-    def held(self, instrument: Instrument | None = None) -> list[Position]:
-        """The positions that are not empty."""
-        return [
-            item for item in self.positions.values()
-            if item.amount and (instrument is None or item.instrument == instrument)
-        ]  # fmt: skip
-
-    def profit(self, position: Position) -> Decimal:
-        """What a position has gained at the mark price."""
-        item = position.instrument
-        return item.profit(position.amount, position.entry, self.price(item, "mark")) if position.amount else ZERO
-
-    def margin(self, position: Position) -> Decimal:
-        """The initial margin of a position at the mark price."""
-        item = position.instrument
-        if not item.margined:
-            return ZERO
-        return item.value(abs(position.amount), self.price(item, "mark")) / self.leverage(item)
-
-    def liquidation(self, position: Position) -> Decimal:
-        """About where it is liquidated: when its initial margin is lost but for half a percent."""
-        share = 1 / self.leverage(position.instrument) - Decimal("0.005")
-        edge = 1 - share if position.amount > 0 else 1 + share
-        return (position.entry * edge).quantize(position.instrument.tick)
-
-    def locked(self, wallet: str, coin: str, *kinds: Kind) -> Decimal:
-        """What open orders (of these kinds) reserve of a coin."""
-        orders = self.open_orders(None, *kinds)
-        return sum((amount for order in orders for amount in self._reserve(order, wallet, coin)), ZERO)
-
-    def used(self, wallet: str, coin: str) -> Decimal:
-        """What positions need as margin in a coin."""
-        return sum((self.margin(item) for item in self._margined(wallet, coin)), ZERO)
-
-    def gains(self, wallet: str, coin: str) -> Decimal:
-        """The open profit of margined positions that settle in a coin."""
-        return sum((self.profit(item) for item in self._margined(wallet, coin)), ZERO)
-
-    def _margined(self, wallet: str, coin: str) -> list[Position]:
-        held = [item for item in self.held() if item.instrument.margined and item.instrument.settle == coin]
-        return [item for item in held if self.wallet_of(item.instrument) == wallet]
-
-    def free(self, wallet: str, coin: str) -> Decimal:
-        """What can still be spent."""
-        losses = min(self.gains(wallet, coin), ZERO)
-        return self.balances[wallet, coin] + losses - self.locked(wallet, coin) - self.used(wallet, coin)
-
-    def coins(self, wallet: str) -> list[str]:
-        """The coins that a wallet has or had."""
-        return [coin for name, coin in self.balances if name == wallet]
-
-    # --- orders
+    def trade(self, instrument: Instrument, price: Decimal | str | float, amount: Decimal | str | float) -> None:
+        """Print a trade of the public; the tape is told by hand from then on, but the book has depth."""
+        self.advance()
+        self.deep.discard(instrument)
+        self._look_at(instrument, self.print(instrument, Decimal(str(price)), Decimal(str(amount))))
 
     def place(self, order: Order) -> Order:
         """Take an order, and fill it if it can be.
@@ -233,16 +59,17 @@ class State:
         Raises:
             Refusal: it is not taken, and nothing has changed.
         """
-        self.settle()
+        self.advance()
         if order.cost is not None and order.price is None:
             price, step = self.price(order.instrument), order.instrument.step
             order.amount = (order.cost / price).quantize(step, rounding=ROUND_DOWN)
         self._check(order)
+        if order.conditional:
+            order.best = None if order.activation is not None else self.price(order.instrument)
         self._accept(order)
         if order.conditional:
-            order.status = Status.WAITING
-            order.best = None if order.activation is not None else self.price(order.instrument)
-        elif order.post_only and self._reaches(order):
+            return order
+        if order.post_only and self._reaches(order):
             order.reason = Reason.WOULD_TAKE
             self._end(order, Status.CANCELED)
         else:
@@ -251,7 +78,7 @@ class State:
 
     def find(self, order_id: str = "", client_id: str = "", *kinds: Kind) -> Order:
         """An order by its id or by ours, the newest of several."""
-        self.settle()
+        self.advance()
         for order in reversed(self.orders.values()):
             if kinds and order.instrument.kind not in kinds:
                 continue
@@ -278,21 +105,42 @@ class State:
         finally:
             order.status = Status.WAITING if order.conditional else Status.OPEN
         order.amount, order.price, order.updated = changed.amount, changed.price, self.now()
+        self.tell(OrderNews(order, None, Change.AMENDED))
         if order.status is Status.OPEN:
             self._match(order)
         return order
 
-    def open_orders(self, instrument: Instrument | None = None, *kinds: Kind) -> list[Order]:
-        """The orders that are open or waiting, oldest first."""
-        return [
-            order for order in self.orders.values()
-            if order.status in LIVE and (instrument is None or order.instrument == instrument)
-            and (not kinds or order.instrument.kind in kinds)
-        ]  # fmt: skip
+    def advance(self) -> None:
+        """Let everything happen that was to happen up to now: public trades one by one, and what they do.
 
-    def settle(self) -> None:
-        """Let the price of now fill what rests and fire what waits."""
-        for order in self.open_orders():
+        Nothing happens in it anew while a listener is told about it.
+        """
+        if self._moment is not None:
+            return
+        begin, end = self._upto, self.now()
+        self._upto = max(begin, end)
+        try:
+            for item, trade in self._tape(begin + 1, end + 1):
+                self._moment = trade.time
+                self._look_at(item, trade)
+            self._moment = end
+            self._look()
+        finally:
+            self._moment = None
+
+    def _tape(self, start: int, end: int) -> list[tuple[Instrument, Trade]]:
+        """The trades of the instruments that matter to anybody, by time."""
+        matter = {*self.watched, *(one.instrument for one in (*self.open_orders(), *self.held()))}
+        found = [(item, trade) for item in matter for trade in self.trades(item, start, end)]
+        return sorted(found, key=lambda one: (one[1].time, one[0].kind, one[0].id))
+
+    def _look_at(self, instrument: Instrument, trade: Trade) -> None:
+        self.tell(TradeNews(instrument, trade))
+        self._look(instrument)
+
+    def _look(self, instrument: Instrument | None = None) -> None:
+        """Let the price fill what rests and fire what waits."""
+        for order in self.open_orders(instrument):
             if order.expires is not None and order.expires <= self.now():
                 self._end(order, Status.EXPIRED)
             elif order.status is Status.OPEN:
@@ -314,18 +162,27 @@ class State:
         order.filled += amount
         order.updated = fill.time
         order.fills.append(fill)
-        self._book(order, fill)
         if not order.remaining:
             order.status = Status.FILLED
+        news = self._book(order, fill)
+        for one in (OrderNews(order, fill, Change.FILLED), *news):
+            self.tell(one)
+        if order.status is Status.FILLED:
             self._attach(order)
         return fill
 
     # --- inside
 
-    def _accept(self, order: Order) -> None:
+    def _next_id(self) -> int:
         self._last_id += 1
-        order.id, order.created, order.updated = self._last_id, self.now(), self.now()
+        return self._last_id
+
+    def _accept(self, order: Order, order_id: int | None = None) -> None:
+        order.id = order_id or self._next_id()
+        order.created = order.updated = self.now()
+        order.status = Status.WAITING if order.conditional else Status.OPEN
         self.orders[order.id] = order
+        self.tell(OrderNews(order, None, Change.ACCEPTED))
 
     def _check(self, order: Order) -> None:
         item, price = order.instrument, order.price or order.trigger or self.price(order.instrument)
@@ -368,30 +225,6 @@ class State:
         )
         if closes and not order.conditional and (held <= 0 if not order.buy else held >= 0):
             raise Refusal(Reason.REDUCE_ONLY, item.id)
-
-    def position(self, item: Instrument, side: str) -> Position:
-        """The position of one side, empty perhaps."""
-        return self.positions.setdefault((item.kind, item.id, side), Position(item, side))
-
-    def _reserve(self, order: Order, wallet: str, coin: str) -> list[Decimal]:
-        """What an order takes of a coin until it is filled."""
-        item = order.instrument
-        if self.wallet_of(item) != wallet or order.reduce_only or order.close_all:
-            return []
-        price = order.price or order.trigger or self.price(item)
-        if item.kind in {Kind.SPOT, Kind.OPTION}:
-            wanted = (item.quote if order.buy else item.base) if item.kind is Kind.SPOT else item.settle
-            amount = (
-                item.notional(order.remaining, price) if order.buy or item.kind is Kind.OPTION else order.remaining
-            )
-            return [amount] if coin == wanted else []
-        if order.status is Status.WAITING or coin != item.settle:
-            return []  # a conditional order of a margined contract needs no money before it fires
-        held = self.position(item, order.side).amount
-        opened = (
-            order.remaining if held * (1 if order.buy else -1) >= 0 else max(order.remaining - abs(held), ZERO)
-        )
-        return [item.value(opened, price) / self.leverage(item)]
 
     def _reaches(self, order: Order) -> bool:
         price = self.price(order.instrument)
@@ -439,14 +272,13 @@ class State:
     def _fire(self, order: Order) -> None:
         if order.instrument.kind in self.habits.keeps_id:
             order.status, order.updated = Status.OPEN, self.now()
+            self.tell(OrderNews(order, None, Change.TRIGGERED))
             self._match(order, fresh=True)
             return
-        child = replace(
-            order, trigger=None, trailing=None, trailing_gap=None, parent=order.id, fills=[], status=Status.OPEN
-        )  # fmt: skip
+        child = replace(order, trigger=None, trailing=None, trailing_gap=None, parent=order.id, fills=[])
+        order.child = self._next_id()
         self._end(order, Status.TRIGGERED)
-        self._accept(child)
-        order.child = child.id
+        self._accept(child, order.child)
         self._match(child, fresh=True)
 
     def _attach(self, order: Order) -> None:
@@ -459,42 +291,8 @@ class State:
                     parent=order.id, raw={"stop": "StopLoss" if loss else "TakeProfit"},
                 )  # fmt: skip
                 self._accept(exit_)
-                exit_.status = Status.WAITING
 
     def _end(self, order: Order, status: Status) -> Order:
         order.status, order.updated = status, self.now()
+        self.tell(OrderNews(order, None, ENDS[status]))
         return order
-
-    def _book(self, order: Order, fill: Fill) -> None:
-        """Move the money, and the position, of one fill."""
-        item, wallet = order.instrument, self.wallet_of(order.instrument)
-        sign = 1 if order.buy else -1
-        if item.kind is Kind.SPOT:
-            self.balances[wallet, item.base] += sign * fill.amount
-            self.balances[wallet, item.quote] -= sign * item.notional(fill.amount, fill.price)
-        elif item.kind is Kind.OPTION:
-            self.balances[wallet, item.settle] -= sign * item.value(fill.amount, fill.price)
-        self.balances[wallet, fill.fee_coin] -= fill.fee
-        if item.kind is not Kind.SPOT:
-            fill.profit = self._hold(self.position(item, order.side), sign * fill.amount, fill)
-            if item.margined:
-                self.balances[wallet, item.settle] += fill.profit
-
-    def _hold(self, position: Position, amount: Decimal, fill: Fill) -> Decimal:
-        """Change a position by the signed `amount`; returns the profit that this realises."""
-        item, held = position.instrument, position.amount
-        closed = min(abs(held), abs(amount)) if held * amount < 0 else ZERO
-        profit = item.profit(closed.copy_sign(held), position.entry, fill.price) if closed else ZERO
-        left = held + amount
-        if held * amount >= 0:
-            position.entry = (
-                item.average(abs(held), position.entry, abs(amount), fill.price) if held else fill.price
-            )
-            position.opened = position.opened if held else fill.time
-        elif left * held < 0:
-            position.entry, position.opened = fill.price, fill.time
-        elif not left:
-            position.entry = ZERO
-        position.amount, position.updated = left, fill.time
-        position.realized = position.realized + profit if left else ZERO
-        return profit

@@ -78,7 +78,7 @@ def find(call: Call, told: Told, fits: Callable[[Order], bool], *, plan: bool = 
     """By its id or ours."""
     if not told.get("orderId") and not told.get("clientOid"):
         raise Refusal(Reason.PARAMETER, "orderId or clientOid")
-    call.state.settle()
+    call.state.advance()
     for order in reversed(call.state.orders.values()):
         same = str(order.id) == str(told["orderId"]) if told.get("orderId") else own_id(order) == told["clientOid"]
         if same and order.conditional == plan and fits(order):

@@ -53,7 +53,7 @@ def begun(told: Told, item: Instrument, amount: Decimal) -> Order:
 
 def find(call: Call, fits: Callable[[Order], bool]) -> Order:
     """By its id or ours."""
-    call.state.settle()
+    call.state.advance()
     for order in reversed(call.state.orders.values()):
         same = str(order.id) == call.get("orderId") or (
             not call.get("orderId") and order.client_id == call.get("clientOid")

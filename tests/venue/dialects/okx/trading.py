@@ -283,7 +283,7 @@ def _find(call: Call, told: Told, *, algo: bool = False) -> Order:
     name, own = ("algoId", "algoClOrdId") if algo else ("ordId", "clOrdId")
     if not told.get(name) and not told.get(own):
         raise Refusal(Reason.PARAMETER, f"{name} or {own}")
-    call.state.settle()
+    call.state.advance()
     for order in reversed(call.state.orders.values()):
         same = str(order.id) == str(told[name]) if told.get(name) else own_id(order) == told[own]
         if order.conditional == algo and same and told.get("instId") in {None, "", order.instrument.id}:

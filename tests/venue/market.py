@@ -1,0 +1,130 @@
+"""What is traded at one exchange, what it costs, and who is told about it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from metaexpert.timeframe import floor
+
+from .instruments import DAY, Instrument, Kind
+from .orders import ZERO, Reason, Refusal
+from .prices import MINUTE, TRADES, Candle, Prices, Trade, join
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from decimal import Decimal
+
+    from .news import News
+
+    type Levels = list[tuple[Decimal, Decimal]]
+
+
+class Market:
+    """Instruments and their prices, the time, and the listeners.
+
+    A listener is called for every piece of news, in the order in which things happen, each time after the state
+    has changed; it may look at the state, but change nothing. `watched` counts those who want to hear the trades
+    of an instrument, which are told from then on.
+    """
+
+    def __init__(self, instruments: Iterable[Instrument], prices: Prices, clock: Callable[[], int]) -> None:
+        self.instruments = {(item.kind, item.id): item for item in instruments}
+        self.prices = prices
+        self.pinned: dict[tuple[Kind, str], Decimal] = {}
+        """The prices of what is told by hand; of those in `deep` any amount can be had at it."""
+        self.deep: set[Instrument] = set()
+        self._printed: dict[tuple[Kind, str], list[Trade]] = {}
+        self.listeners: list[Callable[[News], None]] = []
+        self.watched: Counter[Instrument] = Counter()
+        self._clock = clock
+        self._moment: int | None = None
+        """The time of what happens, while `advance` catches up with the clock."""
+
+    def now(self) -> int:
+        """The time in ms; to a listener that of the news."""
+        return self._clock() if self._moment is None else self._moment
+
+    def tell(self, news: News) -> None:
+        """Let the listeners know."""
+        for listener in tuple(self.listeners):
+            listener(news)
+
+    def watch(self, instrument: Instrument) -> None:
+        """Follow its trades; once more for everybody who does."""
+        self.watched[instrument] += 1
+
+    def unwatch(self, instrument: Instrument) -> None:
+        """One less follows its trades."""
+        self.watched[instrument] -= 1
+        if not self.watched[instrument]:
+            del self.watched[instrument]
+
+    def instrument(self, name: str, *kinds: Kind) -> Instrument:
+        """The instrument of that name.
+
+        Raises:
+            Refusal: there is none of these kinds.
+        """
+        for kind in kinds or tuple(Kind):
+            if found := self.instruments.get((kind, name)):
+                return found
+        raise Refusal(Reason.SYMBOL, name)
+
+    def listed(self, *kinds: Kind) -> list[Instrument]:
+        """All instruments of these kinds."""
+        return [item for item in self.instruments.values() if item.kind in kinds]
+
+    def price(self, instrument: Instrument, what: str = "last") -> Decimal:
+        """The price now: last, mark or index."""
+        pinned = self.pinned.get((instrument.kind, instrument.id))
+        return pinned if pinned is not None else self.prices.at(instrument, self.now(), what)
+
+    def print(self, instrument: Instrument, price: Decimal, amount: Decimal) -> Trade:
+        """Put a trade on the tape, which is told by hand from then on; the price is that of its last trade."""
+        key, now = (instrument.kind, instrument.id), self.now()
+        before = self.price(instrument)
+        tape = self._printed.setdefault(key, [])
+        last = tape[-1].id if tape else now * TRADES // MINUTE
+        tape.append(Trade(last + 1, now, price, amount, price >= before))
+        self.pinned[key] = price
+        return tape[-1]
+
+    def candles(
+        self, instrument: Instrument, interval: int, start: int, end: int, what: str = "last"
+    ) -> list[Candle]:
+        """The candles that open in [start, end) ms, oldest first, the running one included."""
+        now, printed = self.now(), self._printed.get((instrument.kind, instrument.id), [])
+        source = printed[0].time - 1 if printed else now
+        rows = self.prices.candles(instrument, interval, start, min(end, source + 1), source, what)
+        for trade in printed:
+            if start <= floor(trade.time, interval) < end:
+                join(rows, Candle(trade.time, *[trade.price] * 4, trade.amount, 1), interval)
+        return rows
+
+    def trades(self, instrument: Instrument, start: int, end: int) -> list[Trade]:
+        """The public trades of [start, end) ms."""
+        end, printed = min(end, self.now() + 1), self._printed.get((instrument.kind, instrument.id), [])
+        if not printed:
+            return self.prices.trades(instrument, start, end)
+        source = self.prices.trades(instrument, start, min(end, printed[0].time))
+        return [*source, *(trade for trade in printed if start <= trade.time < end)]
+
+    def day(self, instrument: Instrument) -> Candle:
+        """The last 24 hours as one candle."""
+        rows = self.candles(instrument, 3_600_000, self.now() - DAY + 1, self.now() + 1)
+        price = self.price(instrument)
+        if not rows:
+            return Candle(self.now() - DAY, price, price, price, price, ZERO, 0)
+        return Candle(
+            self.now() - DAY, rows[0].open, max(price, *(row.high for row in rows)),
+            min(price, *(row.low for row in rows)), price,
+            sum((row.volume for row in rows), ZERO), sum(row.trades for row in rows),
+        )  # fmt: skip
+
+    def book(self, instrument: Instrument, depth: int) -> tuple[Levels, Levels]:
+        """Bids and asks around the price, best first, one tick apart."""
+        price, tick, size = self.price(instrument), instrument.tick, instrument.step * 50
+        bids = [(price - tick * level, size * (level + 1)) for level in range(depth) if price > tick * level]
+        asks = [(price + tick * (level + 1), size * (level + 1)) for level in range(depth)]
+        return bids, asks
