@@ -1,4 +1,4 @@
-"""The journal: all of an event or nothing, one writer, no secrets, no endless growth, no damaged file gone on from."""
+"""The journal: all of an event or nothing, one writer, no secrets, no endless growth, damaged files refused."""
 
 import json
 import os
