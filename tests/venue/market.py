@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from metaexpert.timeframe import floor
 
+from .books import Books
 from .instruments import DAY, Instrument, Kind
 from .orders import ZERO, Reason, Refusal
 from .prices import MINUTE, TRADES, Candle, Prices, Trade, join
@@ -37,6 +38,8 @@ class Market:
         self._printed: dict[tuple[Kind, str], list[Trade]] = {}
         self.listeners: list[Callable[[News], None]] = []
         self.watched: Counter[Instrument] = Counter()
+        self.books = Books(self.book)
+        """The same books as `book` has, numbered; what answers and messages show."""
         self._clock = clock
         self._moment: int | None = None
         """The time of what happens, while `advance` catches up with the clock."""

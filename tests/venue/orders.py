@@ -19,6 +19,7 @@ class Reason(StrEnum):
     SIGNATURE = "signature"
     KEY = "key"
     PASSPHRASE = "passphrase"
+    LISTEN_KEY = "listen key"
     TIMESTAMP = "timestamp"
     RIGHTS = "rights"
     ADDRESS = "address"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from .instruments import Instrument
     from .state import Habits, State
+    from .streams import Speech
 
     type Handler = Callable[["Call"], Any]
 
@@ -125,6 +126,8 @@ class Dialect(Protocol):
     ROUTES: Routes
     HABITS: Habits
     """In what it differs beyond words."""
+    SPEECH: Speech
+    """Its websockets: see `streams.py`."""
 
     def instruments(self, now: int) -> Iterable[Instrument]:
         """What it lists."""

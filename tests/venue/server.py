@@ -28,6 +28,7 @@ from .faults import DONE, Fault, Plan, Rule
 from .orders import Reason, Refusal
 from .prices import Prices
 from .routes import KEY, PASSPHRASE, SECRET, Answer, Call, Dialect, answer
+from .sockets import Sockets
 from .state import State
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Venue:
             )
             for dialect in DIALECTS
         }
+        self.sockets = Sockets(self.states, self.faults, self.broken)
         self._runner: web.AppRunner | None = None
         self._sessions: list[aiohttp.ClientSession] = []
 
@@ -118,12 +120,13 @@ class Venue:
         """Let everything happen, at all exchanges, that was to happen up to now."""
         for state in self.states.values():
             state.advance()
+        self.sockets.pulse()
 
     async def advance(self, ms: int) -> None:
-        """Move a clock that stands still by `ms`, and pulse."""
+        """Move a clock that stands still by `ms`, pulse, and wait until what is to be pushed has left."""
         self.clock.advance(self.clock.now() + ms)
         self.pulse()
-        await asyncio.sleep(0)
+        await self.sockets.drain()
 
     def client_session(self) -> aiohttp.ClientSession:
         """A session for which every host name is this venue; the venue closes it."""
@@ -167,6 +170,8 @@ class Venue:
         dialect = self.dialect_of(request.host)
         if dialect is None:
             return web.Response(status=404, text=f"no exchange at {request.host}")
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self._connect(request, dialect)
         call = Call(
             state=self.states[dialect.NAME], method=request.method, host=request.host, path=request.path,
             query=request.raw_path.partition("?")[2], body=(await request.read()).decode(),
@@ -181,6 +186,13 @@ class Venue:
             return _response(answer(dialect, call))
         done = answer(dialect, call) if rule.fault in DONE else None
         return await _spoil(request, dialect, call, rule, done)
+
+    async def _connect(self, request: web.Request, dialect: Dialect) -> web.StreamResponse:
+        path, args = request.path, dict(request.query)
+        self.seen.append(Seen(dialect.NAME, request.host, "WS", path, args, dict(request.headers)))
+        if not hasattr(dialect, "SPEECH"):
+            return web.Response(status=404, text=f"{dialect.NAME} has no websockets here")
+        return await self.sockets.serve(request, dialect.NAME, dialect.SPEECH, self.states[dialect.NAME])
 
 
 class VenueThread:

@@ -10,20 +10,32 @@ from ...instruments import Kind
 from ...orders import Reason, Refusal
 from ...routes import KEY, SECRET, Answer, Call
 from ...state import Habits
-from . import account, market, trading
+from . import account, market, trading, user
 from .codes import code_of
 from .listing import instruments
 from .market import ROUTES
+from .streams import SPEECH
 
 if TYPE_CHECKING:
     from ...instruments import Instrument
 
-__all__ = ["HABITS", "HOSTS", "NAME", "ROUTES", "authorise", "instruments", "refuse", "wallet_of", "wrap"]
+__all__ = [
+    "HABITS",
+    "HOSTS",
+    "NAME",
+    "ROUTES",
+    "SPEECH",
+    "authorise",
+    "instruments",
+    "refuse",
+    "wallet_of",
+    "wrap",
+]
 
 NAME = "binance"
 HOSTS = ("binance.com", "binance.vision", "binancefuture.com")
 HABITS = Habits(keeps_id=frozenset({Kind.SPOT}))
-MODULES = (market, trading, account)
+MODULES = (market, trading, account, user)
 """Their functions fill the one table of routes."""
 
 

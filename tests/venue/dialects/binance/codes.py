@@ -9,6 +9,7 @@ COMMON = {
     Reason.KEY: (401, -2015, "Invalid API-key, IP, or permissions for action."),
     Reason.ADDRESS: (401, -2015, "Invalid API-key, IP, or permissions for action, request ip: {what}"),
     Reason.RIGHTS: (401, -2015, "Invalid API-key, IP, or permissions for action."),
+    Reason.LISTEN_KEY: (400, -1125, "This listenKey does not exist."),
     Reason.TIMESTAMP: (400, -1021, "Timestamp for this request is outside of the recvWindow."),
     Reason.PARAMETER: (400, -1102, "Mandatory parameter '{what}' was not sent, was empty/null, or malformed."),
     Reason.SYMBOL: (400, -1121, "Invalid symbol."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from metaexpert.timeframe import floor, parse
 
@@ -12,6 +12,9 @@ from ...orders import Reason, Refusal
 from ...prices import VOLATILITY, Candle, Trade, greeks
 from ...routes import Call, Routes
 from .listing import entry_of, kind_of
+
+if TYPE_CHECKING:
+    from ...state import State
 
 ROUTES = Routes()
 LIMITS = {Kind.SPOT: 1000, Kind.LINEAR: 1500, Kind.INVERSE: 1500, Kind.OPTION: 1500}
@@ -73,38 +76,38 @@ def index_klines(call: Call) -> Any:
 
 def _klines(call: Call, item: Instrument, what: str) -> Any:
     """With a start, the oldest rows from it on; without, the newest."""
-    interval = _interval(call.need("interval"))
+    interval = interval_of(call.need("interval"))
     limit = min(call.whole("limit", 500), LIMITS[item.kind])
     end = call.whole("endTime", call.now) + 1
     if start := call.whole("startTime", 0):
         ends = min(end, floor(start + interval - 1, interval) + limit * interval)
-        return [_kline(item, row, interval, what) for row in call.state.candles(item, interval, start, ends, what)]
+        return [kline(item, row, interval, what) for row in call.state.candles(item, interval, start, ends, what)]
     rows = call.state.candles(item, interval, end - limit * interval, end, what)
-    return [_kline(item, row, interval, what) for row in rows]
+    return [kline(item, row, interval, what) for row in rows]
 
 
-def _interval(name: str) -> int:
+def interval_of(name: str) -> int:
     try:
         return parse(name)
     except Exception:  # noqa: BLE001 - whatever it is, the exchange knows no such interval
         raise Refusal(Reason.PARAMETER, "interval") from None
 
 
-def _kline(item: Instrument, row: Candle, interval: int, what: str) -> list[Any]:
+def kline(item: Instrument, row: Candle, interval: int, what: str) -> list[Any]:
     """Volume in amount, then in quote; a coin-margined contract has its second volume in base coins."""
-    prices = [_price(item, price) for price in (row.open, row.high, row.low, row.close)]
+    prices = [price_text(item, price) for price in (row.open, row.high, row.low, row.close)]
     volume = row.volume if what == "last" else Decimal(0)
     worth = item.value(volume, row.close)
     half, other = (volume / 2).quantize(item.step), fixed(worth / 2)
-    return [row.time, *prices, text(volume, _unit(item)), row.time + interval - 1, fixed(worth), row.trades,
-            text(half, _unit(item)), other, "0"]  # fmt: skip
+    return [row.time, *prices, amount_text(item, volume), row.time + interval - 1, fixed(worth), row.trades,
+            amount_text(item, half), other, "0"]  # fmt: skip
 
 
-def _unit(item: Instrument) -> Decimal:
-    return Decimal("1e-8") if item.kind is Kind.SPOT else item.step
+def amount_text(item: Instrument, amount: Decimal) -> str:
+    return text(amount, Decimal("1e-8") if item.kind is Kind.SPOT else item.step)
 
 
-def _price(item: Instrument, price: Decimal) -> str:
+def price_text(item: Instrument, price: Decimal) -> str:
     return fixed(price) if item.kind is Kind.SPOT else text(price, item.tick)
 
 
@@ -139,20 +142,20 @@ def premium_index(call: Call) -> Any:
     kind = kind_of(call.path)
     name = call.get("symbol")
     asked = [call.state.instrument(name, kind)] if name else call.state.listed(kind)
-    rows = [_premium(call, item) for item in asked]
+    rows = [premium(call.state, item, call.now) for item in asked]
     return rows[0] if name and kind is Kind.LINEAR else rows
 
 
-def _premium(call: Call, item: Instrument) -> dict[str, Any]:
+def premium(state: State, item: Instrument, now: int) -> dict[str, Any]:
     every = item.funding_hours * 3_600_000
-    coming = call.now // every * every + every
+    coming = now // every * every + every
     row: dict[str, Any] = {
-        "symbol": item.id, "markPrice": fixed(call.state.price(item, "mark")),
-        "indexPrice": fixed(call.state.price(item, "index")),
-        "estimatedSettlePrice": fixed(call.state.price(item, "index")),
-        "lastFundingRate": fixed(call.state.prices.funding_rate(item, coming)) if item.perpetual else "",
+        "symbol": item.id, "markPrice": fixed(state.price(item, "mark")),
+        "indexPrice": fixed(state.price(item, "index")),
+        "estimatedSettlePrice": fixed(state.price(item, "index")),
+        "lastFundingRate": fixed(state.prices.funding_rate(item, coming)) if item.perpetual else "",
         "interestRate": "0.00010000" if item.perpetual else "", "nextFundingTime": coming if item.perpetual else 0,
-        "time": call.now,
+        "time": now,
     }  # fmt: skip
     return row if item.kind is Kind.LINEAR else row | {"pair": item.base + item.quote}
 
@@ -165,17 +168,17 @@ def agg_trades(call: Call) -> Any:
     rows = (
         call.state.trades(item, start, min(end, start + 3_600_000)) if start else _latest(call, item, limit, end)
     )
-    return [_agg_trade(item, row) for row in rows[:limit]]
+    return [agg_trade(item, row) for row in rows[:limit]]
 
 
 def _latest(call: Call, item: Instrument, limit: int, end: int) -> list[Trade]:
     return call.state.trades(item, end - (limit + 8) * 15_000, end)[-limit:]
 
 
-def _agg_trade(item: Instrument, row: Trade) -> dict[str, Any]:
+def agg_trade(item: Instrument, row: Trade) -> dict[str, Any]:
     told = {
-        "a": row.id, "p": _price(item, row.price), "q": text(row.amount, _unit(item)), "f": row.id, "l": row.id,
-        "T": row.time, "m": not row.buy,
+        "a": row.id, "p": price_text(item, row.price), "q": amount_text(item, row.amount), "f": row.id,
+        "l": row.id, "T": row.time, "m": not row.buy,
     }  # fmt: skip
     return told | {"M": True} if item.kind is Kind.SPOT else told
 
@@ -185,7 +188,7 @@ def trades(call: Call) -> Any:
     item = call.state.instrument(call.need("symbol"), kind_of(call.path))
     return [
         {
-            "id": row.id, "price": _price(item, row.price), "qty": text(row.amount, _unit(item)),
+            "id": row.id, "price": price_text(item, row.price), "qty": amount_text(item, row.amount),
             "baseQty" if item.kind is Kind.INVERSE else "quoteQty": fixed(item.value(row.amount, row.price)),
             "time": row.time, "isBuyerMaker": not row.buy,
         } | ({"isBestMatch": True} if item.kind is Kind.SPOT else {})
@@ -211,39 +214,39 @@ def tickers(call: Call) -> Any:
     kind = kind_of(call.path)
     name = call.get("symbol")
     asked = [call.state.instrument(name, kind)] if name else call.state.listed(kind)
-    rows = [_ticker(call, item) for item in asked]
+    rows = [ticker_row(call.state, item, call.now) for item in asked]
     return rows[0] if name and kind in {Kind.SPOT, Kind.LINEAR} else rows
 
 
-def _ticker(call: Call, item: Instrument) -> dict[str, Any]:
-    day = call.state.day(item)
+def ticker_row(state: State, item: Instrument, now: int) -> dict[str, Any]:
+    day = state.day(item)
     change = day.close - day.open
     row: dict[str, Any] = {
-        "symbol": item.id, "priceChange": _price(item, change),
+        "symbol": item.id, "priceChange": price_text(item, change),
         "priceChangePercent": fixed(change / day.open * 100, 3),
-        "weightedAvgPrice": _price(item, (day.high + day.low) / 2),
-        "lastPrice": _price(item, day.close), "lastQty": text(item.step, _unit(item)),
-        "openPrice": _price(item, day.open), "highPrice": _price(item, day.high),
-        "lowPrice": _price(item, day.low),
-        "volume": text(day.volume, _unit(item)), "openTime": day.time, "closeTime": call.now, "firstId": 1,
+        "weightedAvgPrice": price_text(item, (day.high + day.low) / 2),
+        "lastPrice": price_text(item, day.close), "lastQty": amount_text(item, item.step),
+        "openPrice": price_text(item, day.open), "highPrice": price_text(item, day.high),
+        "lowPrice": price_text(item, day.low),
+        "volume": amount_text(item, day.volume), "openTime": day.time, "closeTime": now, "firstId": 1,
         "lastId": day.trades, "count": day.trades,
     }  # fmt: skip
-    bids, asks = call.state.book(item, 1)
+    bids, asks = state.book(item, 1)
     if item.kind is Kind.SPOT:
         row |= {
-            "prevClosePrice": _price(item, day.open), "bidPrice": _price(item, bids[0][0]),
+            "prevClosePrice": price_text(item, day.open), "bidPrice": price_text(item, bids[0][0]),
             "bidQty": fixed(bids[0][1]),
-            "askPrice": _price(item, asks[0][0]), "askQty": fixed(asks[0][1]),
+            "askPrice": price_text(item, asks[0][0]), "askQty": fixed(asks[0][1]),
         }  # fmt: skip
     if item.kind is Kind.INVERSE:
         return row | {"pair": item.base + item.quote, "baseVolume": fixed(item.value(day.volume, day.close))}
     if item.kind is Kind.OPTION:
-        return _option_ticker(call, item, row)
+        return _option_ticker(state, item, row)
     return row | {"quoteVolume": fixed(item.notional(day.volume, day.close))}
 
 
-def _option_ticker(call: Call, item: Instrument, day: dict[str, Any]) -> dict[str, Any]:
-    bids, asks = call.state.book(item, 1)
+def _option_ticker(state: State, item: Instrument, day: dict[str, Any]) -> dict[str, Any]:
+    bids, asks = state.book(item, 1)
     kept = (
         "symbol",
         "priceChange",
@@ -259,7 +262,7 @@ def _option_ticker(call: Call, item: Instrument, day: dict[str, Any]) -> dict[st
         "amount": fixed(Decimal(day["volume"]) * Decimal(day["lastPrice"])),
         "bidPrice": text(bids[0][0] if bids else Decimal(0), item.tick), "askPrice": text(asks[0][0], item.tick),
         "firstTradeId": 1, "tradeCount": day["count"], "strikePrice": text(item.strike or Decimal(0)),
-        "exercisePrice": text(_underlying(call, item)),
+        "exercisePrice": text(underlying(state, item)),
     }  # fmt: skip
 
 
@@ -268,7 +271,7 @@ def _option_ticker(call: Call, item: Instrument, day: dict[str, Any]) -> dict[st
 )
 def ticker_price(call: Call) -> Any:
     item = call.state.instrument(call.need("symbol"), kind_of(call.path))
-    row = {"symbol": item.id, "price": _price(item, call.state.price(item))}
+    row = {"symbol": item.id, "price": price_text(item, call.state.price(item))}
     return [row] if item.kind is Kind.INVERSE else row
 
 
@@ -280,8 +283,8 @@ def book_tickers(call: Call) -> Any:
     for item in asked:
         bids, asks = call.state.book(item, 1)
         rows.append({
-            "symbol": item.id, "bidPrice": _price(item, bids[0][0]), "bidQty": text(bids[0][1], _unit(item)),
-            "askPrice": _price(item, asks[0][0]), "askQty": text(asks[0][1], _unit(item)),
+            "symbol": item.id, "bidPrice": price_text(item, bids[0][0]), "bidQty": amount_text(item, bids[0][1]),
+            "askPrice": price_text(item, asks[0][0]), "askQty": amount_text(item, asks[0][1]),
         })  # fmt: skip
     return rows[0] if name and kind is not Kind.INVERSE else rows
 
@@ -289,16 +292,17 @@ def book_tickers(call: Call) -> Any:
 @ROUTES.on("GET", "/api/v3/depth", "/fapi/v1/depth", "/dapi/v1/depth", "/eapi/v1/depth")
 def depth(call: Call) -> Any:
     item = call.state.instrument(call.need("symbol"), kind_of(call.path))
-    bids, asks = call.state.book(item, min(call.whole("limit", 100), 1000))
+    book = call.state.books.look(item)
+    top, number = book.top(min(call.whole("limit", 100), 1000)), book.sequence
     sides = {
-        name: [[_price(item, price), text(size, _unit(item))] for price, size in levels]
-        for name, levels in (("bids", bids), ("asks", asks))
+        name: [[price_text(item, price), amount_text(item, size)] for price, size in levels.items()]
+        for name, levels in (("bids", top.bids), ("asks", top.asks))
     }
     if item.kind is Kind.SPOT:
-        return {"lastUpdateId": call.now, **sides}
+        return {"lastUpdateId": number, **sides}
     if item.kind is Kind.OPTION:
-        return {"T": call.now, "u": call.now, **sides}
-    told = {"lastUpdateId": call.now, "E": call.now, "T": call.now, **sides}
+        return {"T": call.now, "u": number, **sides}
+    told = {"lastUpdateId": number, "E": call.now, "T": call.now, **sides}
     return told | {"symbol": item.id, "pair": item.base + item.quote} if item.kind is Kind.INVERSE else told
 
 
@@ -306,11 +310,11 @@ def depth(call: Call) -> Any:
 def option_marks(call: Call) -> Any:
     name = call.get("symbol")
     asked = [call.state.instrument(name, Kind.OPTION)] if name else call.state.listed(Kind.OPTION)
-    return [_greeks(call, item) for item in asked]
+    return [greeks_row(call.state, item, call.now) for item in asked]
 
 
-def _greeks(call: Call, item: Instrument) -> dict[str, Any]:
-    told, mark = greeks(item, float(_underlying(call, item)), call.now), call.state.price(item, "mark")
+def greeks_row(state: State, item: Instrument, now: int) -> dict[str, Any]:
+    told, mark = greeks(item, float(underlying(state, item)), now), state.price(item, "mark")
     return {
         "symbol": item.id, "markPrice": text(mark), "bidIV": fixed(VOLATILITY - 0.01),
         "askIV": fixed(VOLATILITY + 0.01), "markIV": fixed(VOLATILITY), "delta": fixed(told.delta),
@@ -325,8 +329,8 @@ def option_index(call: Call) -> Any:
     return {"time": call.now, "indexPrice": text(price)}
 
 
-def _underlying(call: Call, item: Instrument) -> Decimal:
-    return call.state.price(call.state.instrument(item.base + item.quote, Kind.SPOT), "index")
+def underlying(state: State, item: Instrument) -> Decimal:
+    return state.price(state.instrument(item.base + item.quote, Kind.SPOT), "index")
 
 
 @ROUTES.on("GET", "/fapi/v1/openInterest", "/dapi/v1/openInterest")

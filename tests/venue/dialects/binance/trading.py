@@ -93,12 +93,12 @@ def replace(call: Call) -> Any:
     "GET", "/api/v3/openOrders", "/fapi/v1/openOrders", "/dapi/v1/openOrders", "/eapi/v1/openOrders", signed=True
 )
 def open_orders(call: Call) -> Any:
-    return [_shown(order) for order in _open(call) if not _is_algo(order)]
+    return [_shown(order) for order in _open(call) if not is_algo(order)]
 
 
 @ROUTES.on("GET", "/fapi/v1/openAlgoOrders", "/dapi/v1/openAlgoOrders", signed=True)
 def open_algos(call: Call) -> Any:
-    return [_algo(order) for order in _open(call) if _is_algo(order)]
+    return [_algo(order) for order in _open(call) if is_algo(order)]
 
 
 @ROUTES.on("DELETE", "/api/v3/openOrders", signed=True)
@@ -121,7 +121,7 @@ def cancel_algos(call: Call) -> Any:
 
 def _cancel_all(call: Call, *, algo: bool) -> Any:
     for order in _open(call):
-        if _is_algo(order) is algo:
+        if is_algo(order) is algo:
             call.state.cancel(order)
     return {"code": 200, "msg": "The operation of cancel all open order is done."}
 
@@ -130,12 +130,12 @@ def _cancel_all(call: Call, *, algo: bool) -> Any:
     "GET", "/api/v3/allOrders", "/fapi/v1/allOrders", "/dapi/v1/allOrders", "/eapi/v1/historyOrders", signed=True
 )
 def all_orders(call: Call) -> Any:
-    return [_shown(order) for order in _history(call) if not _is_algo(order)]
+    return [_shown(order) for order in _history(call) if not is_algo(order)]
 
 
 @ROUTES.on("GET", "/fapi/v1/allAlgoOrders", "/dapi/v1/allAlgoOrders", signed=True)
 def all_algos(call: Call) -> Any:
-    return [_algo(order) for order in _history(call) if _is_algo(order)]
+    return [_algo(order) for order in _history(call) if is_algo(order)]
 
 
 @ROUTES.on(
@@ -215,7 +215,17 @@ def _required(call: Call, name: str) -> Decimal:
     return _number(call, name) or Decimal(0)
 
 
-def _is_algo(order: Order) -> bool:
+def status_of(order: Order) -> str:
+    """The word for how an order stands."""
+    if order.status is Status.OPEN and order.filled:
+        return "PARTIALLY_FILLED"
+    word = STATUS[order.status]
+    if order.instrument.kind is Kind.OPTION:
+        return {"NEW": "ACCEPTED", "CANCELED": "CANCELLED"}.get(word, word)
+    return word
+
+
+def is_algo(order: Order) -> bool:
     return order.conditional and order.instrument.margined
 
 
@@ -225,7 +235,7 @@ def _find(call: Call, doing: str = "") -> Order:
         order = call.state.find(call.get("orderId"), name, kind_of(call.path))
     except Refusal:
         raise Refusal(Reason.NOT_FOUND, doing) from None
-    if order.instrument.id != call.need("symbol") or _is_algo(order):
+    if order.instrument.id != call.need("symbol") or is_algo(order):
         raise Refusal(Reason.NOT_FOUND, doing)
     return order
 
@@ -233,7 +243,7 @@ def _find(call: Call, doing: str = "") -> Order:
 def _find_algo(call: Call, doing: str = "") -> Order:
     asked, name = call.get("algoId"), call.get("clientAlgoId")
     for order in reversed(call.state.orders.values()):
-        if _is_algo(order) and (str(order.id) == asked or (name and order.client_id == name)):
+        if is_algo(order) and (str(order.id) == asked or (name and order.client_id == name)):
             return order
     raise Refusal(Reason.NOT_FOUND, doing)
 
@@ -265,7 +275,7 @@ def _spot(order: Order, *, fresh: bool, canceled: bool) -> dict[str, Any]:
         "symbol": order.instrument.id, "orderId": order.id, "orderListId": -1, "clientOrderId": order.client_id,
         "price": fixed(order.price or 0), "origQty": fixed(order.amount), "executedQty": fixed(order.filled),
         "origQuoteOrderQty": fixed(order.cost or 0), "cummulativeQuoteQty": fixed(order.quote),
-        "status": "NEW" if order.status is Status.TRIGGERED else STATUS[order.status], "timeInForce": order.tif,
+        "status": "NEW" if order.status is Status.TRIGGERED else status_of(order), "timeInForce": order.tif,
         "type": order.raw.get("type", "MARKET"), "side": "BUY" if order.buy else "SELL",
         "selfTradePreventionMode": "EXPIRE_MAKER",
     }  # fmt: skip
@@ -295,7 +305,7 @@ def _spot(order: Order, *, fresh: bool, canceled: bool) -> dict[str, Any]:
 def _contract(order: Order) -> dict[str, Any]:
     item, inverse = order.instrument, order.instrument.kind is Kind.INVERSE
     row: dict[str, Any] = {
-        "orderId": order.id, "symbol": item.id, "status": STATUS[order.status], "clientOrderId": order.client_id,
+        "orderId": order.id, "symbol": item.id, "status": status_of(order), "clientOrderId": order.client_id,
         "price": text(order.price or 0, item.tick), "avgPrice": fixed(order.average, 5 if not inverse else 1),
         "origQty": text(order.amount, item.step), "executedQty": text(order.filled, item.step),
         "cumQty": text(order.filled, item.step), "cumBase" if inverse else "cumQuote": fixed(order.value),
@@ -338,7 +348,7 @@ def _option(order: Order) -> dict[str, Any]:
         "executedQty": text(order.filled), "fee": text(order.fee), "side": "BUY" if order.buy else "SELL",
         "type": order.raw.get("type", "LIMIT"), "timeInForce": order.tif, "reduceOnly": order.reduce_only,
         "postOnly": order.post_only, "createTime": order.created, "updateTime": order.updated,
-        "status": {"NEW": "ACCEPTED", "CANCELED": "CANCELLED"}.get(STATUS[order.status], STATUS[order.status]),
+        "status": status_of(order),
         "avgPrice": text(order.average), "source": "API", "clientOrderId": order.client_id,
         "priceScale": 1, "quantityScale": 2, "optionSide": "CALL" if item.call else "PUT",
         "quoteAsset": item.quote,

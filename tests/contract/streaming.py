@@ -1,0 +1,60 @@
+"""Clients of the venue's websockets: which exchanges speak what, and how a test waits for a push."""
+
+import asyncio
+
+from venue.instruments import Kind
+from venue.server import credentials
+
+SYMBOLS = {"spot": "BTC/USDT", "linear": "BTC/USDT:USDT", "inverse": "BTC/USD:BTC"}
+CELLS = [("binance", "spot"), ("binance", "linear"), ("binance", "inverse"), ("binance", "option")]
+"""The markets of exchanges that stream."""
+OPTIONS = {
+    "binance": {
+        "fetchMarkets": {"types": ["spot", "linear", "inverse", "option"]},
+        "watchPositions": {"fetchPositionsSnapshot": False},
+    },
+}
+
+
+async def client_of(venue, exchange, *, signed=False, **more):
+    """CCXT's own client with its markets loaded, which fetches nothing but them."""
+    config = {"options": OPTIONS.get(exchange, {})} | (credentials(exchange) if signed else {}) | more
+    client = venue.client(exchange)(config)
+    client.has["fetchCurrencies"] = False
+    await client.load_markets()
+    return client
+
+
+def symbol_of(venue, client, kind):
+    """The symbol of the instrument that tests watch."""
+    if kind != "option":
+        return SYMBOLS[kind]
+    return min(symbol for symbol, market in client.markets.items() if market["option"])
+
+
+def instrument_of(venue, client, symbol):
+    market = client.markets[symbol]
+    name = "linear" if market["linear"] else "inverse"
+    kind = Kind(market["type"] if market["type"] in {"spot", "option"} else name)
+    return venue.states[client.id].instrument(market["id"], kind)
+
+
+async def subscribed(venue, exchange, call, *streams):
+    """A task that watches, once the venue knows what it watches."""
+    task = asyncio.ensure_future(call)
+    there = asyncio.ensure_future(venue.sockets.until(lambda: venue.sockets.listens(exchange, *streams)))
+    await asyncio.wait([task, there], return_when=asyncio.FIRST_COMPLETED, timeout=10)
+    there.cancel()
+    return task
+
+
+async def pushed(venue, exchange, call, *streams, ms=15_000):
+    """What a call of `watch_...` gives, as time goes on at the venue."""
+    task = await subscribed(venue, exchange, call, *streams)
+    for _ in range(20):
+        await venue.advance(ms)
+        await asyncio.wait([task], timeout=0.2)
+        if task.done():
+            return task.result()
+    task.cancel()
+    raise AssertionError("nothing was pushed")
