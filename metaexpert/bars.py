@@ -28,7 +28,19 @@ if TYPE_CHECKING:
     type Mask = npt.NDArray[np.bool_]
     type Rows = npt.NDArray[np.int64]
 
-__all__ = ["COLUMNS", "Quality", "detached", "empty", "frame", "inspect", "resample", "sanitize", "times", "to_ms"]
+__all__ = [
+    "COLUMNS",
+    "Quality",
+    "coarser",
+    "detached",
+    "empty",
+    "frame",
+    "inspect",
+    "resample",
+    "sanitize",
+    "times",
+    "to_ms",
+]
 
 COLUMNS = ("open", "high", "low", "close", "volume")
 
@@ -181,6 +193,12 @@ def resample(candles: pd.DataFrame, timeframe: str, *, source: str, until: int |
     known = int(time[-1]) + step if until is None else until
     whole = opens[first] + length <= known
     return frame(opens[first][whole], [column[whole] for column in columns])
+
+
+def coarser(candles: pd.DataFrame, timeframe: str, *, source: str, until: int | None = None) -> pd.DataFrame:
+    """`candles` in `timeframe` as `resample` builds them, without a first bar of which only the end is there."""
+    made = resample(candles, timeframe, source=source, until=until)
+    return made.iloc[1:] if len(made) and times(made)[0] < times(candles)[0] else made
 
 
 def inspect(candles: pd.DataFrame, timeframe: str, *, synthetic: bool = False, source: str = "") -> Quality:

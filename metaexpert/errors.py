@@ -3,6 +3,7 @@
 MetaExpertError
 ├── ConfigError          a setting, name or file is wrong: mend it and start again
 ├── DataError            candles are missing or unsound: import or download them
+├── JournalError         the record of a run can't be read or kept: mend the file or the disk
 ├── StrategyError        the expert's own code failed or called the library wrongly: mend the expert
 └── ExchangeError        the exchange said no
     ├── RequestError     it can't be done as asked: mend the request
@@ -30,6 +31,7 @@ __all__ = [
     "DataError",
     "ExchangeError",
     "InsufficientFunds",
+    "JournalError",
     "MetaExpertError",
     "NetworkError",
     "OrderNotFound",
@@ -52,6 +54,10 @@ class ConfigError(MetaExpertError):
 
 class DataError(MetaExpertError):
     """Candles are missing or unsound: import or download them."""
+
+
+class JournalError(MetaExpertError):
+    """The record of a run can't be read or kept: mend the file or the disk. No run goes on without it."""
 
 
 class StrategyError(MetaExpertError):

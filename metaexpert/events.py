@@ -10,7 +10,19 @@ from .models import Bar, OrderBook
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Funding", "MarkPrice", "MarketEvent", "PublicTrade", "Quote", "Source", "Stream", "StreamKind"]
+    from .errors import MetaExpertError
+
+__all__ = [
+    "Funding",
+    "MarkPrice",
+    "MarketEvent",
+    "Notice",
+    "PublicTrade",
+    "Quote",
+    "Source",
+    "Stream",
+    "StreamKind",
+]
 
 
 class PublicTrade(NamedTuple):
@@ -58,6 +70,15 @@ class Funding(NamedTuple):
     mark: float | None = None
 
 
+class Notice(NamedTuple):
+    """What the feed of a live market says of itself: trouble (`error`), a gap, a recovery; `symbol` "" for all."""
+
+    time: int
+    symbol: str
+    text: str
+    error: MetaExpertError | None = None
+
+
 type MarketEvent = PublicTrade | Quote | OrderBook | MarkPrice | Funding | Bar
 """A `Bar` is the candle of an interval as it stands: running or closed."""
 
@@ -84,7 +105,8 @@ class Source(Protocol):
     """A live market: streams, and what was missed of them. The exchanges' gateway and the demo exchange have one.
 
     Use it within one event loop. Every method raises `NetworkError` or `UnavailableError` when the market can't be
-    reached: then nothing is known of what happened until the next answer, and whoever watches fetches it.
+    reached: then nothing is known of what happened until the next answer, and whoever watches fetches it. The
+    next `watch` after a connection was lost while nobody waited does so. No call but `watch` waits for ever.
     """
 
     async def watch(self, stream: Stream) -> Sequence[MarketEvent]:
@@ -105,6 +127,10 @@ class Source(Protocol):
 
     async def funding(self, symbol: str) -> Funding | None:
         """The next funding instant with the rate as it is known now; None where none is paid."""
+        ...
+
+    async def paid(self, symbol: str, start: int, end: int) -> list[Funding]:
+        """The funding that was paid within [start, end) ms UTC, oldest first; empty where none is."""
         ...
 
     async def time(self) -> int:

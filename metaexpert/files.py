@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import tempfile
 from contextlib import contextmanager, suppress
@@ -13,10 +14,12 @@ from .errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from typing import IO
 
-__all__ = ["discard_drafts", "home", "locked", "replacing"]
+__all__ = ["claimed", "discard_drafts", "home", "locked", "replacing"]
 
 _DRAFT = ".tmp"
+_BEYOND = 1 << 30  # the byte that Windows locks: others can read what stands before it
 
 
 def home() -> Path:
@@ -81,3 +84,30 @@ def locked(path: Path) -> Generator[None]:
 
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def claimed(path: Path, refusal: str) -> IO[bytes]:
+    """Hold the lock file `path` until what is returned is closed, or this process ends; nobody waits for it.
+
+    Raises:
+        ConfigError: another process holds it: `refusal`, with its number and computer.
+    """
+    file = path.open("a+b", buffering=0)
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(_BEYOND)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # the latter is what Windows says
+        file.seek(0)
+        holder = file.read().decode(errors="replace")
+        file.close()
+        raise ConfigError(f"{refusal} ({holder}): stop that one first") from None
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
+    return file

@@ -82,6 +82,10 @@ class Redactor:
         longest_first = sorted(self._forms, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
 
+    def knows(self, text: str) -> bool:
+        """Does a registered secret stand in `text`?"""
+        return self._known is not None and self._known.search(text) is not None
+
     def text(self, text: str) -> str:
         """Return `text` with every secret masked."""
         if self._known is not None:
@@ -118,9 +122,7 @@ class Redactor:
     def _number(self, number: Real) -> int | float | str:
         plain = int(number) if isinstance(number, Integral) else float(number)
         text = str(plain)
-        return (
-            plain if isfinite(plain) and (self._known is None or not self._known.search(text)) else self.text(text)
-        )
+        return plain if isfinite(plain) and not self.knows(text) else self.text(text)
 
     def __call__(self, _logger: object, _name: str, event: EventDict) -> EventDict:
         """Mask an event of structlog's; time, level and logger are the library's own and stay."""

@@ -175,6 +175,22 @@ class Bar(NamedTuple):
         """The open time as a timezone-aware pandas Timestamp."""
         return _timestamp(self.time)
 
+    @property
+    def is_backfilled(self) -> bool:
+        """True for a bar of a live market that is told late: it was missed, and fetched afterwards."""
+        return False
+
+
+class BackfilledBar(Bar):
+    """A `Bar`, equal to one, that a live market tells late."""
+
+    __slots__ = ()
+
+    @property
+    def is_backfilled(self) -> bool:
+        """True."""
+        return True
+
 
 class Tick(NamedTuple):
     """One trade or change of the best bid and ask; `qty` is the traded quantity (0 for a quote).

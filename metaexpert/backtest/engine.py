@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import indicators
-from ..bars import inspect, resample, times, to_ms
+from ..bars import coarser, inspect, times, to_ms
 from ..broker.ledger import Ledger
 from ..broker.protection import Protection
 from ..broker.simulated import SimulatedBroker
@@ -334,7 +334,7 @@ def _series(
 
     whole = frame if before is None else pd.concat([before, frame])
     start = int(times(frame)[0])
-    frames = {name: _coarser(whole, name, timeframes[0]) for name in timeframes}
+    frames = {name: coarser(whole, name, source=timeframes[0]) for name in timeframes}
     own, length = times(frames[strategy.timeframe]), parse(strategy.timeframe)
     if own.size == 0:
         raise DataError(
@@ -362,16 +362,10 @@ def _longer(job: Job, history: _History, symbol: str, timeframe: str) -> Series:
     )
     whole = frame if before is None else pd.concat([before, frame])
     start = shortest.times[shortest.first]
-    candles = _coarser(whole, timeframe, history.timeframe)
+    candles = coarser(whole, timeframe, source=history.timeframe)
     made = Series(symbol, timeframe, candles, first=int((times(candles) + parse(timeframe) <= start).sum()))
     history.series.append(made)
     return made
-
-
-def _coarser(candles: pd.DataFrame, timeframe: str, source: str) -> pd.DataFrame:
-    """`candles` in `timeframe`, without a first bar of which only the end is there."""
-    made = resample(candles, timeframe, source=source)
-    return made.iloc[1:] if len(made) and times(made)[0] < times(candles)[0] else made
 
 
 # --- the record -----------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from ..timeframe import parse
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["FundingRate", "FundingRates", "MarketData", "Reference", "Span"]
+__all__ = ["FundingRate", "FundingRates", "Latest", "MarketData", "Reference", "Span"]
 
 _FUNDING_INTERVAL = parse("8h")
 _FIRST_LOOK = 1024  # candles; a search looks at twice as many each time
@@ -59,6 +59,10 @@ class FundingRates:
     def next_time(self) -> int | None:
         """The next instant that was not taken yet."""
         return self._rates[self._next].time if self._next < len(self._rates) else None
+
+    def add(self, rate: FundingRate) -> None:
+        """One more instant, later than all others; those that were taken are forgotten."""
+        self._rates, self._next = [*self._rates[self._next :], rate], 0
 
     def fingerprint(self) -> bytes:
         """All rates as bytes."""
@@ -140,6 +144,31 @@ class Reference:
         """The close of the candle that ends at `time`; None when there is none."""
         at = bisect_left(self._times, time - self.length)
         return self._close[at] if at < len(self._times) and self._times[at] == time - self.length else None
+
+
+class Latest(Reference):
+    """The price of a market that goes on, as it is known now: it stands for every moment."""
+
+    __slots__ = ("price",)
+
+    def __init__(self) -> None:
+        super().__init__(1, (), ((), (), (), ()))
+        self.price: float | None = None
+
+    def within(self, start: int, end: int) -> Span | None:
+        """The price, four times."""
+        del start, end
+        return None if self.price is None else Span(self.price, self.price, self.price, self.price)
+
+    def opening(self, time: int) -> float | None:
+        """The price."""
+        del time
+        return self.price
+
+    def closing(self, time: int) -> float | None:
+        """The price."""
+        del time
+        return self.price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

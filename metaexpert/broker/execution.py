@@ -58,6 +58,10 @@ class Execution:
         """A bar of a symbol begins: its volume can be filled."""
         self.moment, self._volume[bar.symbol], self._used[bar.symbol] = bar.time, bar.volume, 0.0
 
+    def now(self) -> int:
+        """The time of the run, ms UTC."""
+        return self._clock.now()
+
     def arrive(self) -> int:
         """What happens from here on within the bar happens at the clock's time; returns that."""
         self.moment = self._clock.now()
@@ -65,10 +69,13 @@ class Execution:
 
     # -- fills ------------------------------------------------------------------------------------------------
 
-    def fill(self, working: Working, price: float, *, maker: bool, slip: bool, ambiguous: bool = False) -> None:
+    def fill(
+        self, working: Working, price: float, *, maker: bool, slip: bool, ambiguous: bool = False,
+        most: float | None = None,
+    ) -> None:  # fmt: skip
         """Fill an order at `price`, as far as volume allows; refuse it when the account can't carry it.
 
-        Rules 10, 12 and 17. What the volume leaves of an order waits for the next bar.
+        Rules 10, 12 and 17. What the volume, or the `most` that is offered, leaves of an order waits.
         """
         order, held, side = working.order, working.held, working.side
         market = held.market
@@ -88,13 +95,14 @@ class Execution:
         if shrunk:
             total = rules.sum_of_steps(order.filled, qty, market.qty_step)
             order = order.changed(qty=total, message=order.message if order.reduce_only else SHRUNK)
-        part = self._take(held, qty, paid, whole=order.tif is TimeInForce.FOK)
+        offered, whole = qty if most is None else min(qty, most), order.tif is TimeInForce.FOK
+        part = 0.0 if whole and offered < qty else self._take(held, offered, paid, whole=whole)
         if part > 0.0:
             fee = held.fee(part, paid, rate)
             slippage = 0.0 if paid == price else abs(rules.pnl(held.kind, part, price, paid))
             self._enter(working, order, part, paid, fee=fee, slippage=slippage, maker=maker, ambiguous=ambiguous)
         if part < qty and order.tif is not TimeInForce.GTC:
-            self.book.drop(working, OrderStatus.EXPIRED, f"{order.tif}: the bar has no volume for all of it")
+            self.book.drop(working, OrderStatus.EXPIRED, f"{order.tif}: there is no volume for all of it")
         working.waits = part < qty
 
     def _take(self, held: Holding, qty: float, price: float, *, whole: bool) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from .. import risk, rules
 from ..models import ExitReason, OrderStatus, OrderType, TimeInForce
-from ..timeframe import length_of
+from ..timeframe import TRADES, length_of
 from .data import MarketData
 from .execution import SHRUNK
 from .margin import rest_of
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from ..models import Bar, Order
     from . import News
     from .book import Book, Working
-    from .data import FundingRates, Reference, Span
+    from .data import Reference, Span
     from .execution import Execution
     from .holding import Holding
     from .ledger import Ledger
+    from .offer import Offer
     from .protection import Guard
 
 __all__ = ["Matching", "Reached"]
@@ -87,7 +88,7 @@ class Matching:
         legs, data = self.ledger.legs(bar.symbol), self._data[bar.symbol]
         self.execution.begin(bar)
         if data.funding is not None:
-            self._pay_funding(bar, data.funding, legs, bar.time)
+            self.pay_funding(bar.symbol, bar.time, bar.open)
         marks = _within(bar, data.marks)
         mark = bar.open if marks is None else marks.open
         last = legs[0].mark
@@ -103,17 +104,22 @@ class Matching:
             if self._liquidates:
                 yield from self._sweep(legs, mark)
         if data.funding is not None:
-            self._pay_funding(bar, data.funding, legs, bar.time + length_of(bar.timeframe) - 1)
+            self.pay_funding(bar.symbol, bar.time + length_of(bar.timeframe) - 1, bar.open)
 
-    def _pay_funding(self, bar: Bar, rates: FundingRates, legs: Sequence[Holding], until: int) -> None:
-        """Charge the funding instants up to `until` to the positions as they stand (rule 19)."""
-        marks = self._data[bar.symbol].marks
-        for one in rates.take(until):
+    def pay_funding(self, symbol: str, until: int, price: float | None = None) -> None:
+        """Charge the funding instants up to `until` to the positions of `symbol` as they stand (rule 19).
+
+        Where no mark price is known it is `price`; None: the last one.
+        """
+        data, legs = self._data[symbol], self.ledger.legs(symbol)
+        for one in () if data.funding is None else data.funding.take(until):
             mark = one.mark
-            if mark is None and marks is not None:
-                mark = marks.opening(one.time)
+            if mark is None and data.marks is not None:
+                mark = data.marks.opening(one.time)
+            if mark is None:
+                mark = legs[0].mark if price is None else price
             for held in legs:
-                self.execution.pay_funding(held, bar.open if mark is None else mark, one.rate)
+                self.execution.pay_funding(held, mark, one.rate)
 
     def _sweep(self, legs: Sequence[Holding], mark: float) -> Iterator[News]:
         """Liquidate the positions whose level the market stands beyond, at `mark`."""
@@ -127,8 +133,32 @@ class Matching:
             if level is not None and rules.is_reached(level, mark, -guard.side, strict=False):
                 yield from self.execution.liquidate(held, mark)
 
-    def _arrive(self, working: Working, price: float, last: float) -> None:
-        """An order reaches the market at `price`, or goes on at a new bar's open; `last` is the price before."""
+    def meet(self, symbol: str, now: int, offer: Offer) -> Iterator[News]:
+        """The orders of `symbol` that have come to the market by `now` take what it offers, or begin to rest."""
+        for working in list(self.book.of[symbol]):
+            rests = working.arrived and not working.taking and not working.waits
+            price = offer.best(working.side)
+            if rests or working.active_from > now or price is None:
+                continue
+            order, held = working.order, working.held
+            limit = order.price if working.triggered else None
+            share = offer.share(held.kind, working.side, rest_of(order, held), limit)
+            self._arrive(working, share.price if share.qty > 0.0 else price, price, share.qty)
+            yield from self.book.flush()
+            if self._liquidates:
+                yield from self.on_mark(symbol)
+
+    def on_mark(self, symbol: str) -> Iterator[News]:
+        """Liquidate what the mark price of now reaches; the last price where there is no other."""
+        legs, marks = self.ledger.legs(symbol), self._data[symbol].marks
+        price = None if marks is None else marks.opening(self.execution.now())
+        yield from self._sweep(legs, legs[0].mark if price is None else price)
+
+    def _arrive(self, working: Working, price: float, last: float, most: float | None = None) -> None:
+        """An order reaches the market at `price`, or goes on at a new bar's open; `last` is the price before.
+
+        `most` of it is offered there; None: any quantity.
+        """
         order = working.order
         if not order.is_working:  # an order before it closed what it worked on
             return
@@ -136,17 +166,20 @@ class Matching:
         working.waits = False
         if working.taking:
             working.arrived = True
-            self.execution.fill(working, price, maker=False, slip=True)
+            self.execution.fill(working, price, maker=False, slip=True, most=most)
         elif not working.arrived:
             working.arrived = True
             if working.triggered:
-                self._arrive_limit(working, price)
+                self._arrive_limit(working, price, most)
 
-    def _arrive_limit(self, working: Working, price: float) -> None:
-        """A limit order meets the market at `price`: it crosses (taker), rests (maker), or is refused (rule 5)."""
+    def _arrive_limit(self, working: Working, price: float, most: float | None = None) -> None:
+        """A limit order meets the market at `price`: it crosses (taker), rests (maker), or is refused (rule 5).
+
+        It crosses where `most` of it is offered; where that is not known, where the price lies beyond its limit.
+        """
         order = working.order
         limit = price if order.price is None else order.price
-        if not self._reaches(order, limit, price):
+        if not (self._reaches(order, limit, price) if most is None else most > 0.0):
             if order.tif is not TimeInForce.GTC:
                 self.book.drop(working, OrderStatus.EXPIRED, f"{order.tif}: nothing to fill it with on arrival")
             else:
@@ -154,7 +187,7 @@ class Matching:
         elif order.post_only:
             self.book.drop(working, OrderStatus.REJECTED, "it would cross on arrival", "post_only_would_cross")
         else:
-            self.execution.fill(working, price, maker=False, slip=False)
+            self.execution.fill(working, price, maker=False, slip=False, most=most)
             working.arrived = not working.waits  # what is left of it meets the next open as a new order does
 
     def _reaches(self, order: Order, limit: float, price: float) -> bool:
@@ -352,7 +385,9 @@ class Matching:
         elif working.triggered:
             bar, order = walk.bar, working.order
             price = hit.price
-            if working.passed and order.price is not None:
+            if order.price is not None and bar.timeframe == TRADES:
+                price = order.price  # whoever trades beyond it has taken what rested there first
+            elif working.passed and order.price is not None:
                 price = rules.rest_price(order.side.sign, order.price, bar.low, bar.high)
             self.execution.fill(working, price, maker=True, slip=False)
         elif working.order.type is OrderType.STOP:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     type Floats = npt.NDArray[np.float64]
 
-__all__ = ["SEED", "Demo"]
+__all__ = ["MINUTE_MS", "SEED", "Demo", "decimals_of", "generator", "seed_of", "volume_decimals"]
 
 SEED = 1
 """What all synthetic prices grow from; another one gives other prices."""
@@ -45,7 +45,7 @@ _LAST_DAY = 25_567  # 2040-01-01, exclusive
 _TREND_DAY = 19_905  # 2024-07-01: the day on which the trend passes through a currency's level
 _DEFAULT_SPAN = (19_723 * DAY_MS, 20_089 * DAY_MS)  # the calendar year 2024
 _MINUTES = 1440
-_MINUTE_MS = 60_000
+MINUTE_MS = 60_000
 _CHUNK_DAYS = 61
 _ANNUAL_TREND = 0.25  # of the log price
 _LISTED_DAYS = 180  # how long before its expiry a dated contract begins to trade
@@ -221,12 +221,11 @@ class Demo:
     def _days(self, market: Market, kind: Kind, day: int, until: int) -> pd.DataFrame:
         """Make the minutes of the days [day, until), counted from the epoch."""
         price, traded = self._prices(market, kind, day, until)
-        time = np.arange(day * _MINUTES, until * _MINUTES, dtype=np.int64) * _MINUTE_MS
-        decimals = _BASE_DECIMALS if market.is_inverse else _decimals(market.qty_step)
-        volume = np.round(traded / price[3], decimals)
+        time = np.arange(day * _MINUTES, until * _MINUTES, dtype=np.int64) * MINUTE_MS
+        volume = np.round(traded / price[3], volume_decimals(market))
         if market.option_type is not None:
             price = _premiums(market, price, time)
-        decimals = _decimals(market.price_tick)
+        decimals = decimals_of(market.price_tick)
         if kind is not Kind.CANDLES:
             volume, decimals = np.zeros(time.size), decimals + 2  # such prices are computed, finer than any tick
         o, h, low, c = (np.maximum(np.round(p, decimals), market.price_tick) for p in price)
@@ -268,7 +267,7 @@ class Demo:
     def _minutes(self, name: str, day: int, until: int) -> _Minutes:
         """Fill the days [day, until) of a currency with Brownian bridges between its daily points."""
         path, days = self._path(name), slice(day - _FIRST_DAY, until - _FIRST_DAY)
-        draws = np.stack([_generator(path.seed, n).standard_normal((4, _MINUTES)) for n in range(day, until)])
+        draws = np.stack([generator(path.seed, n).standard_normal((4, _MINUTES)) for n in range(day, until)])
         weights = _profile()
         sigma = path.volatility[days, None] * np.sqrt(weights)
         steps = sigma * draws[:, 0]
@@ -291,7 +290,7 @@ class Demo:
 
     def _running(self, day: int, until: int) -> npt.NDArray[np.bool_]:
         """Tell for each minute whether the exchange ran: some days hold hours of maintenance, some a hiccup."""
-        rng = _generator(_seed("maintenance"), 0)
+        rng = generator(seed_of("maintenance"), 0)
         kind, at, lasts = rng.random((3, _LAST_DAY - _FIRST_DAY))[:, day - _FIRST_DAY : until - _FIRST_DAY]
         running = np.ones((until - day, _MINUTES), dtype=np.bool_)
         for n in np.flatnonzero(kind < 0.06):
@@ -308,11 +307,13 @@ def _chunks(day: int, until: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + _CHUNK_DAYS, until)
 
 
-def _seed(name: str) -> int:
+def seed_of(name: str) -> int:
+    """What the draws that are called `name` grow from."""
     return int.from_bytes(hashlib.sha256(f"metaexpert demo {SEED} {name}".encode()).digest()[:8])
 
 
-def _generator(seed: int, counter: int) -> np.random.Generator:
+def generator(seed: int, counter: int) -> np.random.Generator:
+    """The draws of (seed, counter): the same whenever they are asked for."""
     return np.random.Generator(np.random.Philox(key=np.array([seed, counter], dtype=np.uint64)))
 
 
@@ -322,7 +323,7 @@ def _level(name: str) -> tuple[float, float]:
         return 1.0, 0.0
     if name in _LEVELS:
         return _LEVELS[name]
-    draw = _seed(name) / 2.0**64
+    draw = seed_of(name) / 2.0**64
     return float(f"{10.0 ** (4.0 * draw - 2.0):.3g}"), 0.9
 
 
@@ -336,8 +337,8 @@ def _profile() -> Floats:
 def _make_path(name: str) -> _Path:
     level, yearly = _level(name)
     count, calm = _LAST_DAY - _FIRST_DAY, yearly / math.sqrt(365.0)
-    common = _generator(_seed("market"), 0).standard_t(5, count)
-    rng = _generator(_seed(name), 0)
+    common = generator(seed_of("market"), 0).standard_t(5, count)
+    rng = generator(seed_of(name), 0)
     own, turns, drifts, jumps = (
         rng.standard_t(5, count),
         rng.random(count),
@@ -358,7 +359,7 @@ def _make_path(name: str) -> _Path:
     trend = _ANNUAL_TREND * years if yearly > 0.2 else 0.0
     gaps = np.where(jumps < 0.02, volatility * drifts * 0.3, 0.0)
     return _Path(
-        seed=_seed(name),
+        seed=seed_of(name),
         log_price=math.log(level) + trend + log_price,
         volatility=volatility,
         jump_minute=(rng.random(count) * _MINUTES).astype(np.int64),
@@ -374,7 +375,7 @@ def _make_rates(symbol: str, premium: Floats) -> Floats:
     stood above its index: its daily premium, and moods that last for days. They average to the interest I.
     """
     count = (_LAST_DAY - _FIRST_DAY) * 3
-    shocks = _generator(_seed(f"{symbol} funding"), 0).standard_t(4, count) * 1.2e-4
+    shocks = generator(seed_of(f"{symbol} funding"), 0).standard_t(4, count) * 1.2e-4
     mood, moods = 0.0, np.empty(count)
     for at in range(count):
         mood = moods[at] = 0.9 * mood + shocks[at]
@@ -389,7 +390,7 @@ def _premiums(
     if market.expiry is None or market.strike is None:
         raise ConfigError(f"{market.symbol} has no expiry or strike; write it like BTC/USDT:USDT-241227-60000-C")
     call = market.option_type == "call"
-    years = np.maximum(market.expiry - time, _MINUTE_MS) / (365.0 * DAY_MS)
+    years = np.maximum(market.expiry - time, MINUTE_MS) / (365.0 * DAY_MS)
     spread, strike = _OPTION_VOLATILITY * np.sqrt(years), market.strike
 
     def value(spot: Floats) -> Floats:
@@ -410,7 +411,13 @@ def _normal_cdf(x: Floats) -> Floats:
     return np.where(x >= 0.0, 1.0 - tail, tail)
 
 
-def _decimals(step: float) -> int:
+def volume_decimals(market: Market) -> int:
+    """How many decimals the volume of a minute has, in base."""
+    return _BASE_DECIMALS if market.is_inverse else decimals_of(market.qty_step)
+
+
+def decimals_of(step: float) -> int:
+    """How many decimals a price or quantity on the grid of `step` has."""
     return max(0, round(-math.log10(step)))
 
 

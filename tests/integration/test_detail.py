@@ -335,10 +335,10 @@ def test_a_stop_fills_at_the_first_trade_beyond_it():
 
 @pytest.mark.parametrize(("fill", "minute"), [("through", 12.0), ("touch", 5.0)])
 def test_a_limit_among_trades(fill, minute):
-    """98 is touched at minute 5 and traded through, at 97.5, at minute 12: that price is the better one."""
+    """98 is touched at minute 5 and traded through, at 97.5, at minute 12: what rested at 98 was taken first."""
     trades((0, 100), (5, 98), (12, 97.5), (50, 99))
     result, _ = holder(lambda run: run.buy(1.0, price=98.0), detail="trades", limit_fill=fill)
-    assert minutes(result) == [(minute, 97.5 if fill == "through" else 98.0, ExitReason.ORDER)]
+    assert minutes(result) == [(minute, 98.0, ExitReason.ORDER)]
 
 
 def test_an_answer_to_news_of_a_trade_acts_from_the_next_moment():

@@ -17,6 +17,7 @@ CLASSES = [getattr(errors, name) for name in errors.__all__ if name != "did_you_
         (errors.ConfigError, errors.MetaExpertError),
         (errors.DataError, errors.MetaExpertError),
         (errors.StrategyError, errors.MetaExpertError),
+        (errors.JournalError, errors.MetaExpertError),
         (errors.ExchangeError, errors.MetaExpertError),
         (errors.OrderRejected, errors.ExchangeError),
         (errors.InsufficientFunds, errors.OrderRejected),

@@ -16,7 +16,7 @@ LAYERS = (
     ("series",),
     ("rules", "options", "tiers", "indicators", "_catalogue", "_compute"),
     ("files", "parquet"),
-    ("clock", "config", "inputs", "values", "logger", "risk", "script", "store"),
+    ("clock", "config", "inputs", "journal", "values", "logger", "risk", "script", "store"),
     ("exchanges",),
     ("broker", "doctor", "importer"),
     ("detail", "feed"),

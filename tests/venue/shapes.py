@@ -34,6 +34,17 @@ def recorded(shared: Path, exchange: str, *methods: str, without: str = "\0") ->
     return [json.loads(answer) if isinstance(answer, str) else answer for answer in answers]
 
 
+def documented(shared: Path, exchange: str, case: str) -> list[Any]:
+    """The messages that a documentation shows being pushed, by the name that the collection has for the case."""
+    file = shared / "data/wire_examples/jkorf" / f"{exchange}_ws.json"
+    cases = json.loads(file.read_text(encoding="utf-8"))["cases"]
+    return [
+        message
+        for one in cases if one["case"] == f"Subscriptions/{case}"
+        for kind, message in one["steps"] if kind == "server_data"
+    ]  # fmt: skip
+
+
 def listed(shared: Path, exchange: str, *symbols: str) -> list[Any]:
     """The raw entries of instruments, as the exchange lists them."""
     file = shared / "data/ccxt_static/markets" / f"{exchange}.json"

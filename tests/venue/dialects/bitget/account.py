@@ -14,6 +14,7 @@ from .market import ROUTES, pair
 if TYPE_CHECKING:
     from ...orders import Position
     from ...routes import Call
+    from ...state import State
 
 MAINTENANCE = Decimal("0.004")
 RIGHTS = {"trade": ("coow", "cpow", "stow"), "read": ("coor", "cpor", "stor"), "withdraw": ("wwow",)}
@@ -65,13 +66,13 @@ def account(call: Call) -> Any:
     return _account(call, product_of(item), item.settle) | {
         "crossedMarginLeverage": int(Decimal(cross)), "isolatedLongLever": int(Decimal(alone)),
         "isolatedShortLever": int(Decimal(alone)), "marginMode": "isolated" if isolated else "crossed",
-        "posMode": mode_of(call, product_of(item)), "grant": "",
+        "posMode": mode_of(call.state, product_of(item)), "grant": "",
     }  # fmt: skip
 
 
-def mode_of(call: Call, wallet: str) -> str:
+def mode_of(state: State, wallet: str) -> str:
     """The position mode, which all contracts of a product type share."""
-    return "hedge_mode" if wallet in call.state.hedged else "one_way_mode"
+    return "hedge_mode" if wallet in state.hedged else "one_way_mode"
 
 
 def _account(call: Call, wallet: str, coin: str) -> dict[str, Any]:
@@ -116,7 +117,7 @@ def _position(call: Call, held: Position) -> dict[str, Any]:
         "openDelegateSize": "0", "marginSize": text(margin), "available": text(size), "locked": "0",
         "total": text(size), "leverage": text(state.leverage(item)), "achievedProfits": text(held.realized),
         "openPriceAvg": text(held.entry), "marginMode": "isolated" if isolated else "crossed",
-        "posMode": mode_of(call, product_of(item)), "unrealizedPL": text(state.profit(held)),
+        "posMode": mode_of(call.state, product_of(item)), "unrealizedPL": text(state.profit(held)),
         "liquidationPrice": text(state.liquidation(held)), "keepMarginRate": text(MAINTENANCE),
         "markPrice": text(mark, item.tick), "marginRatio": "0.001", "breakEvenPrice": text(held.entry),
         "totalFee": "", "deductedFee": "0", "grant": "", "takeProfit": "", "stopLoss": "", "takeProfitId": "",
@@ -161,7 +162,7 @@ def set_position_mode(call: Call) -> Any:
     wallet, mode = product(call), call.need("posMode")
     if mode not in {"hedge_mode", "one_way_mode"}:
         raise Refusal(Reason.PARAMETER, "posMode")
-    if mode != mode_of(call, wallet):
+    if mode != mode_of(call.state, wallet):
         if any(product_of(order.instrument) == wallet for order in call.state.open_orders()):
             raise Refusal(Reason.BUSY, "position mode")
         call.state.set_hedged(wallet, mode == "hedge_mode")

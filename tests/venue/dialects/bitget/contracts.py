@@ -202,7 +202,7 @@ def _list(call: Call, name: str, rows: list[dict[str, Any]], key: str = "orderId
     return {name: shown or None, "endId": shown[-1][key] if shown else None}
 
 
-def _sides(order: Order) -> dict[str, str]:
+def sides_of(order: Order) -> dict[str, str]:
     """In hedge mode the side is the position's."""
     hedged, word = order.side != "BOTH", "buy" if order.buy else "sell"
     closing = hedged and order.buy != (order.side == "LONG")
@@ -217,7 +217,7 @@ def _sides(order: Order) -> dict[str, str]:
 def _shown(order: Order) -> dict[str, Any]:
     """An order in lists; its fee is negative, in the margin coin."""
     item, market = order.instrument, order.price is None
-    return _sides(order) | {
+    return sides_of(order) | {
         "symbol": item.id, "size": text(order.amount), "orderId": str(order.id), "clientOid": own_id(order),
         "baseVolume": text(order.filled), "fee": text(-order.fee) if order.fills else "",
         "price": text(order.price, item.tick) if order.price is not None else "",
@@ -234,7 +234,7 @@ def _shown(order: Order) -> dict[str, Any]:
 
 
 def _fill(order: Order, fill: Fill) -> dict[str, Any]:
-    sides = _sides(order)
+    sides = sides_of(order)
     return {
         "tradeId": str(fill.id), "symbol": order.instrument.id, "orderId": str(order.id),
         "price": text(fill.price), "baseVolume": text(fill.amount), "side": sides["side"],
@@ -355,7 +355,7 @@ def _plans(call: Call, *, live: bool) -> list[Order]:
 
 
 def _plan(order: Order) -> dict[str, Any]:
-    sides, kind = _sides(order), plan_of(order)
+    sides, kind = sides_of(order), plan_of(order)
     price = text(order.price) if order.price is not None else "0" if kind in EXITS else ""
     level = order.trigger if order.trigger is not None else order.activation or Decimal(0)
     reduce_only = sides.pop("reduceOnly")

@@ -13,7 +13,8 @@ from ...routes import Call, Routes, newest
 from .listing import DEMO, contract, contract_entry, pair_entry, product, product_of
 
 if TYPE_CHECKING:
-    from ...prices import Trade
+    from ...prices import Candle, Trade
+    from ...state import State
 
 ROUTES = Routes()
 HOUR = 3_600_000
@@ -131,13 +132,13 @@ def _candles(call: Call, what: str, most: int, *, old: bool = False) -> Any:
     if not old:
         begin = max(begin, call.whole("startTime", 0), call.now - _reach(interval))
     rows = newest(call.state.candles(item, interval, begin, end, what), limit)
-    return [
-        [
-            str(row.time), *(text(price, item.tick) for price in (row.open, row.high, row.low, row.close)),
-            *_volumes(item, row.volume, row.close),
-        ]
-        for row in rows
-    ]  # fmt: skip
+    return [candle_of(item, row) for row in rows]
+
+
+def candle_of(item: Instrument, row: Candle) -> list[str]:
+    """A candle's row."""
+    prices = (text(price, item.tick) for price in (row.open, row.high, row.low, row.close))
+    return [str(row.time), *prices, *_volumes(item, row.volume, row.close)]
 
 
 def _reach(interval: int) -> int:
@@ -197,51 +198,55 @@ def book(call: Call) -> Any:
 @ROUTES.on("GET", "/api/v2/spot/market/tickers")
 def spot_tickers(call: Call) -> Any:
     items = [pair(call)] if call.get("symbol") else call.state.listed(Kind.SPOT)
-    return [_ticker(call, item) | {"open": text(call.state.day(item).open, item.tick)} for item in items]
+    state = call.state
+    return [ticker_of(state, item) | {"open": text(state.day(item).open, item.tick)} for item in items]
 
 
 @ROUTES.on("GET", "/api/v2/mix/market/ticker")
 def ticker(call: Call) -> Any:
-    return [_contract_ticker(call, contract(call))]
+    return [contract_ticker_of(call.state, contract(call))]
 
 
 @ROUTES.on("GET", "/api/v2/mix/market/tickers")
 def tickers(call: Call) -> Any:
     kind = product(call)
     items = [item for item in call.state.listed(Kind.LINEAR, Kind.INVERSE) if product_of(item) == kind]
-    return [_contract_ticker(call, item) for item in items]
+    return [contract_ticker_of(call.state, item) for item in items]
 
 
-def _ticker(call: Call, item: Instrument) -> dict[str, str]:
-    day, (bids, asks) = call.state.day(item), call.state.book(item, 1)
+def ticker_of(state: State, item: Instrument) -> dict[str, str]:
+    """The day's figures, and the best of the book."""
+    day, (bids, asks) = state.day(item), state.book(item, 1)
     bid, size = bids[0] if bids else (Decimal(0), Decimal(0))
     change = f"{(day.close - day.open) / day.open:.5f}"
     quote = text(item.notional(day.volume, day.close))
     return {
         "symbol": item.id, "high24h": text(day.high, item.tick), "low24h": text(day.low, item.tick),
         "lastPr": text(day.close, item.tick), "quoteVolume": quote, "baseVolume": text(day.volume),
-        "usdtVolume": quote, "ts": str(call.now), "bidPr": text(bid, item.tick),
+        "usdtVolume": quote, "ts": str(state.now()), "bidPr": text(bid, item.tick),
         "askPr": text(asks[0][0], item.tick), "bidSz": text(size), "askSz": text(asks[0][1]),
         "openUtc": text(day.open, item.tick), "changeUtc24h": change, "change24h": change,
     }  # fmt: skip
 
 
-def _contract_ticker(call: Call, item: Instrument) -> dict[str, str]:
-    rate = _coming(call, item)[1] if item.perpetual else Decimal(0)
-    return _ticker(call, item) | {
-        "indexPrice": text(call.state.price(item, "index"), item.tick), "fundingRate": text(rate),
+def contract_ticker_of(state: State, item: Instrument) -> dict[str, str]:
+    """The same of a contract, with its mark, index and funding."""
+    rate = coming(state, item)[1] if item.perpetual else Decimal(0)
+    return ticker_of(state, item) | {
+        "indexPrice": text(state.price(item, "index"), item.tick), "fundingRate": text(rate),
         "holdingAmount": text(item.step * 1_000_000),
         "deliveryStartTime": "" if item.perpetual else str(item.listed),
         "deliveryTime": str(item.expiry or ""), "deliveryStatus": "" if item.perpetual else "delivery_normal",
-        "open24h": text(call.state.day(item).open, item.tick),
-        "markPrice": text(call.state.price(item, "mark"), item.tick),
+        "open24h": text(state.day(item).open, item.tick),
+        "markPrice": text(state.price(item, "mark"), item.tick),
     }  # fmt: skip
 
 
-def _coming(call: Call, item: Instrument) -> tuple[int, Decimal]:
+def coming(state: State, item: Instrument) -> tuple[int, Decimal]:
+    """When the next funding is, and its rate."""
     every = item.funding_hours * HOUR
-    at = call.now // every * every + every
-    return at, call.state.prices.funding_rate(item, at)
+    at = state.now() // every * every + every
+    return at, state.prices.funding_rate(item, at)
 
 
 @ROUTES.on("GET", "/api/v2/mix/market/symbol-price")
@@ -257,7 +262,7 @@ def symbol_price(call: Call) -> Any:
 @ROUTES.on("GET", "/api/v2/mix/market/current-fund-rate")
 def current_fund_rate(call: Call) -> Any:
     item = _perpetual(call)
-    at, rate = _coming(call, item)
+    at, rate = coming(call.state, item)
     return [{
         "symbol": item.id, "fundingRate": text(rate), "fundingRateInterval": str(item.funding_hours),
         "nextUpdate": str(at), "minFundingRate": "-0.003", "maxFundingRate": "0.003",

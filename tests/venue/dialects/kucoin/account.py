@@ -16,6 +16,7 @@ from .market import CONTRACTS, ROUTES, contract, pair, settlement
 if TYPE_CHECKING:
     from ...orders import Position
     from ...routes import Call
+    from ...state import State
 
 MAINTENANCE = 0.004
 SPOT, WALLET = "trade_hf", "contract"
@@ -56,7 +57,7 @@ def overview(call: Call) -> Any:
 @ROUTES.on("GET", "/api/v1/positions", signed=True)
 def positions(call: Call) -> Any:
     coin = coin_of(call.get("currency"))
-    return [_position(call, one) for one in call.state.held() if coin in {"", one.instrument.settle}]
+    return [position_of(call.state, one) for one in call.state.held() if coin in {"", one.instrument.settle}]
 
 
 @ROUTES.on("GET", "/api/v1/position", signed=True)
@@ -64,21 +65,21 @@ def position(call: Call) -> Any:
     """One of a contract, an empty one too."""
     item = contract(call)
     held = call.state.held(item)
-    return _position(call, held[0] if held else call.state.position(item, "BOTH"))
+    return position_of(call.state, held[0] if held else call.state.position(item, "BOTH"))
 
 
-def _position(call: Call, held: Position) -> dict[str, Any]:
+def position_of(state: State, held: Position) -> dict[str, Any]:
     """The quantity is signed; costs are in the coin of settlement, negative of an inverse long."""
-    item, state, amount = held.instrument, call.state, held.amount
+    item, amount = held.instrument, held.amount
     mark, margin, gain = state.price(item, "mark"), state.margin(held), state.profit(held)
     sign = -1 if item.kind is Kind.INVERSE else 1
     cost = float(sign * item.value(amount, held.entry)) if amount else 0.0
-    worth, cross = float(sign * item.value(amount, mark)), margin_mode(call, item) == "CROSS"
+    worth, cross = float(sign * item.value(amount, mark)), margin_mode(state, item) == "CROSS"
     more = {} if cross else {"autoDeposit": False, "riskLimit": 250_000, "posCross": 0, "posComm": 0}
     return {
         "id": str(zlib.crc32(f"{item.id} {held.side}".encode())), "symbol": item.id, "crossMode": cross,
         "maintMarginReq": MAINTENANCE, "delevPercentage": 0.5, "openingTimestamp": held.opened or None,
-        "currentTimestamp": call.now, "currentQty": int(amount), "currentCost": cost, "currentComm": 0.0,
+        "currentTimestamp": state.now(), "currentQty": int(amount), "currentCost": cost, "currentComm": 0.0,
         "unrealisedCost": cost, "realisedGrossCost": 0.0, "realisedCost": 0.0, "isOpen": bool(amount),
         "markPrice": float(mark), "markValue": worth, "posCost": cost, "posInit": float(margin),
         "posMargin": float(margin), "posMaint": abs(worth) * MAINTENANCE, "realisedGrossPnl": 0.0,
@@ -106,7 +107,7 @@ def change_cross_leverage(call: Call) -> Any:
     if not 1 <= leverage <= item.max_leverage:
         raise Refusal(Reason.LEVERAGE)
     call.state.settings[f"lever {item.id}"] = text(leverage)
-    if margin_mode(call, item) == "CROSS":
+    if margin_mode(call.state, item) == "CROSS":
         call.state.leverages[item.kind, item.id] = leverage
     return {"symbol": item.id, "leverage": f"{leverage:.2f}"}
 
@@ -114,7 +115,7 @@ def change_cross_leverage(call: Call) -> Any:
 @ROUTES.on("GET", "/api/v2/position/getMarginMode", signed=True)
 def get_margin_mode(call: Call) -> Any:
     item = contract(call)
-    return {"symbol": item.id, "marginMode": margin_mode(call, item)}
+    return {"symbol": item.id, "marginMode": margin_mode(call.state, item)}
 
 
 @ROUTES.on("POST", "/api/v2/position/changeMarginMode", signed=True)
@@ -123,7 +124,7 @@ def change_margin_mode(call: Call) -> Any:
     item, mode = contract(call), call.need("marginMode")
     if mode not in {"ISOLATED", "CROSS"}:
         raise Refusal(Reason.PARAMETER, "marginMode")
-    if mode != margin_mode(call, item) and (call.state.held(item) or call.state.open_orders(item)):
+    if mode != margin_mode(call.state, item) and (call.state.held(item) or call.state.open_orders(item)):
         raise Refusal(Reason.BUSY, "margin mode")
     call.state.settings[f"mode {item.id}"] = mode
     if mode == "CROSS":

@@ -14,15 +14,16 @@ if TYPE_CHECKING:
     from ...instruments import Instrument
     from ...orders import Fill
     from ...routes import Call
+    from ...state import State
     from .reading import Told
 
 PRICES = {"TP": "last", "MP": "mark", "IP": "index"}
 SIDES = {"": "BOTH", "BOTH": "BOTH", "LONG": "LONG", "SHORT": "SHORT"}
 
 
-def margin_mode(call: Call, item: Instrument) -> str:
+def margin_mode(state: State, item: Instrument) -> str:
     """The margin mode that is chosen for a contract."""
-    return call.state.settings.get(f"mode {item.id}", "ISOLATED")
+    return state.settings.get(f"mode {item.id}", "ISOLATED")
 
 
 def _read(call: Call, told: Told) -> Order:
@@ -30,7 +31,7 @@ def _read(call: Call, told: Told) -> Order:
     item = call.state.instrument(str(told.get("symbol")), *CONTRACTS)
     if (mode := str(told.get("marginMode", "ISOLATED"))) not in {"ISOLATED", "CROSS"}:
         raise Refusal(Reason.PARAMETER, "marginMode")
-    if mode != margin_mode(call, item):
+    if mode != margin_mode(call.state, item):
         raise Refusal(Reason.BUSY, "order")
     whole = bool(told.get("closeOrder"))
     order = begun(told, item, Decimal(0) if whole else _size(call, item, told))

@@ -15,6 +15,7 @@ from .listing import coin_id, contract_entry, pair_entry
 
 if TYPE_CHECKING:
     from ...prices import Candle
+    from ...state import State
 
 ROUTES = Routes()
 HOUR = 3_600_000
@@ -91,7 +92,7 @@ def isolated_symbols(_: Call) -> Any:
 @ROUTES.on("GET", "/api/v1/market/candles")
 def candles(call: Call) -> Any:
     """Of spot: the newest 1,500 of a window in seconds, its end left out, the newest first."""
-    return [_row(call, *one) for one in _seconds(call, pair(call), call.need("type"), "last")]
+    return [row_of(*one) for one in _seconds(call, pair(call), call.need("type"), "last")]
 
 
 @ROUTES.on("GET", "/api/ua/v1/market/kline")
@@ -103,7 +104,7 @@ def unified_kline(call: Call) -> Any:
             name, what = name.removesuffix(ending), price
     kinds = (Kind.SPOT,) if call.need("tradeType") == "SPOT" else CONTRACTS
     item = call.state.instrument(name, *kinds)
-    rows = [_row(call, *one) for one in _seconds(call, item, call.need("interval"), what)]
+    rows = [row_of(*one) for one in _seconds(call, item, call.need("interval"), what)]
     if what != "last":
         rows = [[*row[:5], "0", "0"] for row in rows]
     return {"tradeType": call.need("tradeType"), "symbol": call.need("symbol"), "list": rows}
@@ -119,7 +120,7 @@ def _seconds(call: Call, item: Instrument, name: str, what: str) -> list[tuple[I
     return [(item, row) for row in reversed(rows)]
 
 
-def _row(call: Call, item: Instrument, row: Candle) -> list[str]:
+def row_of(item: Instrument, row: Candle) -> list[str]:
     """Open, close, high, low: the close comes second."""
     prices = (text(price, item.tick) for price in (row.open, row.close, row.high, row.low))
     return [str(row.time // 1000), *prices, text(row.volume), text(item.notional(row.volume, row.close))]
@@ -223,20 +224,22 @@ def depth_100(call: Call) -> Any:
 @ROUTES.on("GET", "/api/v1/market/stats")
 def stats(call: Call) -> Any:
     item = pair(call)
-    return {"time": call.now, "symbol": item.id} | _ticker(call, item)
+    return {"time": call.now, "symbol": item.id} | ticker_of(call.state, item)
 
 
 @ROUTES.on("GET", "/api/v1/market/allTickers")
 def all_tickers(call: Call) -> Any:
     rows = [
-        {"symbol": item.id, "symbolName": item.id, "bestBidSize": "1", "bestAskSize": "1"} | _ticker(call, item)
+        {"symbol": item.id, "symbolName": item.id, "bestBidSize": "1", "bestAskSize": "1"}
+        | ticker_of(call.state, item)
         for item in call.state.listed(Kind.SPOT)
     ]
     return {"time": call.now, "ticker": rows}
 
 
-def _ticker(call: Call, item: Instrument) -> dict[str, str]:
-    day, (bids, asks) = call.state.day(item), call.state.book(item, 1)
+def ticker_of(state: State, item: Instrument) -> dict[str, str]:
+    """The day's figures, and the best of the book."""
+    day, (bids, asks) = state.day(item), state.book(item, 1)
     return {
         "buy": text(bids[0][0], item.tick) if bids else "0", "sell": text(asks[0][0], item.tick),
         "changeRate": f"{(day.close - day.open) / day.open:.4f}", "changePrice": text(day.close - day.open),
@@ -249,22 +252,22 @@ def _ticker(call: Call, item: Instrument) -> dict[str, str]:
 
 @ROUTES.on("GET", "/api/v1/ticker")
 def ticker(call: Call) -> Any:
-    return _contract_ticker(call, contract(call))
+    return contract_ticker_of(call.state, contract(call))
 
 
 @ROUTES.on("GET", "/api/v1/allTickers")
 def contract_tickers(call: Call) -> Any:
-    return [_contract_ticker(call, item) for item in call.state.listed(*CONTRACTS)]
+    return [contract_ticker_of(call.state, item) for item in call.state.listed(*CONTRACTS)]
 
 
-def _contract_ticker(call: Call, item: Instrument) -> dict[str, Any]:
+def contract_ticker_of(state: State, item: Instrument) -> dict[str, Any]:
     """The last trade and the best of the book."""
-    trade = call.state.trades(item, call.now - 8 * 15_000, call.now + 1)[-1]
-    bids, asks = call.state.book(item, 1)
+    trade = state.trades(item, state.now() - 8 * 15_000, state.now() + 1)[-1]
+    bids, asks = state.book(item, 1)
     bid, size = bids[0] if bids else (Decimal(0), Decimal(0))
     return {
         "sequence": trade.id, "symbol": item.id, "side": "buy" if trade.buy else "sell", "size": int(trade.amount),
-        "tradeId": str(trade.id), "price": text(call.state.price(item), item.tick),
+        "tradeId": str(trade.id), "price": text(state.price(item), item.tick),
         "bestBidPrice": text(bid, item.tick), "bestBidSize": int(size),
         "bestAskPrice": text(asks[0][0], item.tick), "bestAskSize": int(asks[0][1]), "ts": trade.time * 1_000_000,
     }  # fmt: skip

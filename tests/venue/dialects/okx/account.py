@@ -13,7 +13,10 @@ from .market import ROUTES, asked, wanted
 from .trading import NAMES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ...routes import Call
+    from ...state import State
 
 WALLET = "trading"
 MAINTENANCE = Decimal("0.004")
@@ -30,18 +33,22 @@ EMPTY = (
 def balance(call: Call) -> Any:
     """Totals are in dollars; each coin stands for itself."""
     named = call.get("ccy").split(",") if call.get("ccy") else call.state.coins(WALLET)
-    details = [_coin(call, coin) for coin in named]
+    return [account_of(call.state, named)]
+
+
+def account_of(state: State, coins: Iterable[str]) -> dict[str, Any]:
+    """The account with the details of some coins, whose worth is the total."""
+    details = [_coin(state, coin) for coin in coins]
     total = sum((Decimal(row["eqUsd"]) for row in details), Decimal(0))
-    return [{
+    return {
         "adjEq": "", "availEq": "", "borrowFroz": "", "details": details, "imr": "", "isoEq": "0", "mgnRatio": "",
         "mmr": "", "notionalUsd": "", "notionalUsdForBorrow": "", "notionalUsdForFutures": "",
         "notionalUsdForOption": "", "notionalUsdForSwap": "", "ordFroz": "", "totalEq": text(total),
-        "uTime": str(call.now), "upl": "",
-    }]  # fmt: skip
+        "uTime": str(state.now()), "upl": "",
+    }  # fmt: skip
 
 
-def _coin(call: Call, coin: str) -> dict[str, Any]:
-    state = call.state
+def _coin(state: State, coin: str) -> dict[str, Any]:
     cash, gains, used = state.balances[WALLET, coin], state.gains(WALLET, coin), state.used(WALLET, coin)
     ordered, equity = state.locked(WALLET, coin), cash + gains
     free = text(equity - ordered - used)
@@ -54,7 +61,7 @@ def _coin(call: Call, coin: str) -> dict[str, Any]:
         "maxSpotInUse": "", "mgnRatio": "", "mmr": text(used * MAINTENANCE), "notionalLever": "0",
         "openAvgPx": "", "ordFrozen": text(ordered), "rewardBal": "", "smtSyncEq": "0", "spotBal": "",
         "spotCopyTradingEq": "0", "spotInUseAmt": "", "spotIsoBal": "0", "spotUpl": "", "spotUplRatio": "",
-        "stgyEq": "0", "totalPnl": "", "totalPnlRatio": "", "twap": "0", "uTime": str(call.now),
+        "stgyEq": "0", "totalPnl": "", "totalPnlRatio": "", "twap": "0", "uTime": str(state.now()),
         "upl": text(gains), "uplLiab": "",
     }  # fmt: skip
 
@@ -79,12 +86,12 @@ def positions(call: Call) -> Any:
         if (one.amount or (one.opened and one.instrument.id in names))
         and (not names or one.instrument.id in names) and kind in {"", type_of(one.instrument)}
     ]  # fmt: skip
-    return [_position(call, one) for one in found]
+    return [position_of(call.state, one) for one in found]
 
 
-def _position(call: Call, position: Position) -> dict[str, Any]:
+def position_of(state: State, position: Position) -> dict[str, Any]:
     """Signed in net mode, else its side tells; an isolated one has a margin of its own."""
-    item, state, amount = position.instrument, call.state, position.amount
+    item, amount = position.instrument, position.amount
     mark, size, isolated = state.price(item, "mark"), abs(amount), (item.kind, item.id) in state.isolated
     margin, gain, last = state.margin(position), state.profit(position), state.price(item)
     worth = item.notional(size, mark) * (mark if item.kind is Kind.OPTION else 1)

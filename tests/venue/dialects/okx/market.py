@@ -14,7 +14,8 @@ from ...routes import Call, Routes, newest
 from .listing import entry_of, family_of, type_of
 
 if TYPE_CHECKING:
-    from ...prices import Trade
+    from ...prices import Candle, Trade
+    from ...state import State
 
 ROUTES = Routes()
 HOUR = 3_600_000
@@ -116,13 +117,15 @@ def _candles(call: Call, item: Instrument, what: str, most: int, *, recent: bool
     if recent:
         begin = max(begin, floor(call.now, interval) - (RECENT - 1) * interval)
     rows = newest(call.state.candles(item, interval, begin, end, what), limit)
+    return [candle_of(item, row, interval, call.now, what) for row in reversed(rows)]
+
+
+def candle_of(item: Instrument, row: Candle, interval: int, now: int, what: str = "last") -> list[str]:
+    """A candle's row; its last column tells whether it is closed."""
     return [
-        [
-            str(row.time), *(text(price, item.tick) for price in (row.open, row.high, row.low, row.close)),
-            *(_volumes(item, row.volume, row.close) if what == "last" else ()),
-            "1" if row.time + interval <= call.now else "0",
-        ]
-        for row in reversed(rows)
+        str(row.time), *(text(price, item.tick) for price in (row.open, row.high, row.low, row.close)),
+        *(_volumes(item, row.volume, row.close) if what == "last" else ()),
+        "1" if row.time + interval <= now else "0",
     ]  # fmt: skip
 
 
@@ -136,7 +139,7 @@ def _volumes(item: Instrument, amount: Decimal, price: Decimal) -> tuple[str, st
 def trades(call: Call) -> Any:
     item, limit = asked(call), min(call.whole("limit", 100), 500)
     rows = newest(call.state.trades(item, call.now - (limit + 8) * 15_000, call.now + 1), limit)
-    return [_trade(item, row) for row in reversed(rows)]
+    return [trade_of(item, row) for row in reversed(rows)]
 
 
 @ROUTES.on("GET", "/api/v5/market/history-trades")
@@ -147,10 +150,11 @@ def history_trades(call: Call) -> Any:
     if after:
         end = after if call.get("type") == "2" else after * 15_000  # ids count the quarters of minutes
     rows = newest(call.state.trades(item, end - (limit + 8) * 15_000, end), limit)
-    return [_trade(item, row) for row in reversed(rows)]
+    return [trade_of(item, row) for row in reversed(rows)]
 
 
-def _trade(item: Instrument, row: Trade) -> dict[str, str]:
+def trade_of(item: Instrument, row: Trade) -> dict[str, str]:
+    """A trade of the tape."""
     return {
         "instId": item.id, "side": "buy" if row.buy else "sell", "sz": text(row.amount),
         "px": text(row.price, item.tick), "tradeId": str(row.id), "ts": str(row.time),
@@ -170,7 +174,7 @@ def option_trades(call: Call) -> Any:
                 "markPx": text(call.state.price(item, "mark")), "optType": "C" if item.call else "P",
             }  # fmt: skip
             found = newest(call.state.trades(item, call.now - 500_000, call.now + 1), 20)
-            rows += [_trade(item, row) | more for row in found]
+            rows += [trade_of(item, row) | more for row in found]
     return sorted(rows, key=lambda row: int(row["ts"]), reverse=True)[:100]
 
 
@@ -189,17 +193,18 @@ def books(call: Call) -> Any:
 
 @ROUTES.on("GET", "/api/v5/market/ticker")
 def ticker(call: Call) -> Any:
-    return [_ticker(call, asked(call))]
+    return [ticker_of(call.state, asked(call))]
 
 
 @ROUTES.on("GET", "/api/v5/market/tickers")
 def tickers(call: Call) -> Any:
     call.need("instType")
-    return [_ticker(call, item) for item in wanted(call)]
+    return [ticker_of(call.state, item) for item in wanted(call)]
 
 
-def _ticker(call: Call, item: Instrument) -> dict[str, str]:
-    day, (bids, asks) = call.state.day(item), call.state.book(item, 1)
+def ticker_of(state: State, item: Instrument) -> dict[str, str]:
+    """The day's figures, and the best of the book."""
+    day, (bids, asks) = state.day(item), state.book(item, 1)
     bid, size = bids[0] if bids else (Decimal(0), Decimal(0))
     amount, other, _ = _volumes(item, day.volume, day.close)
     return {
@@ -207,7 +212,7 @@ def _ticker(call: Call, item: Instrument) -> dict[str, str]:
         "lastSz": text(item.min_amount), "askPx": text(asks[0][0], item.tick), "askSz": text(asks[0][1]),
         "bidPx": text(bid, item.tick), "bidSz": text(size), "open24h": text(day.open, item.tick),
         "high24h": text(day.high, item.tick), "low24h": text(day.low, item.tick), "volCcy24h": other,
-        "vol24h": amount, "ts": str(call.now), "sodUtc0": text(day.open, item.tick),
+        "vol24h": amount, "ts": str(state.now()), "sodUtc0": text(day.open, item.tick),
         "sodUtc8": text(day.open, item.tick),
     }  # fmt: skip
 
@@ -215,13 +220,15 @@ def _ticker(call: Call, item: Instrument) -> dict[str, str]:
 @ROUTES.on("GET", "/api/v5/public/mark-price")
 def mark_price(call: Call) -> Any:
     call.need("instType")
-    return [
-        {
-            "instType": type_of(item), "instId": item.id, "ts": str(call.now),
-            "markPx": text(call.state.price(item, "mark"), item.tick),
-        }
-        for item in wanted(call) if item.kind is not Kind.SPOT
-    ]  # fmt: skip
+    return [mark_of(call.state, item) for item in wanted(call) if item.kind is not Kind.SPOT]
+
+
+def mark_of(state: State, item: Instrument) -> dict[str, str]:
+    """The mark price."""
+    return {
+        "instType": type_of(item), "instId": item.id, "ts": str(state.now()),
+        "markPx": text(state.price(item, "mark"), item.tick),
+    }  # fmt: skip
 
 
 @ROUTES.on("GET", "/api/v5/public/open-interest")
@@ -240,18 +247,21 @@ def open_interest(call: Call) -> Any:
 
 @ROUTES.on("GET", "/api/v5/public/funding-rate")
 def funding_rate(call: Call) -> Any:
+    return [funding_of(call.state, _perpetual(call))]
+
+
+def funding_of(state: State, item: Instrument) -> dict[str, str]:
     """The rate of the coming funding, and when that and the one after it are."""
-    item = _perpetual(call)
-    every = item.funding_hours * HOUR
-    coming = call.now // every * every + every
-    return [{
-        "fundingRate": text(call.state.prices.funding_rate(item, coming)), "fundingTime": str(coming),
+    now, every = state.now(), item.funding_hours * HOUR
+    coming = now // every * every + every
+    return {
+        "fundingRate": text(state.prices.funding_rate(item, coming)), "fundingTime": str(coming),
         "instId": item.id, "instType": "SWAP", "method": "current_period", "maxFundingRate": "0.00375",
         "minFundingRate": "-0.00375", "nextFundingRate": "", "nextFundingTime": str(coming + every),
-        "premium": "0.0001", "settState": "settled", "ts": str(call.now), "formulaType": "noRate",
-        "settFundingRate": text(call.state.prices.funding_rate(item, coming - every)), "impactValue": "",
+        "premium": "0.0001", "settState": "settled", "ts": str(now), "formulaType": "noRate",
+        "settFundingRate": text(state.prices.funding_rate(item, coming - every)), "impactValue": "",
         "interestRate": "",
-    }]  # fmt: skip
+    }  # fmt: skip
 
 
 @ROUTES.on("GET", "/api/v5/public/funding-rate-history")

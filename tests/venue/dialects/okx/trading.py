@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ...instruments import Instrument
     from ...orders import Fill
     from ...routes import Call
+    from ...state import State
 
     type Told = dict[str, Any]
 
@@ -107,7 +108,7 @@ def get(call: Call) -> Any:
 
 @ROUTES.on("GET", "/api/v5/trade/order-algo", signed=True)
 def get_algo(call: Call) -> Any:
-    return [_shown_algo(call, _find(call, call.args | {"instId": call.get("instId")}, algo=True))]
+    return [algo_of(call.state, _find(call, call.args | {"instId": call.get("instId")}, algo=True))]
 
 
 @ROUTES.on("GET", "/api/v5/trade/orders-pending", signed=True)
@@ -128,7 +129,7 @@ def history(call: Call) -> Any:
 def algos_pending(call: Call) -> Any:
     call.need("ordType")
     found = [one for one in _filtered(call, algo=True) if one.status is Status.WAITING]
-    return _page(call, [_shown_algo(call, one) for one in found], "algoId")
+    return _page(call, [algo_of(call.state, one) for one in found], "algoId")
 
 
 @ROUTES.on("GET", "/api/v5/trade/orders-algo-history", signed=True)
@@ -136,7 +137,7 @@ def algos_history(call: Call) -> Any:
     call.need("ordType")
     if not (call.get("state") or call.get("algoId")):
         raise Refusal(Reason.PARAMETER, "state or algoId")
-    rows = [_shown_algo(call, one) for one in _filtered(call, algo=True) if one.status is not Status.WAITING]
+    rows = [algo_of(call.state, one) for one in _filtered(call, algo=True) if one.status is not Status.WAITING]
     fits = [row for row in rows if all(call.get(name) in {"", row[name]} for name in ("state", "algoId"))]
     return _page(call, fits, "algoId")
 
@@ -351,8 +352,9 @@ def _level(sort: str, level: Decimal | None, price: Decimal | None = None, by: s
     }  # fmt: skip
 
 
-def _shown_algo(call: Call, order: Order) -> dict[str, Any]:
-    item, kind, child = order.instrument, sort_of(order), call.state.orders.get(order.child)
+def algo_of(state: State, order: Order) -> dict[str, Any]:
+    """An algo order in lists."""
+    item, kind, child = order.instrument, sort_of(order), state.orders.get(order.child)
     levels = dict.fromkeys(
         ("slTriggerPx", "slOrdPx", "slTriggerPxType", "tpTriggerPx", "tpOrdPx", "tpTriggerPxType", "triggerPx",
          "triggerPxType", "ordPx"), "",
@@ -376,7 +378,7 @@ def _shown_algo(call: Call, order: Order) -> dict[str, Any]:
         "chaseType": "", "chaseVal": "", "clOrdId": order.client_id,
         "closeFraction": "1" if order.close_all else "", "failCode": "0",
         "instId": item.id, "instType": type_of(item), "isTradeBorrowMode": "",
-        "last": text(call.state.price(item), item.tick), "lever": order.raw.get("lever", "10"),
+        "last": text(state.price(item), item.tick), "lever": order.raw.get("lever", "10"),
         "linkedOrd": {"ordId": ""}, "maxChaseType": "", "maxChaseVal": "", "moveTriggerPx": moved,
         "ordId": str(child.id) if child else "", "ordIdList": [str(child.id)] if child else [],
         "ordType": kind, "posSide": NAMES[order.side], "pxLimit": "", "pxSpread": "", "pxVar": "",

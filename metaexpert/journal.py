@@ -1,0 +1,487 @@
+"""The journal of one expert on one account: what it decided on, what it did, and the state that it goes on from.
+
+It is one SQLite file (WAL), which one process at a time writes and anybody may read meanwhile. What belongs to one
+event is written in one transaction, all of it or nothing: so a process that is killed at any moment leaves the
+state after the last event whose `commit` returned, and everything that led to it.
+
+    runs     each start of the expert: when, why it ended, its manifest, the state that it began from
+    market   what was decided on: each event with the time of the run's clock at which it was handled
+    log      what was done: handler calls, orders, fills, refusals, notices
+    state    what to go on from: of the last event only
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing, contextmanager
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from .errors import JournalError
+from .files import claimed, home, replacing
+from .logger import Redactor
+from .timeframe import DAY_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Mapping
+    from pathlib import Path
+    from typing import IO
+
+    from .values import Secret
+
+__all__ = ["Entry", "Journal", "JournalReader", "Run", "line_of", "path_of"]
+
+_APPLICATION = 0x4D455850  # "MEXP": whose file it is
+_SCHEMA = (
+    """
+    CREATE TABLE runs (
+        id TEXT PRIMARY KEY, started INTEGER NOT NULL, ended INTEGER, reason TEXT, manifest TEXT NOT NULL,
+        first TEXT, is_trimmed INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID;
+    CREATE TABLE market (
+        run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE, seq INTEGER NOT NULL, time INTEGER NOT NULL,
+        kind TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (run, seq)
+    ) WITHOUT ROWID;
+    CREATE TABLE log (
+        run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE, seq INTEGER NOT NULL, time INTEGER NOT NULL,
+        kind TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (run, seq)
+    ) WITHOUT ROWID;
+    CREATE TABLE state (only INTEGER PRIMARY KEY CHECK (only = 0), body TEXT NOT NULL);
+    """,
+)
+"""What brings a file from version n to n + 1; a version is the number of these."""
+
+_ROWS = 500  # market events that are held back at most, and for how many ms of the run's clock
+_HELD_MS = 1000
+_BUSY_SECONDS = 5.0
+_TIDY_ROWS = 5000  # rows between two looks at the size; a look removes twice as many
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_ID_LENGTH = 8  # of ms since 1970 in base 36: until the year 2059
+
+
+class Run(NamedTuple):
+    """One start of the expert; times are ms UTC.
+
+    `reason` says why it ended: None while it runs, ``"killed"`` where it could not say. `first` is the state that
+    it began from, None where it began afresh. Of a run that `is_trimmed` the oldest events are gone.
+    """
+
+    id: str
+    started: int
+    ended: int | None
+    reason: str | None
+    manifest: dict[str, Any]
+    first: dict[str, Any] | None
+    is_trimmed: bool
+
+
+class Entry(NamedTuple):
+    """A market event of a run: the time of the run's clock at which it was handled, its kind, and what it told."""
+
+    time: int
+    kind: str
+    body: Any
+
+
+def path_of(name: str, strategy_id: int, *account: str) -> Path:
+    """The file of an expert on an account, such as ``path_of("my_bot", 7, "binance", "spot", "paper")``."""
+    words = (_safe(name), str(strategy_id), *map(_safe, account))
+    return home() / "experts" / f"{'-'.join(words)}.db"
+
+
+def _safe(word: str) -> str:
+    """`word` as part of a file's name; one that is changed for it gets a digest that keeps it apart."""
+    safe = "".join(c if c.isalnum() or c in "._" else "_" for c in word)
+    return safe if safe == word else f"{safe}_{sha256(word.encode()).hexdigest()[:6]}"
+
+
+def line_of(time: int, kind: str, body: Any) -> str:
+    """One entry of the log as a line of JSON: equal entries give equal bytes."""
+    return f'{{"time":{time},"kind":{_text(kind)},"body":{_text(body)}}}'
+
+
+class JournalReader:
+    """A journal as anybody may read it, while an expert writes it or after; use it as a context manager."""
+
+    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+        self.path = path
+        self._db = db
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the journal at `path` for reading.
+
+        Raises:
+            JournalError: there is none, or it can't be read.
+        """
+        if not path.exists():
+            raise JournalError(f"there is no journal at {path}")
+        return cls(path, _connected(path, mode="ro"))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def runs(self) -> list[Run]:
+        """Every run that is kept, oldest first."""
+        rows = self._rows("SELECT id, started, ended, reason, manifest, first, is_trimmed FROM runs ORDER BY id")
+        return [
+            Run(run, started, ended, why, json.loads(manifest), first and json.loads(first), bool(is_trimmed))
+            for run, started, ended, why, manifest, first, is_trimmed in rows
+        ]
+
+    def last_state(self) -> dict[str, Any] | None:
+        """The state after the last event that was brought to its end; None where nothing is to be gone on from."""
+        body = self._one("SELECT body FROM state")
+        return None if body is None else json.loads(body)
+
+    def events(self, run: str) -> Iterator[Entry]:
+        """The market events of a run, in the order in which they were handled."""
+        for time, kind, body in self._rows("SELECT time, kind, body FROM market WHERE run = ? ORDER BY seq", run):
+            yield Entry(time, kind, json.loads(body))
+
+    def lines(self, run: str) -> Iterator[str]:
+        """What a run did, one line of JSON an entry, byte-equal for equal runs; see `line_of`."""
+        for time, kind, body in self._rows("SELECT time, kind, body FROM log WHERE run = ? ORDER BY seq", run):
+            yield f'{{"time":{time},"kind":{_text(kind)},"body":{body}}}'
+
+    def _rows(self, query: str, *values: Any) -> Iterator[Any]:
+        with _told(self.path):
+            yield from self._db.execute(query, values)
+
+    def _one(self, query: str, *values: Any) -> Any:
+        """The one value that a query asks for; None when there is no row."""
+        with _told(self.path):
+            row = self._db.execute(query, values).fetchone()
+        return None if row is None else row[0]
+
+
+class Journal(JournalReader):
+    """The journal as the one process that runs its expert writes it.
+
+    Args:
+        path: the file.
+        db: the open connection.
+        lock: what keeps a second process out.
+        redactor: knows the secrets of the settings, none of which gets in.
+        keep_days: an ended run goes this many days after its end.
+        max_bytes: above this size the oldest events go, in a long run its own.
+    """
+
+    def __init__(
+        self, path: Path, db: sqlite3.Connection, lock: IO[bytes], redactor: Redactor, keep_days: float,
+        max_bytes: int,
+    ) -> None:  # fmt: skip
+        super().__init__(path, db)
+        self.run: str | None = None
+        """The run that is being written."""
+        self._lock = lock
+        self._redactor = redactor
+        self._keep_ms = round(keep_days * DAY_MS)
+        self._max_bytes = max_bytes
+        self._market: list[tuple[Any, ...]] = []
+        self._log: list[tuple[Any, ...]] = []
+        self._seq = self._looked = 0
+
+    @classmethod
+    def open(
+        cls, path: Path, *, secrets: Iterable[Secret | str] = (), keep_days: float = 30.0,
+        max_bytes: int = 512_000_000,
+    ) -> Self:  # fmt: skip
+        """Open the journal at `path` for writing, making it where there is none.
+
+        Raises:
+            ConfigError: another process writes it.
+            JournalError: it is damaged, of a newer version, or can't be written; nothing was changed.
+        """
+        with _told(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = claimed(path.with_suffix(".lock"), f"{path.stem} is run by another process")
+        try:
+            if not path.exists():
+                _create(path)
+            db = _connected(path, mode="rw")
+        except BaseException:
+            lock.close()
+            raise
+        return cls(path, db, lock, Redactor(secrets), keep_days, max_bytes)
+
+    def close(self) -> None:
+        """Close the file and let others in; what was not committed is dropped."""
+        super().close()
+        self._lock.close()
+
+    # -- a run --------------------------------------------------------------------------------------------------
+
+    def begin(self, time: int, manifest: Mapping[str, Any], first: Mapping[str, Any] | None = None) -> str:
+        """Begin a run at `time` (ms UTC) and return its id: 8 letters and digits that sort by time.
+
+        Args:
+            time: the clock's.
+            manifest: what identifies the run: settings, digest of the code, versions.
+            first: the state that it goes on from, which `last_state` gave; None begins afresh.
+
+        Raises:
+            JournalError: it can't be written, or a secret stands in `first`.
+        """
+        state = None if first is None else self._state(first)
+        with self._transaction():
+            self._bury()
+            last = self._one("SELECT max(id) FROM runs")
+            run = _id(time if last is None else max(time, int(last, 36) + 1))
+            self._db.execute("DELETE FROM runs WHERE ended < ?", (time - self._keep_ms,))
+            self._db.execute(
+                "INSERT INTO runs (id, started, manifest, first) VALUES (?, ?, ?, ?)",
+                (run, time, _text(self._redactor.value(manifest)), state),
+            )
+            self._put_state(state)
+        self.run = run
+        self._market.clear()
+        self._log.clear()
+        self._seq = self._looked = 0
+        self._trim()
+        return run
+
+    def event(self, time: int, kind: str, body: Any) -> None:
+        """Note a market event that is about to be handled at `time`; it is written with what comes of it.
+
+        Of many events that nothing comes of the older ones are written now and then.
+
+        Raises:
+            JournalError: it can't be written.
+        """
+        if self._market and (len(self._market) >= _ROWS or time - self._market[0][2] >= _HELD_MS):
+            self.commit()
+        self._market.append(self._row(time, kind, body))
+
+    def log(self, time: int, kind: str, body: Any) -> None:
+        """Note what was done at `time`; it is written with the next `commit`. Secrets are masked."""
+        self._log.append(self._row(time, kind, body))
+
+    def commit(self, state: Mapping[str, Any] | None = None) -> None:
+        """Write everything that was noted, and the state after it where it has changed: all of it or nothing.
+
+        Raises:
+            JournalError: it can't be written, or a secret stands in `state`; all is as it was before.
+        """
+        text = None if state is None else self._state(state)
+        if text is None and not self._market and not self._log:
+            return
+        with self._transaction():
+            self._db.executemany("INSERT INTO market VALUES (?, ?, ?, ?, ?)", self._market)
+            self._db.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?)", self._log)
+            if text is not None:
+                self._put_state(text)
+        self._market.clear()
+        self._log.clear()
+        if self._seq - self._looked >= _TIDY_ROWS:
+            self._looked = self._seq
+            self._trim()
+
+    def end(self, time: int, reason: str) -> None:
+        """End the run at `time`: write what was noted, and why it ends.
+
+        Raises:
+            JournalError: it can't be written.
+        """
+        self.commit()
+        with self._transaction():
+            self._db.execute("UPDATE runs SET ended = ?, reason = ? WHERE id = ?", (time, reason, self.run))
+        self.run = None
+
+    def _row(self, time: int, kind: str, body: Any) -> tuple[Any, ...]:
+        if self.run is None:
+            raise JournalError(f"{self.path}: nothing can be noted before a run has begun, or after its end")
+        text = _text(body)
+        if self._redactor.knows(text):
+            text = _text(self._redactor.value(body))
+        self._seq += 1
+        return self.run, self._seq, time, kind, text
+
+    def _state(self, state: Mapping[str, Any]) -> str:
+        text = _text(state)
+        if self._redactor.knows(text):
+            raise JournalError(
+                f"{self.path}: a key or secret of the settings stands in the state, such as in an order's tag: "
+                "it is not written; take it out there"
+            )
+        return text
+
+    def _put_state(self, text: str | None) -> None:
+        if text is None:
+            self._db.execute("DELETE FROM state")
+        else:
+            self._db.execute("INSERT OR REPLACE INTO state VALUES (0, ?)", (text,))
+
+    @contextmanager
+    def _transaction(self) -> Generator[None]:
+        with _told(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # a full disk has rolled it back already
+                    self._db.execute("ROLLBACK")
+                raise
+
+    # -- what goes ----------------------------------------------------------------------------------------------
+
+    def _bury(self) -> None:
+        """Runs whose process was killed have ended with the last thing that they wrote."""
+        for (run,) in self._db.execute("SELECT id FROM runs WHERE reason IS NULL").fetchall():
+            self._db.execute(
+                "UPDATE runs SET reason = 'killed', ended = coalesce("
+                "(SELECT time FROM market WHERE run = id ORDER BY seq DESC LIMIT 1), started) WHERE id = ?",
+                (run,),
+            )
+
+    def _trim(self) -> None:
+        """Above the largest size the oldest rows of the oldest run go, a part at a time: nobody waits for long."""
+        if self._size() > self._max_bytes:
+            with self._transaction():
+                self._remove(2 * _TIDY_ROWS)
+        with _told(self.path):
+            self._db.execute("PRAGMA incremental_vacuum(1000)").fetchall()
+
+    def _remove(self, rows: int) -> None:
+        """Remove that many rows of the oldest run that has some; an ended one that has no more goes whole."""
+        for run, ended in self._db.execute("SELECT id, ended FROM runs ORDER BY id").fetchall():
+            first = self._first(run)
+            if first is not None:
+                self._db.execute("DELETE FROM market WHERE run = ? AND seq < ?", (run, first + rows))
+                self._db.execute("DELETE FROM log WHERE run = ? AND seq < ?", (run, first + rows))
+                self._db.execute("UPDATE runs SET is_trimmed = 1 WHERE id = ?", (run,))
+            if ended is not None and self._first(run) is None:
+                self._db.execute("DELETE FROM runs WHERE id = ?", (run,))
+            if first is not None:
+                return
+
+    def _first(self, run: str) -> int | None:
+        """The number of the first row of a run that is still there."""
+        seqs = (
+            self._one("SELECT min(seq) FROM market WHERE run = ?", run),
+            self._one("SELECT min(seq) FROM log WHERE run = ?", run),
+        )
+        return min((seq for seq in seqs if seq is not None), default=None)
+
+    def _size(self) -> int:
+        """How many bytes of the file are in use."""
+        pages, free = self._one("PRAGMA page_count"), self._one("PRAGMA freelist_count")
+        return (pages - free) * self._one("PRAGMA page_size")
+
+
+def _text(value: Any) -> str:
+    """`value` as JSON, the same every time; floats as they are to the last bit."""
+    try:
+        return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    except TypeError as error:
+        raise JournalError(f"the journal can't hold this: {error}") from None
+
+
+def _id(time: int) -> str:
+    """A moment as letters and digits that sort."""
+    text = ""
+    while time:
+        time, digit = divmod(time, len(_DIGITS))
+        text = _DIGITS[digit] + text
+    return text.rjust(_ID_LENGTH, "0")
+
+
+# --- the file -------------------------------------------------------------------------------------------------
+
+
+def _create(path: Path) -> None:
+    """Put an empty journal in place, whole: a file that is there and empty is a damaged one."""
+    left = [one for one in (path.with_name(path.name + end) for end in ("-wal", "-shm")) if one.exists()]
+    if left:
+        raise JournalError(f"{left[0]} lies there without {path.name}: put that back, or move the former away too")
+    with _told(path), replacing(path) as draft, closing(sqlite3.connect(draft, isolation_level=None)) as db:
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        db.execute(f"PRAGMA application_id = {_APPLICATION}")
+        _migrate(db, 0)
+
+
+def _migrate(db: sqlite3.Connection, version: int) -> None:
+    """Bring a file of `version` to the newest, in one transaction."""
+    steps = "".join(_SCHEMA[version:])
+    db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {len(_SCHEMA)}; COMMIT;")
+
+
+def _connected(path: Path, *, mode: str) -> sqlite3.Connection:
+    """Open a journal that is there, once it is certain that it is one and whole.
+
+    Raises:
+        JournalError: it is not.
+    """
+    with _told(path):
+        db = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=_BUSY_SECONDS
+        )
+        try:
+            _examine(db, path)
+            if mode == "rw":
+                _prepare(db, path)
+        except BaseException:
+            db.close()
+            raise
+    return db
+
+
+def _examine(db: sqlite3.Connection, path: Path) -> None:
+    """Refuse what is no journal, or of another version than this library can read."""
+    application, version = (
+        db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+    )
+    if application != _APPLICATION or not version:
+        raise JournalError(f"{path} is no journal of an expert, or a damaged one: {_MEND}")
+    if version > len(_SCHEMA):
+        raise JournalError(
+            f"{path} was written by a newer metaexpert (version {version} of the journal, this one reads "
+            f"{len(_SCHEMA)}): update metaexpert"
+        )
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise JournalError(f"{path} is damaged ({' '.join(found.split())}): {_MEND}")
+    mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise JournalError(
+            f"{path}: this drive can't hold a journal: set METAEXPERT_HOME to a folder on a local disk"
+        )
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA foreign_keys = ON")
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version < len(_SCHEMA):
+        _migrate(db, version)
+
+
+_MEND = "nothing is begun anew in its place; put a copy back, or move it away to begin with a new account"
+_DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+
+
+@contextmanager
+def _told(path: Path) -> Generator[None]:
+    """Say in one line what SQLite or the disk refuses."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", "")
+        if name.startswith(_DAMAGED):
+            raise JournalError(f"{path} is damaged ({error}): {_MEND}") from error
+        if name.startswith("SQLITE_BUSY"):
+            raise JournalError(f"{path} is held by another program: close that") from error
+        raise JournalError(
+            f"{path} can't be kept ({error}): what was written before is whole; see to the disk and start again"
+        ) from error
+    except OSError as error:
+        raise JournalError(f"{path} can't be kept: {error.strerror or error}") from error
