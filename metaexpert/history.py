@@ -101,6 +101,7 @@ class HistoryProcess(MetaProcess):
         """
         reason = "error"
         try:
+            self.broker.book.is_heard = self._hears_news()
             self.begin()
             self._open()
             self._play(progress)

@@ -222,6 +222,11 @@ class MetaProcess:
                 self._drain()
         return result
 
+    def _hears_news(self) -> bool:
+        """Does anybody want to know what becomes of orders?"""
+        heard = any(event in self.handlers for event in ("order", "transaction", "position", "account"))
+        return heard or self.log.is_enabled("TRADE")
+
     def _drain(self) -> None:
         """Tell the handlers what the broker has to say about what they have just asked for."""
         while self.broker.news:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from .. import rules
 from ..models import Order, OrderStatus, OrderType, Rejection, Side
 from . import News
 
@@ -15,34 +16,86 @@ if TYPE_CHECKING:
     from ..models import Bar, ExitReason, Fill
     from .holding import Holding
 
-__all__ = ["Book", "Working"]
+__all__ = ["SHRUNK", "Book", "Working"]
+
+SHRUNK = "shrunk to the free margin"
+"""The message of an order that was sized by the settings and filled smaller (rule 17)."""
 
 
 class Working:
-    """An order that can still trade, and the position (`held`) that it works on, +1 or -1 its `side`.
+    """An order in the book, as it stands now: its quantity and prices, and what became of it so far.
 
-    Since when may it trade, has it `arrived` at the market, was its stop `triggered`.
+    What it was sent with and never changes is read from `terms` (id, side, type, reduce_only, tag ...); what can
+    change stands in fields of its own. `order` is the whole as a value, made when somebody looks.
 
-    `shrinkable` marks an order that was sized by the settings and may fill smaller; `taking` one that takes what
-    the market offers, as market orders do and stop orders once triggered, and still has a rest to fill.
+    It works on the position `held`; `side` is +1 or -1. Since when may it trade, has it `arrived` at the market,
+    was its stop `triggered`? `shrinkable` marks an order that was sized by the settings and may fill smaller;
+    `taking` one that takes what the market offers, as market orders do and stop orders once triggered, and still
+    has a rest to fill.
 
     One that `waits` found no volume in its bar and trades on in the next; `passed` says that the market stood
     beyond its limit as that bar ended, so that the next open is no better price for it.
     """
 
     __slots__ = (
-        "active_from", "arrived", "held", "order", "passed", "shrinkable", "side", "taking", "triggered", "waits",
+        "active_from", "arrived", "average_price", "fee", "filled", "held", "is_changed", "message", "passed",
+        "price", "qty", "shrinkable", "side", "status", "stop_price", "taking", "terms", "triggered", "updated",
+        "waits",
     )  # fmt: skip
 
     def __init__(self, order: Order, held: Holding, active_from: int = 0, *, shrinkable: bool = False) -> None:
-        self.order = order
+        self.terms = order
         self.held = held
         self.side = order.side.sign
+        self.qty, self.price, self.stop_price = order.qty, order.price, order.stop_price
+        self.status, self.message, self.updated = order.status, order.message, order.updated
+        self.filled, self.average_price, self.fee = order.filled, order.average_price, order.fee
         self.active_from = active_from
         self.shrinkable = shrinkable
-        self.arrived = self.waits = self.passed = False
+        self.arrived = self.waits = self.passed = self.is_changed = False
         self.triggered = order.type is OrderType.LIMIT
         self.taking = order.type is OrderType.MARKET
+
+    @property
+    def order(self) -> Order:
+        """The order as a value, as it stood at the last news of it."""
+        if self.is_changed:
+            self.is_changed = False
+            self.terms = self.terms.changed(
+                qty=self.qty, price=self.price, stop_price=self.stop_price, status=self.status,
+                filled=self.filled, average_price=self.average_price, fee=self.fee, message=self.message,
+                updated=self.updated,
+            )  # fmt: skip
+        return self.terms
+
+    @property
+    def is_working(self) -> bool:
+        """True while it can still trade."""
+        return self.status is OrderStatus.OPEN or self.status is OrderStatus.PENDING
+
+    @property
+    def rest(self) -> float:
+        """What is not filled yet, without the noise of floats."""
+        if self.filled == 0.0:
+            return self.qty
+        return rules.sum_of_steps(self.qty, -self.filled, self.held.market.qty_step)
+
+    def shrink(self, rest: float) -> None:
+        """No more than `rest` is left to fill."""
+        self.qty = rules.sum_of_steps(self.filled, rest, self.held.market.qty_step)
+        if not self.terms.reduce_only:
+            self.message = SHRUNK
+
+    def enter(self, qty: float, price: float, fee: float) -> None:
+        """Enter a fill."""
+        if self.filled == 0.0:
+            self.filled, self.average_price = qty, price
+        else:
+            before = price if self.average_price is None else self.average_price
+            self.average_price = rules.average_entry(self.held.kind, self.filled, before, qty, price)
+            self.filled = rules.sum_of_steps(self.filled, qty, self.held.market.qty_step)
+        self.fee += fee
+        self.status = OrderStatus.FILLED if self.filled >= self.qty else OrderStatus.OPEN
 
 
 class Book:
@@ -56,13 +109,19 @@ class Book:
 
     def __init__(self, symbols: Iterable[str], clock: Clock, strategy_id: int = 0) -> None:
         self.of: dict[str, list[Working]] = {symbol: [] for symbol in symbols}
-        self.orders: dict[str, Order] = {}
+        self.all: dict[str, Working] = {}
+        """Every order that there was, those that were refused too."""
         self._working: dict[str, Working] = {}
         self.news: deque[News] = deque()
+        self.is_heard = True
+        """False where nobody hears of orders: then only what is counted is told, refusals and shrunk sizes."""
         self.stirred = False
-        """Set with every piece of news; whoever wants to know of them resets it."""
+        """Set with every change of an order; whoever wants to know of them resets it."""
         self._clock = clock
-        self._strategy_id = strategy_id
+        self._exit = Order(
+            id="", symbol="", side=Side.SELL, type=OrderType.MARKET, qty=0.0, status=OrderStatus.OPEN,
+            reduce_only=True, strategy_id=strategy_id,
+        )  # fmt: skip
         self._sent = 0
 
     def __iter__(self) -> Iterator[Working]:
@@ -102,40 +161,38 @@ class Book:
 
     def add(self, working: Working) -> None:
         """Take an order in."""
-        self.of[working.order.symbol].append(working)
-        self._working[working.order.id] = working
+        self.of[working.held.market.symbol].append(working)
+        self._working[working.terms.id] = working
 
     def remove(self, working: Working) -> None:
         """Take an order out, if it is in."""
-        if self._working.pop(working.order.id, None) is not None:
-            self.of[working.order.symbol].remove(working)
+        if self._working.pop(working.terms.id, None) is not None:
+            self.of[working.held.market.symbol].remove(working)
 
     def drop(self, working: Working, status: OrderStatus, message: str, reason: str | None = None) -> None:
         """Take a working order off the market; with a `reason` it was refused. What has filled stays filled."""
         self.remove(working)
-        order = working.order
-        text = f"{reason}: {message}" if reason else message
-        if order.filled > 0.0 and status is OrderStatus.REJECTED:
+        if working.filled > 0.0 and status is OrderStatus.REJECTED:
             status = OrderStatus.CANCELED
-        working.order = order.changed(status=status, message=text)
-        refused = Rejection(self._clock.now(), order.symbol, order.id, reason, message) if reason else None
-        self.announce(working.order, refused)
+        working.status, working.message = status, f"{reason}: {message}" if reason else message
+        refused = None
+        if reason:
+            terms = working.terms
+            refused = Rejection(self._clock.now(), terms.symbol, terms.id, reason, message)
+        self.announce(working, refused)
 
-    def announce(self, order: Order, result: Fill | Rejection | None = None) -> None:
-        """Let `order` replace its former value, and make news of it."""
-        now = self._clock.now()
-        if order.updated != now:
-            order = order.changed(updated=now)
-        self.orders[order.id] = order
-        working = self._working.get(order.id)
-        if working is not None:
-            working.order = order
-        self.tell(order, result)
+    def announce(self, working: Working, result: Fill | Rejection | None = None) -> None:
+        """Make news of an order that has changed."""
+        working.updated = self._clock.now()
+        working.is_changed = True
+        self.all[working.terms.id] = working
+        self.tell(working, result)
 
-    def tell(self, order: Order, result: Fill | Rejection | None) -> None:
-        """Make news of `order` without changing it."""
+    def tell(self, working: Working, result: Fill | Rejection | None) -> None:
+        """Make news of an order that has not changed."""
         self.stirred = True
-        self.news.append(News(order, result))
+        if self.is_heard or working.message == SHRUNK or isinstance(result, Rejection):
+            self.news.append(News(working.order, result))
 
     def flush(self) -> Iterator[News]:
         """The news that were not told yet."""
@@ -145,16 +202,12 @@ class Book:
     def exit_order(self, held: Holding, reason: ExitReason) -> Order:
         """The order that closes a whole position for a `reason` of its own."""
         now = self._clock.now()
-        return Order(
+        return self._exit.changed(
             id=self.next_id(),
             symbol=held.market.symbol,
-            side=Side.SELL if held.side > 0 else Side.BUY,
-            type=OrderType.MARKET,
+            side=Side.SELL if held.qty > 0.0 else Side.BUY,
             qty=abs(held.qty),
-            status=OrderStatus.OPEN,
-            reduce_only=True,
             tag=held.tag,
-            strategy_id=self._strategy_id,
             position_side=held.position_side,
             reason=reason,
             created=now,

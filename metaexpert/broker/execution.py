@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from .. import risk, rules
 from ..models import ExitReason, Fill, OrderStatus, TimeInForce
 from .book import Working
-from .margin import Margin, rest_of
+from .margin import Margin
 from .protection import Guard, Protection
 
 if TYPE_CHECKING:
@@ -21,10 +21,8 @@ if TYPE_CHECKING:
     from .holding import Holding
     from .ledger import Ledger
 
-__all__ = ["ENDED", "NOTHING_TO_REDUCE", "SHRUNK", "Execution"]
+__all__ = ["ENDED", "NOTHING_TO_REDUCE", "Execution"]
 
-SHRUNK = "shrunk to the free margin"
-"""The message of an order that was sized by the settings and filled smaller (rule 17)."""
 NOTHING_TO_REDUCE = "reduce_only: there is no position to reduce"
 ENDED = "the backtest has ended"
 
@@ -44,7 +42,7 @@ class Execution:
         self.ledger = ledger
         self.book = book
         self.costs = costs
-        self.margin = Margin(ledger, book, costs)
+        self.margin = Margin(ledger, book)
         self.guards: dict[Holding, Guard] = {}
         self.fills: list[Fill] = []
         self.moment: int | None = None
@@ -77,10 +75,9 @@ class Execution:
 
         Rules 10, 12 and 17. What the volume, or the `most` that is offered, leaves of an order waits.
         """
-        order, held, side = working.order, working.held, working.side
-        market = held.market
+        held, side = working.held, working.side
         paid = rules.slipped(price, side, self.costs.slippage_rate) if slip else price
-        rate = self.costs.maker(market) if maker else self.costs.taker(market)
+        rate = held.maker if maker else held.taker
         qty = self.margin.carried(working, paid, rate)
         if isinstance(qty, risk.Refusal):
             self.book.drop(working, OrderStatus.REJECTED, qty.message, qty.reason)
@@ -91,18 +88,17 @@ class Execution:
         if held.qty * side < 0.0:
             paid = self.margin.bounded(held, paid)
             price = rules.better_stop(held.side, price, paid)  # what a bound gives is no slippage
-        shrunk = qty < rest_of(order, held)
-        if shrunk:
-            total = rules.sum_of_steps(order.filled, qty, market.qty_step)
-            order = order.changed(qty=total, message=order.message if order.reduce_only else SHRUNK)
-        offered, whole = qty if most is None else min(qty, most), order.tif is TimeInForce.FOK
+        tif = working.terms.tif
+        offered, whole = qty if most is None else min(qty, most), tif is TimeInForce.FOK
         part = 0.0 if whole and offered < qty else self._take(held, offered, paid, whole=whole)
         if part > 0.0:
+            if qty < working.rest:
+                working.shrink(qty)
             fee = held.fee(part, paid, rate)
             slippage = 0.0 if paid == price else abs(rules.pnl(held.kind, part, price, paid))
-            self._enter(working, order, part, paid, fee=fee, slippage=slippage, maker=maker, ambiguous=ambiguous)
-        if part < qty and order.tif is not TimeInForce.GTC:
-            self.book.drop(working, OrderStatus.EXPIRED, f"{order.tif}: there is no volume for all of it")
+            self._enter(working, part, paid, fee=fee, slippage=slippage, maker=maker, ambiguous=ambiguous)
+        if part < qty and tif is not TimeInForce.GTC:
+            self.book.drop(working, OrderStatus.EXPIRED, f"{tif}: there is no volume for all of it")
         working.waits = part < qty
 
     def _take(self, held: Holding, qty: float, price: float, *, whole: bool) -> float:
@@ -118,36 +114,27 @@ class Execution:
         return part
 
     def _enter(
-        self, working: Working, order: Order, qty: float, price: float, *, fee: float, slippage: float,
-        maker: bool, ambiguous: bool = False,
+        self, working: Working, qty: float, price: float, *, fee: float, slippage: float, maker: bool,
+        ambiguous: bool = False,
     ) -> None:  # fmt: skip
         """Enter one fill in the ledger, set or lift the guard, and announce it."""
-        held = working.held
-        side_before, step = held.side, held.market.qty_step
+        order, held = working.terms, working.held
+        side_before, is_first = held.side, working.filled == 0.0
         time = self._clock.now() if self.moment is None else self.moment
         profit = self.ledger.apply(
             held, order.side, qty, price, fee=fee, slippage=slippage, time=time, reason=order.reason,
-            tag=order.tag, ambiguous=ambiguous, continues=order.filled > 0.0,
+            tag=order.tag, ambiguous=ambiguous, continues=not is_first,
         )  # fmt: skip
         fill = Fill(
             len(self.fills) + 1, time, order.symbol, order.id, order.side, qty, price, fee, maker, slippage,
             profit, order.reason, order.tag,
         )  # fmt: skip
         self.fills.append(fill)
-        self._guard(order, held, side_before)
-        filled = rules.sum_of_steps(order.filled, qty, step) if order.filled > 0.0 else qty
-        is_filled = filled >= order.qty
-        before = 0.0 if order.average_price is None else order.average_price
-        working.order = order.changed(
-            status=OrderStatus.FILLED if is_filled else OrderStatus.OPEN,
-            filled=filled,
-            average_price=rules.average_entry(held.kind, order.filled, before, qty, price),
-            fee=order.fee + fee,
-            updated=self._clock.now(),
-        )
-        if is_filled:
+        self._guard(order, held, side_before, is_first=is_first)
+        working.enter(qty, price, fee)
+        if working.status is OrderStatus.FILLED:
             self.book.remove(working)
-        self.book.announce(working.order, fill)
+        self.book.announce(working, fill)
         if held.side != side_before and self.book.of[order.symbol]:
             self._cancel_reducing(held)
             self._cancel_building(held, side_before)
@@ -155,17 +142,15 @@ class Execution:
     def _cancel_reducing(self, held: Holding) -> None:
         """Cancel what can reduce the position no more; an order still on its way may belong to the next one."""
         for working in list(self.book.of[held.market.symbol]):
-            order = working.order
             if working.held is not held or not working.arrived:
                 continue
-            if order.reduce_only and held.side * working.side >= 0:
+            if working.terms.reduce_only and held.side * working.side >= 0:
                 self.book.drop(working, OrderStatus.CANCELED, "reduce_only: the position is closed")
 
     def _cancel_building(self, held: Holding, side: int) -> None:
         """Cancel what is left of the orders that built a position on `side`: it ends with the position."""
         for working in list(self.book.of[held.market.symbol]):
-            order = working.order
-            builds = order.side.sign == side and order.filled > 0.0 and not order.reduce_only
+            builds = working.side == side and working.filled > 0.0 and not working.terms.reduce_only
             if builds and working.held is held:
                 self.book.drop(working, OrderStatus.CANCELED, "the position that it built is left")
 
@@ -176,11 +161,11 @@ class Execution:
         guard = self.guards[held]
         self._cancel_building(held, held.side)
         self.fill(working, price, maker=False, slip=True, ambiguous=ambiguous)
-        if working.order.is_working:
+        if working.is_working:
             guard.leaving = working
             self.book.add(working)
-            if working.order.filled == 0.0:
-                self.book.announce(working.order)
+            if working.filled == 0.0:
+                self.book.announce(working)
 
     # -- the exchange's own exits -----------------------------------------------------------------------------
 
@@ -208,14 +193,13 @@ class Execution:
         yield from self.book.flush()
 
     def _exit(self, held: Holding, reason: ExitReason, price: float, fee: float) -> None:
-        order = self.book.exit_order(held, reason)
-        working = Working(order, held)
-        self._enter(working, order, order.qty, price, fee=fee, slippage=0.0, maker=False)
+        working = Working(self.book.exit_order(held, reason), held)
+        self._enter(working, working.qty, price, fee=fee, slippage=0.0, maker=False)
 
     # -- levels -----------------------------------------------------------------------------------------------
 
-    def _guard(self, order: Order, held: Holding, side_before: int) -> None:
-        """Set, move or lift the protective levels after a fill."""
+    def _guard(self, order: Order, held: Holding, side_before: int, *, is_first: bool) -> None:
+        """Set, move or lift the protective levels after a fill, the first one of `order` or another."""
         if held.side == 0:
             self.guards.pop(held, None)
             return
@@ -224,8 +208,8 @@ class Execution:
             guard = Guard(self._default.with_order(order), held.side, held.entry, held.market.price_tick)
             self.guards[held] = guard
         elif held.side == order.side.sign:
-            is_new = order.filled == 0.0  # the rest of one brings no levels: they may have been changed since
-            guard.regrow(guard.protection.with_order(order) if is_new else guard.protection, held.entry)
+            # the rest of an order brings no levels: they may have been changed since
+            guard.regrow(guard.protection.with_order(order) if is_first else guard.protection, held.entry)
         self.relevel(held)
 
     def relevel(self, held: Holding) -> None:

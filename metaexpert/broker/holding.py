@@ -26,14 +26,14 @@ def own_tiers(market: Market) -> tuple[Tier, ...]:
 class Holding:
     """The net position in one symbol, or one leg of it in hedge mode (`position_side` ``"long"`` or ``"short"``).
 
-    `tiers` are the margin tiers in force, `underlying` the price of an option's underlying (None: not known),
-    `posted` what the short side of an option has posted as margin.
+    In force are the margin `tiers` and the fee rates `maker` and `taker`. `underlying` is the price of an option's
+    underlying (None: not known), `posted` what the short side of an option has posted as margin.
     """
 
     __slots__ = (
         "entered", "entered_value", "entries", "entry", "exited", "exited_value", "fees", "funding", "in_base",
-        "is_option", "is_spot", "kind", "leverage", "mark", "market", "max_qty", "opened", "position_side",
-        "posted", "qty", "realized", "slippage", "tag", "tiers", "underlying",
+        "is_option", "is_spot", "kind", "leverage", "maker", "mark", "market", "max_qty", "opened",
+        "position_side", "posted", "qty", "realized", "slippage", "tag", "taker", "tiers", "underlying",
     )  # fmt: skip
 
     def __init__(self, market: Market, leverage: float, position_side: str | None = None) -> None:
@@ -44,6 +44,7 @@ class Holding:
         self.leverage = leverage
         self.position_side = position_side
         self.tiers = own_tiers(market)
+        self.maker, self.taker = market.maker, market.taker
         self.underlying: float | None = None
         self.qty = 0.0
         self.entry = 0.0

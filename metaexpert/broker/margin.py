@@ -9,12 +9,9 @@ import math
 from typing import TYPE_CHECKING
 
 from .. import risk, rules, tiers
-from ..models import Side
 
 if TYPE_CHECKING:
-    from ..models import Order
     from .book import Book, Working
-    from .costs import Costs
     from .holding import Holding
     from .ledger import Ledger
 
@@ -27,13 +24,11 @@ class Margin:
     Args:
         ledger: the account.
         book: the working orders; limit orders that rest in it bind margin.
-        costs: fee rates.
     """
 
-    def __init__(self, ledger: Ledger, book: Book, costs: Costs) -> None:
+    def __init__(self, ledger: Ledger, book: Book) -> None:
         self.ledger = ledger
         self.book = book
-        self.costs = costs
 
     def carried(self, working: Working, price: float, fee_rate: float) -> float | risk.Refusal:
         """How much of the rest of an order the account carries at `price`; or why it can't.
@@ -41,42 +36,43 @@ class Margin:
         An order that was sized by the settings shrinks to what is free, but closes an opposite position in any
         case. A `reduce_only` order comes to what there is to reduce, 0 when there is nothing.
         """
-        order, held = working.order, working.held
-        market, rest = held.market, rest_of(order, held)
+        held, rest = working.held, working.rest
         closing = rules.closing_qty(held.qty, working.side, rest)
-        if order.reduce_only or closing == rest:
+        if working.terms.reduce_only or closing == rest:
             return closing
-        room = self._room(order, held, closing, price, fee_rate)
+        market, room = held.market, self._room(working, closing, price, fee_rate)
         qty = rules.carried(
             held.kind, rest, closing, room, working.shrinkable, price, market.qty_step, market.min_qty,
             market.min_notional,
         )  # fmt: skip
-        return _too_large(order, held, rest - closing, room) if qty == rules.NO_QTY else qty
+        return _too_large(working, rest - closing, room) if qty == rules.NO_QTY else qty
 
-    def shortfall(self, order: Order, held: Holding) -> risk.Refusal | None:
-        """Why the account can't carry `order` as it stands now; None when it can, or when that is not known yet.
+    def shortfall(self, working: Working) -> risk.Refusal | None:
+        """Why the account can't carry an order as it stands now; None when it can, or that is not known yet.
 
         What orders on their way will leave is known at the open, the margin of a stop order is asked for when it
         triggers: such orders are refused there if need be.
         """
-        price = held.mark if order.price is None else order.price
-        if order.reduce_only or order.stop_price is not None or price == 0.0:
+        held = working.held
+        price = held.mark if working.price is None else working.price
+        if working.terms.reduce_only or working.stop_price is not None or price == 0.0:
             return None
-        rest = rest_of(order, held)
-        closing = held.closing_qty(order.side.sign, rest)
-        if closing == rest or self.book.is_expecting(but=order.id):
+        rest = working.rest
+        closing = rules.closing_qty(held.qty, working.side, rest)
+        if closing == rest or self.book.is_expecting(but=working.terms.id):
             return None
-        room = self._room(order, held, closing, price, self.costs.taker(held.market))
+        room = self._room(working, closing, price, held.taker)
         opening = rest - closing
-        return _too_large(order, held, opening, room) if rules.is_too_large(opening, room) else None
+        return _too_large(working, opening, room) if rules.is_too_large(opening, room) else None
 
-    def above_tier(self, order: Order, held: Holding) -> risk.Refusal | None:
-        """Why the position that `order` makes is too large for its leverage; None when it is not (rule 18)."""
-        if order.reduce_only or not held.market.tiers:
+    def above_tier(self, working: Working) -> risk.Refusal | None:
+        """Why the position that an order makes is too large for its leverage; None when it is not (rule 18)."""
+        held = working.held
+        if working.terms.reduce_only or not held.market.tiers:
             return None
-        own = order.stop_price if order.price is None else order.price
+        own = working.stop_price if working.price is None else working.price
         price = held.mark if own is None else own
-        after = abs(held.qty + order.side.sign * rest_of(order, held))
+        after = abs(held.qty + working.side * working.rest)
         if price <= 0.0 or after <= abs(held.qty):
             return None
         worth = rules.notional(held.kind, after, price)
@@ -90,36 +86,31 @@ class Margin:
         bankrupt = self.ledger.bankruptcy_price(held)
         return price if bankrupt is None else rules.not_beyond(held.side, price, bankrupt)
 
-    def _room(self, order: Order, held: Holding, closing: float, price: float, fee_rate: float) -> float:
-        """How much `order` can open at `price` once `closing` is closed there: 0 for a short on spot."""
-        if held.is_spot and order.side is Side.SELL:
+    def _room(self, working: Working, closing: float, price: float, fee_rate: float) -> float:
+        """How much an order can open at `price` once `closing` is closed there: 0 for a short on spot."""
+        held, side = working.held, working.side
+        if held.is_spot and side < 0:
             return 0.0
-        reserved = math.fsum([self._bound(one) for one in self.book.resting() if one.order.id != order.id])
-        side = order.side.sign
-        return self.ledger.room(held, side, closing, price, fee_rate=fee_rate, reserved=reserved)
+        mine = working.terms.id  # an order that is checked anew before it changes is another `Working`
+        bound = [self._bound(one) for one in self.book.resting() if one.terms.id != mine]
+        return self.ledger.room(held, side, closing, price, fee_rate=fee_rate, reserved=math.fsum(bound))
 
     def _bound(self, working: Working) -> float:
         """What a resting limit order binds: margin and fee of what it would open."""
-        order, held = working.order, working.held
-        rest = rest_of(order, held)
-        opening = rest - held.closing_qty(working.side, rest)
-        if order.reduce_only or opening <= 0.0 or order.price is None:
+        held, rest = working.held, working.rest
+        opening = rest - rules.closing_qty(held.qty, working.side, rest)
+        if working.terms.reduce_only or opening <= 0.0 or working.price is None:
             return 0.0
-        return held.cost(working.side, opening, order.price, self.costs.taker(held.market))
+        return held.cost(working.side, opening, working.price, held.taker)
 
 
-def rest_of(order: Order, held: Holding) -> float:
-    """What of an order is not filled yet, without the noise of floats."""
-    return order.qty if order.filled == 0.0 else rules.sum_of_steps(order.qty, -order.filled, held.market.qty_step)
-
-
-def _too_large(order: Order, held: Holding, opening: float, room: float) -> risk.Refusal:
-    market = held.market
-    if market.is_spot and order.side is Side.SELL:
+def _too_large(working: Working, opening: float, room: float) -> risk.Refusal:
+    held, market = working.held, working.held.market
+    if market.is_spot and working.side < 0:
         return risk.Refusal(
             "insufficient_base", f"spot can't go short: {max(held.qty, 0.0):.12g} {market.base} held"
         )
-    if market.is_option and order.side is Side.SELL and held.underlying is None:
+    if market.is_option and working.side < 0 and held.underlying is None:
         return risk.Refusal(
             "no_underlying", f"no price of the underlying of {market.symbol} is known for its margin"
         )

@@ -9,14 +9,12 @@ from .. import risk, rules
 from ..models import ExitReason, OrderStatus, OrderType, TimeInForce
 from ..timeframe import TRADES, length_of
 from .data import MarketData
-from .execution import SHRUNK
-from .margin import rest_of
 from .quiet import between
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 
-    from ..models import Bar, Order
+    from ..models import Bar
     from . import News
     from .book import Book, Working
     from .data import Reference, Span
@@ -140,9 +138,8 @@ class Matching:
             price = offer.best(working.side)
             if rests or working.active_from > now or price is None:
                 continue
-            order, held = working.order, working.held
-            limit = order.price if working.triggered else None
-            share = offer.share(held.kind, working.side, rest_of(order, held), limit)
+            limit = working.price if working.triggered else None
+            share = offer.share(working.held.kind, working.side, working.rest, limit)
             self._arrive(working, share.price if share.qty > 0.0 else price, price, share.qty)
             yield from self.book.flush()
             if self._liquidates:
@@ -159,11 +156,12 @@ class Matching:
 
         `most` of it is offered there; None: any quantity.
         """
-        order = working.order
-        if not order.is_working:  # an order before it closed what it worked on
+        if not working.is_working:  # an order before it closed what it worked on
             return
-        working.passed = working.waits and order.price is not None and self._reaches(order, order.price, last)
-        working.waits = False
+        if working.waits or working.passed:
+            limit = working.price
+            working.passed = working.waits and limit is not None and self._reaches(working, limit, last)
+            working.waits = False
         if working.taking:
             working.arrived = True
             self.execution.fill(working, price, maker=False, slip=True, most=most)
@@ -177,32 +175,30 @@ class Matching:
 
         It crosses where `most` of it is offered; where that is not known, where the price lies beyond its limit.
         """
-        order = working.order
-        limit = price if order.price is None else order.price
-        if not (self._reaches(order, limit, price) if most is None else most > 0.0):
-            if order.tif is not TimeInForce.GTC:
-                self.book.drop(working, OrderStatus.EXPIRED, f"{order.tif}: nothing to fill it with on arrival")
+        terms, limit = working.terms, price if working.price is None else working.price
+        if not (self._reaches(working, limit, price) if most is None else most > 0.0):
+            if terms.tif is not TimeInForce.GTC:
+                self.book.drop(working, OrderStatus.EXPIRED, f"{terms.tif}: nothing to fill it with on arrival")
             else:
                 self._bind(working, limit)
-        elif order.post_only:
+        elif terms.post_only:
             self.book.drop(working, OrderStatus.REJECTED, "it would cross on arrival", "post_only_would_cross")
         else:
             self.execution.fill(working, price, maker=False, slip=False, most=most)
             working.arrived = not working.waits  # what is left of it meets the next open as a new order does
 
-    def _reaches(self, order: Order, limit: float, price: float) -> bool:
+    def _reaches(self, working: Working, limit: float, price: float) -> bool:
         """Does a limit order fill where the market stands at `price` (rule 5)?"""
-        return rules.is_reached(limit, price, -order.side.sign, not self._touch)
+        return rules.is_reached(limit, price, -working.side, not self._touch)
 
     def _bind(self, working: Working, limit: float) -> None:
         """A limit order that will rest binds its margin; what the account can't carry is refused (rule 17)."""
-        order, held = working.order, working.held
-        qty = self.execution.margin.carried(working, limit, self.execution.costs.taker(held.market))
+        qty = self.execution.margin.carried(working, limit, working.held.taker)
         if isinstance(qty, risk.Refusal):
             self.book.drop(working, OrderStatus.REJECTED, qty.message, qty.reason)
-        elif qty < rest_of(order, held) and not order.reduce_only:
-            total = rules.sum_of_steps(order.filled, qty, held.market.qty_step)
-            self.book.announce(order.changed(qty=total, message=SHRUNK))
+        elif qty < working.rest and not working.terms.reduce_only:
+            working.shrink(qty)
+            self.book.announce(working)
 
     # -- the bar ----------------------------------------------------------------------------------------------
 
@@ -266,7 +262,7 @@ class Matching:
             if spot is not None:
                 held.underlying = spot.high if held.market.option_type == "call" else spot.low
                 self.execution.relevel(held)
-            orders = [one for one in active if one.held is held and one.order.is_working]
+            orders = [one for one in active if one.held is held and one.is_working]
             if not stops and _reaches_nothing(bar, self.execution.guards.get(held), marks, orders):
                 continue
             walk = _Walk(bar, held, marks, orders, [] if stops else None)
@@ -336,16 +332,15 @@ class Matching:
         """The order or level that trades next between `at` and `to`, None when nothing does."""
         hits = self._level_hits(at, to, walk)
         for working in walk.orders:
-            order = working.order
-            if not order.is_working or not working.arrived or working.taking or working.waits:
+            if not working.is_working or not working.arrived or working.taking or working.waits:
                 continue
             if working.triggered:
-                level, side, strict, rank = order.price, -order.side.sign, not self._touch, _LIMIT_ORDER
+                level, side, strict, rank = working.price, -working.side, not self._touch, _LIMIT_ORDER
             else:
-                level, side, strict, rank = order.stop_price, order.side.sign, False, _STOP_ORDER
+                level, side, strict, rank = working.stop_price, working.side, False, _STOP_ORDER
             price = rules.NO_PRICE if level is None else rules.first_touch(level, at, to, side, strict)
             if price != rules.NO_PRICE:
-                hits.append(_Hit(abs(price - at), rank, int(order.id), price, working))
+                hits.append(_Hit(abs(price - at), rank, int(working.terms.id), price, working))
         return min(hits, default=None, key=lambda hit: hit[:3])
 
     def _level_hits(self, at: float, to: float, walk: _Walk) -> list[_Hit]:
@@ -383,14 +378,13 @@ class Matching:
         if working is None:
             yield from self._leave(hit, walk)
         elif working.triggered:
-            bar, order = walk.bar, working.order
-            price = hit.price
-            if order.price is not None and bar.timeframe == TRADES:
-                price = order.price  # whoever trades beyond it has taken what rested there first
-            elif working.passed and order.price is not None:
-                price = rules.rest_price(order.side.sign, order.price, bar.low, bar.high)
+            bar, price = walk.bar, hit.price
+            if working.price is not None and bar.timeframe == TRADES:
+                price = working.price  # whoever trades beyond it has taken what rested there first
+            elif working.passed and working.price is not None:
+                price = rules.rest_price(working.side, working.price, bar.low, bar.high)
             self.execution.fill(working, price, maker=True, slip=False)
-        elif working.order.type is OrderType.STOP:
+        elif working.terms.type is OrderType.STOP:
             working.triggered = working.taking = True
             self.execution.fill(working, hit.price, maker=False, slip=True)
         else:

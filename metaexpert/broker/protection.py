@@ -78,7 +78,7 @@ class Guard:
     @property
     def is_leaving(self) -> bool:
         """True while an order that one of the levels has sent still works: no other level sends one."""
-        return self.leaving is not None and self.leaving.order.is_working
+        return self.leaving is not None and self.leaving.is_working
 
     @property
     def unset(self) -> float:

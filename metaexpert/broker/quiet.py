@@ -5,8 +5,6 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..models import Side
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -35,11 +33,10 @@ def between(orders: Iterable[Working], guard: Guard | None) -> tuple[float, floa
     """Above and below which prices none of `orders` trades and no level of `guard` is reached or moved."""
     low, high = -inf, inf
     for working in orders:
-        order = working.order
-        level = order.price if working.triggered else order.stop_price
+        level = working.price if working.triggered else working.stop_price
         if not working.arrived or working.taking or level is None:
             return inf, -inf
-        if (order.side is Side.BUY) == working.triggered:
+        if (working.side > 0) == working.triggered:
             low = max(low, level)  # a limit to buy, a stop to sell
         else:
             high = min(high, level)

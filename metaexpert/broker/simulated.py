@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING
 
 from .. import risk
 from ..models import ExitReason, OrderStatus, OrderType, Rejection
-from .book import Book, Working
+from .book import SHRUNK, Book, Working
 from .costs import Costs
-from .execution import ENDED, NOTHING_TO_REDUCE, SHRUNK, Execution
+from .execution import ENDED, NOTHING_TO_REDUCE, Execution
 from .expiry import CONTRACT_ENDED, Expiry
 from .matching import Matching, Reached
 from .protection import Protection
@@ -67,7 +67,7 @@ class SimulatedBroker:
         self.clock = clock
         self.costs = Costs() if costs is None else costs
         self.book = Book(ledger.holdings, clock, strategy_id)
-        self.news, self.orders = self.book.news, self.book.orders
+        self.news = self.book.news
         default = Protection() if protection is None else protection
         self._execution = Execution(ledger, self.book, clock, self.costs, default)
         self.fills: list[Fill] = self._execution.fills
@@ -77,22 +77,30 @@ class SimulatedBroker:
         self.expiry = Expiry(self._execution, self._data, clock)
         for held in ledger.legs():
             held.tiers = self.costs.tiers(held.market)
+            held.maker, held.taker = self.costs.maker(held.market), self.costs.taker(held.market)
+
+    @property
+    def orders(self) -> dict[str, Order]:
+        """All orders by id as they stand now, in the order in which they were sent."""
+        return {name: working.order for name, working in self.book.all.items()}
 
     # -- the trader's side ----------------------------------------------------------------------------------
 
     def submit(self, order: Order, *, active_from: int, shrinkable: bool = False) -> None:
         """Queue `order`; see `Broker.submit`."""
         held = self.ledger.leg(order.symbol, order.position_side)
-        checked = self._checked(order, held, shrinkable=shrinkable)
-        if isinstance(checked, risk.Refusal):
-            self.reject(order, checked.reason, checked.message)
+        working = self._checked(order, held, active_from, shrinkable=shrinkable)
+        if isinstance(working, risk.Refusal):
+            self.reject(order, working.reason, working.message)
             return
-        placed = checked.changed(status=OrderStatus.OPEN, updated=self.clock.now())
-        self.book.add(Working(placed, held, active_from, shrinkable=shrinkable))
-        self.book.announce(placed)
+        working.status = OrderStatus.OPEN
+        self.book.add(working)
+        self.book.announce(working)
 
-    def _checked(self, order: Order, held: Holding, *, shrinkable: bool = False) -> Order | risk.Refusal:
-        """`order` on the market's steps; or why it can't be placed."""
+    def _checked(
+        self, order: Order, held: Holding, active_from: int, *, shrinkable: bool = False
+    ) -> Working | risk.Refusal:
+        """What works for `order`, on the market's steps; or why it can't be placed."""
         if (order.position_side is not None) != self.ledger.hedge:
             mode = "needs" if self.ledger.hedge else "has no"
             return risk.Refusal("wrong_position_side", f"position_mode={self._mode!r} {mode} position_side")
@@ -101,8 +109,9 @@ class SimulatedBroker:
         checked = risk.conform(order, held.market, held.mark or None, held.qty)
         if isinstance(checked, risk.Refusal):
             return checked
-        short = None if shrinkable else self._execution.margin.shortfall(checked, held)
-        return short or self._execution.margin.above_tier(checked, held) or checked
+        working, margin = Working(checked, held, active_from, shrinkable=shrinkable), self._execution.margin
+        short = None if shrinkable else margin.shortfall(working)
+        return short or margin.above_tier(working) or working
 
     @property
     def _mode(self) -> str:
@@ -114,10 +123,9 @@ class SimulatedBroker:
 
     def reject(self, order: Order, reason: str, message: str) -> None:
         """Book `order` as refused."""
-        self.book.announce(
-            order.changed(status=OrderStatus.REJECTED, message=f"{reason}: {message}"),
-            Rejection(self.clock.now(), order.symbol, order.id, reason, message),
-        )
+        working = Working(order, self.ledger.leg(order.symbol, order.position_side))
+        working.status, working.message = OrderStatus.REJECTED, f"{reason}: {message}"
+        self.book.announce(working, Rejection(self.clock.now(), order.symbol, order.id, reason, message))
 
     def cancel(self, order_id: str) -> bool:
         """Cancel a working order; see `Broker.cancel`."""
@@ -132,16 +140,20 @@ class SimulatedBroker:
         working = self.book.find(order_id)
         if working is None:
             return False
-        old, changed = working.order, self._changed(working, price, qty)
+        changed = self._changed(working, price, qty, active_from)
         if isinstance(changed, risk.Refusal):
-            result = Rejection(self.clock.now(), old.symbol, old.id, changed.reason, changed.message)
-            self.book.tell(old, result)
+            order = working.terms
+            result = Rejection(self.clock.now(), order.symbol, order.id, changed.reason, changed.message)
+            self.book.tell(working, result)
         else:
+            working.qty, working.price, working.stop_price = changed.qty, changed.price, changed.stop_price
             working.arrived, working.active_from = False, active_from
-            self.book.announce(changed)
+            self.book.announce(working)
         return True
 
-    def _changed(self, working: Working, price: float | None, qty: float | None) -> Order | risk.Refusal:
+    def _changed(
+        self, working: Working, price: float | None, qty: float | None, active_from: int
+    ) -> Working | risk.Refusal:
         """A working order with another price or quantity, on the market's steps; or why it can't have it."""
         old = working.order
         new = old.changed(qty=old.qty if qty is None else qty)
@@ -151,7 +163,7 @@ class SimulatedBroker:
             new = new.changed(stop_price=price) if old.type is OrderType.STOP else new.changed(price=price)
         if new.qty <= new.filled:
             return risk.Refusal("invalid_qty", f"{new.filled:.12g} are filled already, more than {new.qty:.12g}")
-        return self._checked(new, working.held)
+        return self._checked(new, working.held, active_from)
 
     def protect(self, symbol: str, protection: Protection, position_side: str | None = None) -> bool:
         """Replace the protective levels of a position; see `Broker.protect`."""

@@ -1,4 +1,7 @@
-"""Steps on which nothing trades take a short way through the loop: everything must be as on the long one."""
+"""Steps on which nothing trades take a short way through the loop, and news that nobody hears isn't made.
+
+Everything must be as on the long way, on which all news is made.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,7 @@ def both_ways(play):
     with pytest.MonkeyPatch.context() as patch:
         short = play()
         patch.setattr(MetaProcess, "lets_pass", False)
+        patch.setattr(MetaProcess, "_hears_news", lambda self: True)
         patch.setattr(HistoryProcess, "handle", counted)
         long = play()
     assert shorts, "the long way was not taken"
