@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .models import Order
     from .trader import Trader
 
-__all__ = ["COLUMNS", "SignalPlan", "SignalSource", "answer", "ask", "columns_of"]
+__all__ = ["COLUMNS", "LivePlan", "SignalPlan", "SignalSource", "answer", "ask", "columns_of"]
 
 COLUMNS = ("long_entry", "long_exit", "short_entry", "short_exit", "size")
 """What a signals function may return: boolean columns, and `size`, a quantity (NaN: sized by the settings)."""
@@ -68,13 +68,16 @@ class SignalPlan:
 
     def __init__(self, function: Callable[[Any], Any], series: Series) -> None:
         self._entries: dict[Side, str] = {}
+        self._function = function
         self.series = series
-        self.columns = columns_of(answer(function, series.candles), series.candles.index)
+        self.columns = self._ask()
+
+    def _ask(self) -> dict[str, Any]:
+        return columns_of(answer(self._function, self.series.candles), self.series.candles.index)
 
     @cached_property
     def _said(self) -> _Said:
-        plain: list[Any] = [None if values is None else values.tolist() for values in self.columns.values()]
-        return _Said(*plain)
+        return _plain(self.columns)
 
     def act(self, index: int, trader: Trader) -> None:
         """Do what the signals of bar `index` say."""
@@ -130,6 +133,31 @@ class SignalPlan:
         order = trader.open(direction, size, self.series.symbol, OrderTerms())
         self._entries[side] = order.id
         return self._waiting(side, trader) is not None
+
+
+class LivePlan(SignalPlan):
+    """A `SignalPlan` over the window of a live series: asked anew at each close, of which the last row counts."""
+
+    def __init__(self, function: Callable[[Any], Any], series: Series) -> None:
+        self._entries = {}
+        self._function = function
+        self.series = series
+
+    def act(self, index: int, trader: Trader) -> None:
+        """Do what the signals of bar `index` say.
+
+        Raises:
+            StrategyError: the function fails, or its answer is none that `columns_of` takes.
+        """
+        self.columns = self._ask()
+        self._said = _plain(self.columns)
+        super().act(index, trader)
+
+
+def _plain(columns: Mapping[str, Any]) -> _Said:
+    """The columns as plain lists."""
+    plain: list[Any] = [None if values is None else values.tolist() for values in columns.values()]
+    return _Said(*plain)
 
 
 def answer(function: Callable[[Any], Any], candles: pd.DataFrame) -> Any:

@@ -19,7 +19,7 @@ LAYERS = (
     ("clock", "config", "inputs", "journal", "values", "logger", "risk", "script", "store"),
     ("exchanges",),
     ("broker", "doctor", "importer"),
-    ("detail", "feed"),
+    ("detail", "feed", "inbox", "livefeed", "liveseries", "pumps", "tails"),
     ("filters", "handlers", "history", "inside", "marks", "process", "signals", "trader"),
     ("backtest",),
     ("expert",),

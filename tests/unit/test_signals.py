@@ -12,9 +12,10 @@ from metaexpert.broker.costs import Costs
 from metaexpert.config import StrategySettings, build
 from metaexpert.errors import ConfigError, StrategyError
 from metaexpert.feed import HistoryFeed, Series
+from metaexpert.liveseries import LiveSeries
 from metaexpert.models import Fill, Order
 from metaexpert.risk import LossLimits
-from metaexpert.signals import SignalPlan
+from metaexpert.signals import LivePlan, SignalPlan
 from metaexpert.trader import Trader
 
 CLOSES = [100.0, 101.0, 102.0, 103.0, 104.0]
@@ -42,32 +43,34 @@ def marks(text: str) -> list[bool]:
     return [letter == "x" for letter in text]
 
 
-def play(answer: object, symbol: str = LINEAR, **settings) -> tuple[list[Fill], list[Order], Counter[str]]:
-    """Run signals over five bars without slippage or fees; returns fills, orders and refusals."""
-    one = series(symbol)
-    feed = HistoryFeed([one], 0)
-    desk = Desk(symbol, capital=10_000.0)
-    refusals: Counter[str] = Counter()
-    chosen = {"symbol": symbol, "size_type": "fixed_quote", "size_value": 1_000.0} | settings
-    trader = Trader(
+def trader_of(one: Series, desk: Desk, **settings) -> Trader:
+    """A trader without fees on a desk."""
+    chosen = {"symbol": one.symbol, "size_type": "fixed_quote", "size_value": 1_000.0} | settings
+    return Trader(
         settings=build(StrategySettings, chosen),
-        feed=feed,
+        feed=HistoryFeed([one], 0),
         broker=desk.broker,
         clock=desk.clock,
         costs=Costs(),
         limits=LossLimits(None, None, equity=10_000.0, time=0),
         resolve=lambda text: text,
         log=Silence(),
-        refusals=refusals,
+        refusals=Counter(),
     )
+
+
+def play(answer: object, symbol: str = LINEAR, **settings) -> tuple[list[Fill], list[Order], Counter[str]]:
+    """Run signals over five bars without slippage or fees; returns fills, orders and refusals."""
+    one, desk = series(symbol), Desk(symbol, capital=10_000.0)
+    trader = trader_of(one, desk, **settings)
     acting = SignalPlan(lambda bars: answer, one)
-    for step in feed:
+    for step in trader.feed:
         for bar in step.matched:
             desk.bar(bar.open, bar.high, bar.low, bar.close)
         for _, index in step.delivered:
             one.cursor.i = index
             acting.act(index, trader)
-    return desk.broker.fills, list(desk.broker.orders.values()), refusals
+    return desk.broker.fills, list(desk.broker.orders.values()), trader.refusals
 
 
 def told(fills: list[Fill]) -> list[tuple[str, float, float]]:
@@ -140,6 +143,30 @@ def test_on_spot_a_short_entry_closes():
         assert told(fills) == [("buy", 10.0, 101.0), ("sell", 10.0, 103.0)]
         assert len(orders) == 2
         assert not refusals
+
+
+def test_on_a_live_window_the_last_row_acts_at_each_close():
+    """Entry on closes above 101, exit above 103: bought at the open after 102, sold at the one after 104.
+
+    The window keeps three bars, and is cut once; the function is asked once a bar, and sees no other bars.
+    """
+    seen: list[list[float]] = []
+
+    def rule(bars: pd.DataFrame) -> dict[str, pd.Series]:
+        seen.append(bars["close"].tolist())
+        return {"long_entry": bars["close"] > 101.0, "long_exit": bars["close"] > 103.0}
+
+    whole, desk = series(), Desk(LINEAR, capital=10_000.0)
+    one = LiveSeries(LINEAR, "1h", whole.candles.iloc[:1], 2)
+    trader, plan = trader_of(one, desk), LivePlan(rule, one)
+    for place in range(1, 5):
+        bar = whole.bar(place)
+        desk.bar(bar.open, bar.high, bar.low, bar.close)
+        one.cursor.i = one.append(bar)
+        plan.act(one.cursor.i, trader)
+    desk.bar(105.0, 106.0, 104.0, 105.0)
+    assert seen == [[100.0, 101.0], [100.0, 101.0, 102.0], [100.0, 101.0, 102.0, 103.0], [102.0, 103.0, 104.0]]
+    assert [(fill.side.value, fill.price) for fill in desk.broker.fills] == [("buy", 103.0), ("sell", 105.0)]
 
 
 def test_a_size_of_ones_own():
