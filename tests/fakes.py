@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING
 
 from metaexpert.errors import NetworkError
 from metaexpert.events import Funding, MarkPrice, PublicTrade, Quote, Stream, StreamKind
 from metaexpert.models import Bar, OrderBook
+from metaexpert.pumps import Alarm
 from metaexpert.timeframe import floor, parse
 
 if TYPE_CHECKING:
@@ -95,6 +97,8 @@ class FakeMarket:
         self._since: dict[Stream, int] = {}
         self._messages: dict[Stream, list[tuple[int, int, MarketEvent]]] = {}
         self._at: dict[Stream, int] = {}
+        self._alarms: dict[Stream, Alarm] = {}
+        self._is_closed = False
 
     def now(self) -> int:
         """The market's time."""
@@ -120,7 +124,7 @@ class FakeMarket:
                 return found
             wakes = [messages[end][0]] if end < len(messages) else []
             wakes += [start for start, _ in self.faults.breaks if start > now]
-            await self.clock.sleep_until(min(wakes) - self.skew) if wakes else await asyncio.Future()
+            await self._alarms.setdefault(stream, Alarm(self.clock)).wait(min(wakes) - self.skew if wakes else inf)
 
     async def unwatch(self, stream: Stream) -> None:
         """See `Source.unwatch`."""
@@ -128,11 +132,21 @@ class FakeMarket:
 
     async def close(self) -> None:
         """See `Source.close`."""
-        self._since.clear()
+        self._is_closed = True
+        self.shake()
+        for alarm in self._alarms.values():
+            await alarm.close()
+
+    def shake(self) -> None:
+        """Wake who waits in `watch`: the faults have changed."""
+        for alarm in self._alarms.values():
+            alarm.ring()
 
     def _refuse_broken(self, stream: Stream, now: int) -> None:
         """Raise for a break that goes on, or that has come since the last answer."""
         since = self._since.get(stream, now)
+        if self._is_closed:
+            raise NetworkError("the market was closed")
         if any(start <= now < end or since < start <= now for start, end in self.faults.breaks):
             self._since.pop(stream, None)
             raise NetworkError("the connection was lost")
