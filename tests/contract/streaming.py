@@ -15,6 +15,9 @@ OPTIONS = {
     },
 }
 
+TICKERS = {("binance", "option"): {"name": "ticker"}}
+"""What CCXT must be told so that it recognises the ticker: it waits for another one otherwise."""
+
 
 async def client_of(venue, exchange, *, signed=False, **more):
     """CCXT's own client with its markets loaded, which fetches nothing but them."""
@@ -25,7 +28,7 @@ async def client_of(venue, exchange, *, signed=False, **more):
     return client
 
 
-def symbol_of(venue, client, kind):
+def symbol_of(client, kind):
     """The symbol of the instrument that tests watch."""
     if kind != "option":
         return SYMBOLS[kind]
@@ -37,6 +40,12 @@ def instrument_of(venue, client, symbol):
     name = "linear" if market["linear"] else "inverse"
     kind = Kind(market["type"] if market["type"] in {"spot", "option"} else name)
     return venue.states[client.id].instrument(market["id"], kind)
+
+
+async def alone(client):
+    """Wait until a client knows that its connections have ended."""
+    while client.clients:  # noqa: ASYNC110 - CCXT tells nobody
+        await asyncio.sleep(0)
 
 
 async def subscribed(venue, exchange, call, *streams):

@@ -68,7 +68,7 @@ class Socket:
             return
         feed = Feed(topic, opened=floor(self.state.now(), topic.interval) if topic.stream is Stream.CANDLE else 0)
         if topic.item is not None and topic.stream is Stream.BOOK:
-            self.state.books.look(topic.item)
+            feed.shown = self.state.books.look(topic.item).top(topic.depth)
         self.feeds[topic.name] = feed
         self._hub.follow(self, topic, on=True)
         if topic.stream in self.speech.at_once:
@@ -320,11 +320,8 @@ class Sockets:
 
     def _booked(self, exchange: str, item: Instrument, book: Book) -> None:
         for socket, feed in self._feeds(exchange, item, Stream.BOOK):
-            if feed.shown is None and feed.topic.stream in socket.speech.at_once:
-                continue  # the whole comes first
             top = book.top(feed.topic.depth)
-            change = top.since(feed.shown) if feed.shown is not None else top.whole()
-            feed.shown = top
+            change, feed.shown = top.since(feed.shown), top
             if change.bids or change.asks:
                 socket.show(feed.topic, change)
 
@@ -332,8 +329,7 @@ class Sockets:
         """Push how a topic stands."""
         topic, state = feed.topic, socket.state
         feed.last = state.now()
-        if topic.stream is Stream.BOOK and topic.item is not None:
-            feed.shown = state.books.look(topic.item).top(topic.depth)
+        if topic.stream is Stream.BOOK:
             socket.show(topic, feed.shown.whole())
         elif topic.stream is Stream.CANDLE:
             _show_running(socket, feed)
