@@ -67,3 +67,10 @@ async def pushed(venue, exchange, call, *streams, ms=15_000):
             return task.result()
     task.cancel()
     raise AssertionError("nothing was pushed")
+
+
+def account_terms(exchange, kind):
+    """What CCXT must be told to watch the money of one kind of market."""
+    return {"type": {"linear": "swap", "inverse": "swap"}.get(kind, kind)} | (
+        {"subType": kind} if kind in {"linear", "inverse"} else {}
+    )

@@ -83,9 +83,9 @@ def _renewed(call: Call) -> Any:
 
 def listen_key(socket: Socket) -> str:
     """The listen key in the address, if that is one of a user's stream."""
-    if socket.host.startswith("fstream"):
-        return socket.query.get("listenKey", "") if socket.path.startswith("/private/") else ""
     last = socket.path.rpartition("/")[2]
+    if socket.path.startswith("/private/ws"):  # linear contracts name it in the query, options in the path
+        return socket.query.get("listenKey") or last
     return last if socket.host.startswith("dstream") and not last.isdecimal() else ""
 
 
