@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from functools import partial
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from . import bars as candles_
 from . import indicators
@@ -19,7 +19,7 @@ from .models import Bar
 from .timeframe import TIMEFRAMES, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
     import pandas as pd
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     type Row = tuple[int, str, str, float, float, float, float, float]
 
-__all__ = ["HistoryFeed", "Merged", "Series", "Step", "bar_of"]
+__all__ = ["Feed", "HistoryFeed", "Merged", "Series", "Step", "bar_of"]
 
 _tuple: Any = tuple
 bar_of: Callable[[Iterable[Any]], Bar] = partial(_tuple.__new__, Bar)
@@ -142,6 +142,23 @@ class Merged(NamedTuple):
     begin: Sequence[int]
     which: Sequence[int]
     turns: Sequence[int]
+
+
+class Feed(Protocol):
+    """What the trading calls ask of a feed, of history or live."""
+
+    @property
+    def series(self) -> Mapping[tuple[str, str], Series]:
+        """Every series of the run by symbol and timeframe."""
+        ...
+
+    def find(self, symbol: str, timeframe: str) -> Series | None:
+        """The series of `symbol` and `timeframe`; None when there is none."""
+        ...
+
+    def matching(self, symbol: str) -> Series:
+        """The series in which orders of `symbol` trade: its shortest."""
+        ...
 
 
 class HistoryFeed:

@@ -101,6 +101,7 @@ class LiveFeed:
         self._boundary: float = inf
         self._is_open = False
         self._began = False
+        self._woken = False
         self._tasks: list[asyncio.Task[None]] = []
         self._failure: BaseException | None = None
 
@@ -252,9 +253,15 @@ class LiveFeed:
                 return event
             if self._failure is not None:
                 raise self._failure
-            if self.clock.now() >= until:
+            if self.clock.now() >= until or self._woken:
+                self._woken = False
                 return None
             await self._alarm.wait(until)
+
+    def wake(self) -> None:
+        """Have whoever waits in `next` get None."""
+        self._woken = True
+        self._alarm.ring()
 
     def _take(self) -> Event | None:
         """What is to be told now, if anything."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .signals import SignalPlan
     from .trader import Trader
 
-__all__ = ["Lane", "MetaProcess"]
+__all__ = ["Lane", "MetaProcess", "Timer"]
 
 _NEWS_PER_STEP = 100_000  # more than any strategy means: a handler that answers each refusal with a new order
 
@@ -46,7 +46,7 @@ class Lane:
         self.legs = legs
 
 
-class _Timer:
+class Timer:
     """A handler that runs every `interval` ms of the run's clock."""
 
     __slots__ = ("due", "handler", "interval")
@@ -89,7 +89,7 @@ class MetaProcess:
         """How many steps are done."""
         self.stop_reason: str | None = None
         self.failure: MetaExpertError | None = None
-        self._timers: list[_Timer] = []
+        self._timers: list[Timer] = []
         self._runner: asyncio.Runner | None = None
         self._has_begun = False
         self._told = 0
@@ -118,7 +118,7 @@ class MetaProcess:
     def _start_timers(self) -> None:
         start = self.clock.now()
         self._timers = [
-            _Timer(round(interval * 1000), handler, start) for interval, handler in self.handlers.timers
+            Timer(round(interval * 1000), handler, start) for interval, handler in self.handlers.timers
         ]
 
     def _heard(self, series: Series) -> list[Handler]:
@@ -191,9 +191,14 @@ class MetaProcess:
             if timer.due > time or (before and timer.due == time):
                 return
             self.clock.advance(max(timer.due, self.clock.now()))
-            timer.due += timer.interval
+            timer.due = self._due_again(timer, time)
             self._call("on_timer", timer.handler, ())
             self._drain()
+
+    def _due_again(self, timer: Timer, time: int) -> int:
+        """When a timer that runs now, at `time` or before, is due again."""
+        del time
+        return timer.due + timer.interval
 
     def tell(self, news: Iterable[News]) -> None:
         """Tell the handlers `news` one by one, as it is made."""

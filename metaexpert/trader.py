@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .broker.holding import Holding
     from .clock import Clock
     from .config import StrategySettings
-    from .feed import HistoryFeed, Series
+    from .feed import Feed, Series
     from .logger import MetaLogger
     from .models import Account, Market, Position
 
@@ -81,7 +81,7 @@ class Trader:
     """
 
     def __init__(
-        self, *, settings: StrategySettings, feed: HistoryFeed, broker: Broker, clock: Clock, costs: Costs,
+        self, *, settings: StrategySettings, feed: Feed, broker: Broker, clock: Clock, costs: Costs,
         limits: risk.LossLimits, resolve: Callable[[str], str], log: MetaLogger, refusals: Counter[str],
     ) -> None:  # fmt: skip
         self.settings = settings

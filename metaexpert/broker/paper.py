@@ -113,8 +113,12 @@ class PaperBroker(SimulatedBroker):
         self._offers.pop(symbol, None)
         self.quotes.pop(symbol, None)
 
+    def best_prices(self) -> tuple[float, ...]:
+        """What the levels that follow the market stand on, position by position."""
+        return tuple(guard.best for guard in self._guards.values())
+
     @property
     def next_arrival(self) -> float:
         """When the next order that is still on its way comes to the market, ms UTC."""
-        waiting = (one.active_from for one in self.book if not one.arrived)
-        return min(waiting, default=inf)
+        now = self.clock.now()
+        return min((one.active_from for one in self.book if one.active_from > now), default=inf)

@@ -20,7 +20,7 @@ LAYERS = (
     ("exchanges",),
     ("broker", "doctor", "importer"),
     ("detail", "feed", "inbox", "livefeed", "liveseries", "pumps", "tails"),
-    ("filters", "handlers", "history", "inside", "marks", "process", "signals", "trader"),
+    ("filters", "handlers", "history", "inside", "live", "marks", "process", "recorded", "signals", "trader"),
     ("backtest",),
     ("expert",),
     ("loading",),

@@ -1,0 +1,296 @@
+"""LiveProcess: the loop over a market that goes on, in one event loop. See `metaexpert.process`.
+
+Time stands still within one event: it is moved to the market's as the event is taken up. So what a run did can be
+played again from what it heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING, Any, Protocol
+
+from greenlet import getcurrent, greenlet
+
+from .events import Funding, MarkPrice, Notice, PublicTrade, Quote
+from .feed import Feed, Step
+from .models import OrderBook, Tick
+from .process import Lane
+from .recorded import Recorded, Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .broker.paper import PaperBroker
+    from .clock import SimClock
+    from .events import MarketEvent
+    from .feed import Series
+    from .handlers import Handler, Handlers
+    from .logger import MetaLogger
+    from .process import Timer
+    from .signals import SignalPlan
+    from .trader import Trader
+
+    type Event = Step | MarketEvent | Notice
+
+__all__ = ["Keeper", "LiveProcess"]
+
+_BLOCKS_S = 0.5  # a handler that keeps the event loop for longer than this is named
+
+
+class LiveFeed(Feed, Protocol):
+    """What the loop asks of a feed that goes on."""
+
+    def is_matching(self, one: Any) -> bool:
+        """Do orders of its symbol trade in this series?"""
+        ...
+
+    def now(self) -> int:
+        """The market's time now, ms UTC."""
+        ...
+
+    async def next(self, until: float = inf) -> Event | None:
+        """The next event; None when the clock came to `until` (ms UTC) first, or `wake` was called."""
+        ...
+
+    def wake(self) -> None:
+        """Have whoever waits in `next` get None."""
+        ...
+
+
+class Keeper(Recorder, Protocol):
+    """Where a run is recorded, and what it goes on from after a restart."""
+
+    def commit(self, process: LiveProcess, *, changed: bool) -> None:
+        """An event is through; `changed`: what a restart needs has changed by it."""
+        ...
+
+
+class LiveProcess(Recorded):
+    """Runs one expert over one live feed.
+
+    Args:
+        handlers: the expert's handlers.
+        feed: gives the events, in order, and the market's time.
+        broker: matches and books.
+        trader: the trading calls.
+        clock: the run's time, moved to the market's with every event.
+        log: the expert's logger.
+        keeper: records the run.
+        signals: the vectorised strategy, if there is one.
+        latency: how long an order is on its way, ms.
+    """
+
+    def __init__(
+        self, *, handlers: Handlers, feed: LiveFeed, broker: PaperBroker, trader: Trader, clock: SimClock,
+        log: MetaLogger, keeper: Keeper, signals: Iterable[SignalPlan] = (), latency: int = 0,
+    ) -> None:  # fmt: skip
+        super().__init__(handlers=handlers, broker=broker, trader=trader, clock=clock, log=log, signals=signals)
+        self.feed = feed
+        self.paper = broker
+        self.keeper = self.recorder = keeper
+        self.latency = latency
+        self._lanes: dict[Series, Lane] = {}
+        self._best: tuple[float, ...] = ()
+        self._changed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    # -- the run ------------------------------------------------------------------------------------------------
+
+    async def stream(self) -> str:
+        """Play the feed until something stops it; returns the reason.
+
+        Raises:
+            StrategyError: a handler failed and no `on_error` is there to take it.
+        """
+        self._loop, reason = asyncio.get_running_loop(), "error"
+        try:
+            await self._run(self._start)
+            while self.stop_reason is None:
+                event = await self.feed.next(self._until())
+                await self._run(partial(self._take, event))
+            reason = self.stop_reason
+        except asyncio.CancelledError:
+            reason = "signal"
+            raise
+        finally:
+            await self._run(partial(self._end, reason))
+        self.raise_failure()
+        return reason
+
+    def stop(self, reason: str) -> None:
+        """Stop: what is going on comes to its end, nothing new is begun. The first reason counts.
+
+        May be called from any thread.
+        """
+        super().stop(reason)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.feed.wake)
+
+    def _start(self) -> None:
+        self._move()
+        self.begin()
+        for one in self.feed.series.values():
+            legs = self.broker.ledger.legs(one.symbol) if self.feed.is_matching(one) else ()
+            self._lanes[one] = Lane(one, self._heard(one), legs)
+        self._start_timers()
+        self._drain()
+        self._changed = True
+        self._settle()
+
+    def _end(self, reason: str) -> None:
+        self._move()
+        self.dispatch("deinit", reason)
+        self._changed = True
+        self._settle()
+
+    def _until(self) -> float:
+        """When something is due even if the market is silent."""
+        timers = min((timer.due for timer in self._timers), default=inf)
+        return min(timers, self.paper.next_arrival, self.broker.expiry.next_time)
+
+    def _move(self) -> None:
+        """Time moves to the market's; orders that are sent now are on their way for as long as latency lasts."""
+        self.clock.advance(max(self.feed.now(), self.clock.now()))
+        self.trader.active_from = self.clock.now() + self.latency
+
+    async def _run(self, part: Callable[[], None]) -> None:
+        """Run a part of the loop's body; while a handler that is a coroutine waits, the event loop goes on."""
+        body = greenlet(part)
+        body.gr_context = contextvars.copy_context()
+        coroutine = body.switch()
+        while not body.dead:
+            try:
+                answer = await coroutine
+            except BaseException as error:  # noqa: BLE001 - it belongs to the handler, who may take it
+                coroutine = body.throw(error)
+            else:
+                coroutine = body.switch(answer)
+
+    def _await(self, coroutine: Any) -> Any:
+        parent = getcurrent().parent
+        if parent is None:  # outside of `stream`
+            return super()._await(coroutine)
+        return parent.switch(coroutine)
+
+    # -- one event ----------------------------------------------------------------------------------------------
+
+    def _take(self, event: Event | None) -> None:
+        """Everything that one event brings about."""
+        self._move()
+        now, self._told = self.clock.now(), 0
+        if event is not None:
+            self.keeper.event(now, type(event).__name__, _plain(event))
+        if self.broker.expiry.next_time <= now:
+            self.tell(self.broker.expiry.end(now))
+        if isinstance(event, Step):
+            self._bars(event)
+        elif event is not None:
+            self.handle(event)
+        for symbol, waiting in self.broker.book.of.items():
+            if waiting:
+                self.tell(self.paper.meet(symbol))
+        self._run_timers(now, before=False)
+        stopped = self.trader.stopped
+        if stopped is not None and self.broker.ledger.is_flat():
+            self.stop(stopped)
+        self._settle()
+
+    def _bars(self, step: Step) -> None:
+        """Bars are closed: stretches of them that nobody saw are walked, then the strategy looks."""
+        for bar in step.matched:
+            self.tell(self.broker.on_bar(bar))
+        self._changed = True
+        self._close(step.time, [(self._lanes[series], index, None) for series, index in step.delivered])
+
+    def handle(self, event: MarketEvent | Notice) -> None:
+        """Hear one event of the market between two closes."""
+        if isinstance(event, PublicTrade):
+            self._hear_trade(event)
+        elif isinstance(event, Quote):
+            self.tell(self.paper.on_quote(event))
+            last = self.broker.ledger.holdings[event.symbol].mark
+            self._hear_tick(Tick(event.time, event.symbol, event.bid, event.ask, last, 0.0))
+        elif isinstance(event, OrderBook):
+            self.tell(self.paper.on_book(event))
+            self.dispatch("book", event)
+        elif isinstance(event, MarkPrice):
+            self.tell(self.paper.on_mark(event))
+            self._watch_price()
+        elif isinstance(event, Funding):
+            self.paper.on_funding(event)
+            self._changed = True
+        elif isinstance(event, Notice):
+            self._notice(event)
+
+    def _hear_trade(self, trade: PublicTrade) -> None:
+        after = max(self.clock.now() + self.latency, trade.time + 1)
+        self.trader.active_from = after
+        self.tell(self.paper.on_trade(trade))
+        quote = self.paper.quotes.get(trade.symbol)
+        bid, ask = (trade.price, trade.price) if quote is None else (quote.bid, quote.ask)
+        self._hear_tick(Tick(trade.time, trade.symbol, bid, ask, trade.price, trade.qty))
+        self._watch_price()
+
+    def _watch_price(self) -> None:
+        """Look at equity between two closes too, where loss limits are set and quotes decide."""
+        if self.trader.limits.are_set and self.paper.fills_by != "trades":
+            self._watch(self.clock.now())
+
+    def _notice(self, notice: Notice) -> None:
+        if notice.error is None:
+            self.log.info(notice.text, symbol=notice.symbol)
+            return
+        for symbol in [notice.symbol] if notice.symbol else self.broker.ledger.holdings:
+            self.paper.forget_offers(symbol)
+        self.log.warning(notice.text, symbol=notice.symbol, error=str(notice.error))
+        self.dispatch("error", notice.error)
+
+    def _settle(self) -> None:
+        """Record what the event has changed, so that a restart goes on from here."""
+        best = self.paper.best_prices()
+        changed = self._changed or self._told > 0 or best != self._best
+        self._best, self._changed = best, False
+        self.keeper.commit(self, changed=changed)
+
+    def _due_again(self, timer: Timer, time: int) -> int:
+        """What was due several times while nothing could run does so once."""
+        return timer.due + timer.interval * max(1, -((timer.due - time - 1) // timer.interval))
+
+    # -- handlers -----------------------------------------------------------------------------------------------
+
+    def _call(self, event: str, handler: Handler, args: tuple[Any, ...]) -> Any:
+        loop = self._loop
+        begun = 0.0 if loop is None else loop.time()
+        result = super()._call(event, handler, args)
+        if loop is not None and not inspect.iscoroutinefunction(handler) and loop.time() - begun > _BLOCKS_S:
+            name = getattr(handler, "__name__", repr(handler))
+            self.log.log_once(
+                f"blocks:{name}", "a handler keeps everything else waiting: make it shorter, or async",
+                handler=name, seconds=round(loop.time() - begun, 3),
+            )  # fmt: skip
+        return result
+
+    def _failed(self, event: str, handler: Handler, error: BaseException) -> None:
+        if isinstance(error, asyncio.CancelledError):
+            raise error
+        super()._failed(event, handler, error)
+
+
+def _plain(event: Event) -> Any:
+    """An event as lists, words and numbers."""
+    if isinstance(event, Step):
+        bars = [list(series.bar(index)) for series, index in event.delivered]
+        return [event.time, [list(bar) for bar in event.matched], bars]
+    if isinstance(event, Notice):
+        error = event.error
+        return [
+            event.time,
+            event.symbol,
+            event.text,
+            None if error is None else [type(error).__name__, str(error)],
+        ]
+    return list(event)
