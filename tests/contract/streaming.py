@@ -1,7 +1,9 @@
 """Clients of the venue's websockets: which exchanges speak what, and how a test waits for a push."""
 
 import asyncio
+import json
 
+from aiohttp import WSMsgType
 from venue.instruments import Kind
 from venue.server import credentials
 
@@ -67,6 +69,52 @@ async def pushed(venue, exchange, call, *streams, ms=15_000):
             return task.result()
     task.cancel()
     raise AssertionError("nothing was pushed")
+
+
+class Wire:
+    """A bare connection to the loopback Binance, for what is on the wire: `async with Wire(venue) as wire`."""
+
+    def __init__(self, venue, path="/ws/0", host="stream.binance.com:9443"):
+        self.venue, self.url, self.last = venue, f"wss://{host}{path}", 0
+        self.frames = []
+        """The pings and pongs that came."""
+
+    async def __aenter__(self):
+        self.socket = await self.venue.client_session().ws_connect(self.url, autoping=False)
+        return self
+
+    async def __aexit__(self, *_):
+        await self.socket.close()
+
+    async def ask(self, method, *params):
+        """Send a request; returns what came before its answer, which must be good."""
+        self.last += 1
+        await self.socket.send_json({"method": method, "params": list(params), "id": self.last})
+        heard = []
+        async with asyncio.timeout(5):
+            while (told := await self.hear()) is not None:
+                if isinstance(told, dict) and told.get("id") == self.last:
+                    assert "error" not in told
+                    break
+                heard.append(told)
+        return heard
+
+    async def hear(self):
+        """The next message: a JSON value, or the text if it is none; None at the end."""
+        while (message := await self.socket.receive()).type in {WSMsgType.PING, WSMsgType.PONG}:
+            self.frames.append(message.type.name)
+        if message.type is not WSMsgType.TEXT:
+            return None
+        try:
+            return json.loads(message.data)
+        except ValueError:
+            return message.data
+
+    async def pass_time(self, *steps):
+        """Let the venue's time pass by steps of ms; returns what was pushed meanwhile."""
+        for ms in steps:
+            await self.venue.advance(ms)
+        return await self.ask("LIST_SUBSCRIPTIONS")
 
 
 def account_terms(exchange, kind):

@@ -88,10 +88,7 @@ class Socket:
 
     def close(self, how: str = "close") -> None:
         """End the connection: "close" says goodbye, "reset" does not."""
-        if how == "reset":
-            self._hub.abort(self)
-        else:
-            self.queue.put_nowait((WSMsgType.CLOSE, 1001))
+        self._hub.dismiss(self, how)
 
 
 class Sockets:
@@ -170,6 +167,9 @@ class Sockets:
         finally:
             self._leave(socket)
             writer.cancel()
+            while not socket.queue.empty():
+                socket.queue.get_nowait()
+                socket.queue.task_done()
         return socket.wire
 
     async def _listen(self, socket: Socket) -> None:
@@ -179,8 +179,6 @@ class Sockets:
                 self.deliver(socket, Stream.PING, None, message.data, WSMsgType.PONG)
             elif message.type is WSMsgType.TEXT:
                 socket.speech.hear(socket, _value(message.data))
-            elif message.type is WSMsgType.CLOSE:
-                await socket.wire.close()
             self._wake()
 
     async def _write(self, socket: Socket) -> None:
@@ -191,10 +189,10 @@ class Sockets:
                 if kind is WSMsgType.TEXT:
                     await socket.wire.send_str(data)
                 elif kind is WSMsgType.CLOSE:
-                    await socket.wire.close(code=data)
+                    await _say_goodbye(socket.wire, data)
                 else:
                     await (socket.wire.ping if kind is WSMsgType.PING else socket.wire.pong)(data)
-            except (ConnectionError, RuntimeError):  # the client has gone
+            except ConnectionError:  # the client has gone
                 self._leave(socket)
             finally:
                 socket.queue.task_done()
@@ -205,9 +203,6 @@ class Sockets:
         self._requests.pop(socket, None)
         for name in list(socket.feeds):
             socket.unsubscribe(name)
-        while not socket.queue.empty():
-            socket.queue.get_nowait()
-            socket.queue.task_done()
         self._wake()
 
     def _wake(self) -> None:
@@ -216,11 +211,13 @@ class Sockets:
             if not future.done():
                 future.set_result(None)
 
-    def abort(self, socket: Socket) -> None:
-        """Reset a connection."""
-        transport = self._requests[socket].transport if socket in self._requests else None
-        if transport is not None:
-            transport.abort()
+    def dismiss(self, socket: Socket, how: str) -> None:
+        """End a connection: nothing is sent any more but a goodbye, unless `how` is "reset"."""
+        request = self._requests.get(socket)
+        if request is not None and how != "reset":
+            socket.queue.put_nowait((WSMsgType.CLOSE, 1001))
+        elif request is not None and request.transport is not None:
+            request.transport.abort()
         self._leave(socket)
 
     # --- what is sent
@@ -257,15 +254,17 @@ class Sockets:
 
     def _queue(self, socket: Socket, data: Any, kind: WSMsgType) -> None:
         """Queue a message behind those that are late, and before the one that it overtakes."""
+        if kind is not WSMsgType.TEXT:
+            socket.queue.put_nowait((kind, data))
+            return
         swapped, socket.swapped = socket.swapped, []
         for text in (data, *swapped):
-            if socket.late and kind is WSMsgType.TEXT:
+            if socket.late:
                 socket.late.append((socket.late[-1][0], text))
             elif socket.queue.qsize() >= self.limit:
-                self.abort(socket)
+                self.dismiss(socket, "reset")
             else:
                 socket.queue.put_nowait((kind, text))
-                kind = WSMsgType.TEXT
 
     # --- what has happened
 
@@ -284,12 +283,11 @@ class Sockets:
     def _told(self, exchange: str, news: News) -> None:
         """Pass on what the state tells: trades and orders at once, positions and money together."""
         if isinstance(news, TradeNews):
-            for socket, feed in self._feeds(exchange, news.instrument, *Stream):
+            for socket, feed in self._feeds(exchange, news.instrument, Stream.CANDLE):
+                _close_candles(socket, feed, news.trade.time)  # before the trade, which is of the next one
                 feed.moved = True
-                if feed.topic.stream is Stream.TRADES:
-                    socket.show(feed.topic, news)
-                elif feed.topic.stream is Stream.CANDLE:
-                    _close_candles(socket, feed, news.trade.time)
+            for socket, feed in self._feeds(exchange, news.instrument, Stream.TRADES):
+                socket.show(feed.topic, news)
             return
         for socket in self.of(exchange):
             streams = [feed.topic.stream for feed in socket.feeds.values()]
@@ -353,6 +351,12 @@ class Sockets:
     def _release(self, socket: Socket) -> None:
         while socket.late and socket.late[0][0] <= socket.state.now():
             socket.queue.put_nowait((WSMsgType.TEXT, socket.late.popleft()[1]))
+
+
+async def _say_goodbye(wire: web.WebSocketResponse, code: int) -> None:
+    """Send the frame alone; `wire.close` would end the connection before the client's own goodbye."""
+    if (writer := wire._writer) is not None:
+        await writer.close(code)
 
 
 def _value(text: str) -> Any:

@@ -60,6 +60,9 @@ def _subscribe(socket: Socket, message: dict[str, Any]) -> None:
     except Refusal:
         socket.send({"error": {"code": 2, "msg": "Invalid request: invalid stream"}, "id": number})
         return
+    if method == "LIST_SUBSCRIPTIONS":
+        socket.send({"result": list(socket.feeds), "id": number})
+        return
     if method not in {"SUBSCRIBE", "UNSUBSCRIBE"}:
         socket.send({"error": {"code": 2, "msg": f"Invalid request: unknown variant `{method}`"}, "id": number})
         return
