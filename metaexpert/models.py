@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import pandas as pd
 
@@ -358,6 +358,20 @@ class Order:
         """True while the order can still trade."""
         return self.status in (OrderStatus.PENDING, OrderStatus.OPEN)
 
+    def as_dict(self) -> dict[str, Any]:
+        """What JSON can hold of it: the fields that differ from their defaults."""
+        return {name: value for name, value in self.__dict__.items() if value != _ORDER_DEFAULTS[name]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Order:
+        """The order that `as_dict` described.
+
+        Raises:
+            ValueError: a word is unknown.
+            TypeError: a field is unknown or missing.
+        """
+        return cls(**{name: _ORDER_WORDS.get(name, _as_is)(value) for name, value in values.items()})
+
     def changed(self, **values: Any) -> Order:
         """The same order but for `values` by field: `dataclasses.replace`, which takes five times as long."""
         made, content = object.__new__(Order), self.__dict__ | values
@@ -365,6 +379,16 @@ class Order:
             raise AttributeError(f"an order has no {min(values.keys() - self.__dict__.keys())!r}")
         object.__setattr__(made, "__dict__", content)
         return made
+
+
+_ORDER_DEFAULTS: dict[str, Any] = {one.name: one.default for one in fields(Order)}
+_ORDER_WORDS: dict[str, Callable[[Any], Any]] = {
+    "side": Side, "type": OrderType, "status": OrderStatus, "tif": TimeInForce, "reason": ExitReason,
+}  # fmt: skip
+
+
+def _as_is(value: Any) -> Any:
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import rules, tiers
 from .models import SizeType
 from .timeframe import DAY_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from .models import Market, Order, Tier
 
@@ -43,6 +43,7 @@ __all__ = [
 _NUMBERS = ("qty", "price", "stop_price", "stop_loss", "take_profit")  # of an order
 _NO_PRICES = (None, None, None, None)
 _HOUR_MS = 3_600_000
+_LIMITS_STATE = ("_day", "_day_start", "_last", "blocked_until", "peak")
 _THURSDAY = 3  # 1970-01-01, counted from Monday = 0
 
 SIZE_TYPES = {
@@ -352,6 +353,15 @@ class LossLimits:
         self.peak = self._day_start = self._last = equity
         self._day = time // DAY_MS
         self.blocked_until = self._day * DAY_MS
+
+    def state(self) -> dict[str, Any]:
+        """What it goes on from after a restart, as JSON can hold it; the limits themselves are the settings'."""
+        return {name.lstrip("_"): getattr(self, name) for name in _LIMITS_STATE}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take on what `state` told."""
+        for name in _LIMITS_STATE:
+            setattr(self, name, state[name.lstrip("_")])
 
     @property
     def are_set(self) -> bool:

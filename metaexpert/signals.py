@@ -79,6 +79,14 @@ class SignalPlan:
     def _said(self) -> _Said:
         return _plain(self.columns)
 
+    def state(self) -> dict[str, str]:
+        """The ids of the last entries by side, as JSON can hold them."""
+        return {str(side): order for side, order in self._entries.items()}
+
+    def restore(self, state: Mapping[str, str]) -> None:
+        """Take on what `state` told."""
+        self._entries = {Side(side): order for side, order in state.items()}
+
     def act(self, index: int, trader: Trader) -> None:
         """Do what the signals of bar `index` say."""
         symbol, said = self.series.symbol, self._said

@@ -103,6 +103,16 @@ class Trader:
             strategy_id=settings.strategy_id,
         )  # fmt: skip
 
+    def state(self) -> dict[str, Any]:
+        """What it goes on from after a restart, with the loss limits, as JSON can hold it."""
+        return {"stopped": self.stopped, "refusals": dict(self.refusals), "limits": self.limits.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take on what `state` told."""
+        self.stopped = state["stopped"]
+        self.refusals.update(state["refusals"])
+        self.limits.restore(state["limits"])
+
     # -- looking things up ------------------------------------------------------------------------------------
 
     def symbol(self, text: str | None) -> str:

@@ -56,6 +56,7 @@ class Accountant:
 
     def _watch_ledgers(self, patch: pytest.MonkeyPatch) -> None:
         made, apply, pay, look = Ledger.__init__, Ledger.apply, Ledger.pay_funding, Ledger.account
+        taken_on = Ledger.restore
 
         def init(ledger: Ledger, capital: float, *args: Any, **more: Any) -> None:
             made(ledger, capital, *args, **more)
@@ -73,6 +74,14 @@ class Accountant:
             self._move(ledger, -signed * rate)
             return received
 
+        def restore(ledger: Ledger, state: Any) -> None:
+            taken_on(ledger, state)
+            book, worth = self._books[ledger], 0.0
+            for one in (one for one in ledger.legs() if one.qty != 0.0):
+                worth += (-1.0 if one.market.is_inverse else 1.0) * _worth(one.market, one.qty, one.mark)
+            book.cash = ledger.equity() - worth  # whatever led to it was audited where it happened
+            book.moved += abs(ledger.balance) + abs(worth)
+
         def account(ledger: Ledger, time: int) -> Any:
             seen = look(ledger, time)
             self._check(ledger)
@@ -84,6 +93,7 @@ class Accountant:
 
         for name, method in (("__init__", init), ("apply", fill), ("pay_funding", funding), ("account", account)):
             patch.setattr(Ledger, name, method)
+        patch.setattr(Ledger, "restore", restore)
 
     def _move(self, ledger: Ledger, *amounts: float) -> None:
         book = self._books[ledger]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import rules
 from ..models import Order, OrderStatus, OrderType, Rejection, Side
 from . import News
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ..clock import Clock
     from ..models import Bar, ExitReason, Fill
@@ -20,6 +20,11 @@ __all__ = ["SHRUNK", "Book", "Working"]
 
 SHRUNK = "shrunk to the free margin"
 """The message of an order that was sized by the settings and filled smaller (rule 17)."""
+
+_STATE = (
+    "active_from", "arrived", "average_price", "fee", "filled", "message", "passed", "price", "qty", "shrinkable",
+    "status", "stop_price", "taking", "triggered", "updated", "waits",
+)  # fmt: skip
 
 
 class Working:
@@ -97,6 +102,19 @@ class Working:
         self.fee += fee
         self.status = OrderStatus.FILLED if self.filled >= self.qty else OrderStatus.OPEN
 
+    def state(self) -> dict[str, Any]:
+        """Everything that decides what becomes of it, as JSON can hold it."""
+        return {"order": self.order.as_dict(), **{name: getattr(self, name) for name in _STATE}}
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any], held: Holding) -> Working:
+        """The order that `state` told of."""
+        made = cls(Order.from_dict(state["order"]), held)
+        for name in _STATE:
+            setattr(made, name, state[name])
+        made.status = OrderStatus(state["status"])
+        return made
+
 
 class Book:
     """Working orders by symbol, each queue in the order in which they were sent, and all orders by id.
@@ -122,7 +140,8 @@ class Book:
             id="", symbol="", side=Side.SELL, type=OrderType.MARKET, qty=0.0, status=OrderStatus.OPEN,
             reduce_only=True, strategy_id=strategy_id,
         )  # fmt: skip
-        self._sent = 0
+        self.sent = 0
+        """How many orders have got an id."""
 
     def __iter__(self) -> Iterator[Working]:
         for queue in self.of.values():
@@ -156,8 +175,8 @@ class Book:
 
     def next_id(self) -> str:
         """The id of the next order."""
-        self._sent += 1
-        return str(self._sent)
+        self.sent += 1
+        return str(self.sent)
 
     def add(self, working: Working) -> None:
         """Take an order in."""

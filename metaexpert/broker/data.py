@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,7 +35,7 @@ class FundingRates:
         DataError: the times do not ascend.
     """
 
-    __slots__ = ("_next", "_rates")
+    __slots__ = ("_next", "_rates", "taken")
 
     def __init__(self, rates: Sequence[FundingRate]) -> None:
         for first, second in pairwise(rates):
@@ -43,6 +43,8 @@ class FundingRates:
                 raise DataError(f"funding rates must ascend in time: {first.time} is not before {second.time}")
         self._rates = rates
         self._next = 0
+        self.taken: int | None = None
+        """The last instant that was taken, ms UTC."""
 
     @staticmethod
     def constant(rate: float, start: int, end: int) -> list[FundingRate]:
@@ -61,8 +63,14 @@ class FundingRates:
         return self._rates[self._next].time if self._next < len(self._rates) else None
 
     def add(self, rate: FundingRate) -> None:
-        """One more instant, later than all others; those that were taken are forgotten."""
-        self._rates, self._next = [*self._rates[self._next :], rate], 0
+        """One more instant, later than all others; those that were taken are forgotten, and never taken again."""
+        if self.taken is None or rate.time > self.taken:
+            self._rates, self._next = [*self._rates[self._next :], rate], 0
+
+    def resume(self, taken: int | None) -> None:
+        """The instants up to `taken` were taken before."""
+        self.taken = taken
+        self._next = 0 if taken is None else bisect_right(self._rates, taken, key=lambda one: one.time)
 
     def fingerprint(self) -> bytes:
         """All rates as bytes."""
@@ -71,8 +79,9 @@ class FundingRates:
     def take(self, until: int) -> Iterator[FundingRate]:
         """The instants up to `until`, itself included, that were not taken yet."""
         while self._next < len(self._rates) and self._rates[self._next].time <= until:
-            self._next += 1
-            yield self._rates[self._next - 1]
+            one = self._rates[self._next]
+            self._next, self.taken = self._next + 1, one.time
+            yield one
 
 
 class Span(NamedTuple):

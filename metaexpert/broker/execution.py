@@ -45,6 +45,8 @@ class Execution:
         self.margin = Margin(ledger, book)
         self.guards: dict[Holding, Guard] = {}
         self.fills: list[Fill] = []
+        self.filled = 0
+        """How many fills there were, those before a restart too."""
         self.moment: int | None = None
         """Open time of the bar that is being matched."""
         self._clock = clock
@@ -125,8 +127,9 @@ class Execution:
             held, order.side, qty, price, fee=fee, slippage=slippage, time=time, reason=order.reason,
             tag=order.tag, ambiguous=ambiguous, continues=not is_first,
         )  # fmt: skip
+        self.filled += 1
         fill = Fill(
-            len(self.fills) + 1, time, order.symbol, order.id, order.side, qty, price, fee, maker, slippage,
+            self.filled, time, order.symbol, order.id, order.side, qty, price, fee, maker, slippage,
             profit, order.reason, order.tag,
         )  # fmt: skip
         self.fills.append(fill)

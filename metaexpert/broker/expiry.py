@@ -9,7 +9,7 @@ from .. import options
 from ..models import OrderStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ..clock import Clock
     from . import News
@@ -49,6 +49,16 @@ class Expiry:
 
     def _look(self) -> None:
         self.next_time = min(self._due.values(), default=inf)
+
+    def state(self) -> list[str]:
+        """The contracts that are not settled yet."""
+        return list(self._due)
+
+    def restore(self, state: Iterable[str]) -> None:
+        """Only what `state` told of is still to be settled."""
+        left = set(state)
+        self._due = {symbol: expiry for symbol, expiry in self._due.items() if symbol in left}
+        self._look()
 
     def has_ended(self, symbol: str) -> bool:
         """Has the contract of `symbol` been settled?"""

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import options, rules
 from ..models import Tier
 from ..tiers import tier_at
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..models import Market
 
 __all__ = ["Holding", "own_tiers"]
+
+_STATE = (
+    "qty", "entry", "mark", "underlying", "opened", "tag", "entries", "max_qty", "realized", "fees", "slippage",
+    "funding", "posted", "entered", "entered_value", "exited", "exited_value",
+)  # fmt: skip
 
 
 def own_tiers(market: Market) -> tuple[Tier, ...]:
@@ -58,6 +65,15 @@ class Holding:
         self.entries = 0
         self.max_qty = self.realized = self.fees = self.slippage = self.funding = self.posted = 0.0
         self.entered = self.entered_value = self.exited = self.exited_value = 0.0
+
+    def state(self) -> dict[str, Any]:
+        """What changes of it, as JSON can hold it."""
+        return {name: getattr(self, name) for name in _STATE}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take on what `state` told."""
+        for name in _STATE:
+            setattr(self, name, state[name])
 
     @property
     def side(self) -> int:

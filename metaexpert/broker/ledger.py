@@ -8,7 +8,7 @@ comes to the same equity as cash received less what the option is worth.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import options, rules, tiers
 from ..errors import ConfigError
@@ -60,6 +60,8 @@ class Ledger:
         self._has_options = any(held.is_option for held in self._all)
         self.cross = margin_mode is MarginMode.CROSS
         self.trades: list[Trade] = []
+        self.ended = 0
+        """How many round trips have ended, those before a restart too."""
 
     def leg(self, symbol: str, position_side: str | None = None) -> Holding:
         """The holding of a symbol; in hedge mode the long one unless ``"short"`` is asked for."""
@@ -72,6 +74,37 @@ class Ledger:
     def is_flat(self) -> bool:
         """True when nothing is held."""
         return not any(held.qty for held in self.legs())
+
+    def state(self) -> dict[str, Any]:
+        """The account as it goes on after a restart, as JSON can hold it."""
+        holdings = [
+            {"symbol": held.market.symbol, "position_side": held.position_side, **held.state()}
+            for held in self._all
+        ]
+        return {"currency": self.currency, "balance": self.balance, "ended": self.ended, "holdings": holdings}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take on what `state` told.
+
+        Raises:
+            ConfigError: it is of another currency, or something is held that this account has no place for.
+        """
+        if state["currency"] != self.currency:
+            raise ConfigError(
+                f"the account was in {state['currency']} and is to be in {self.currency} now: a run goes on only "
+                "with the currency that it began with"
+            )
+        legs = {(held.market.symbol, held.position_side): held for held in self._all}
+        for one in state["holdings"]:
+            held = legs.get((one["symbol"], one["position_side"]))
+            if held is not None:
+                held.restore(one)
+            elif one["qty"] != 0.0:
+                raise ConfigError(
+                    f"a position of {one['qty']:.12g} in {one['symbol']} is open, for which the settings leave no "
+                    "place now: give the symbols and the position_mode that the run had"
+                )
+        self.balance, self.ended = state["balance"], state["ended"]
 
     # -- fills --------------------------------------------------------------------------------------------
 
@@ -91,8 +124,8 @@ class Ledger:
         if closing > 0.0:
             profit = holding.close(closing, price, fee * share, slippage * share)
             if holding.qty == 0.0:
-                number = len(self.trades) + 1
-                self.trades.append(_trade(number, holding, -sign, time, reason, ambiguous=ambiguous))
+                self.ended += 1
+                self.trades.append(_trade(self.ended, holding, -sign, time, reason, ambiguous=ambiguous))
         if opening > 0.0:
             if holding.qty == 0.0:
                 holding.begin(time, tag)
@@ -111,11 +144,10 @@ class Ledger:
 
     def all_trades(self) -> list[Trade]:
         """Every round trip, the ones still open last, marked at the last price seen."""
-        trades = list(self.trades)
-        for held in self.legs():
-            if held.qty != 0.0:
-                trades.append(_trade(len(trades) + 1, held, held.side, None, None))
-        return trades
+        still_open = [held for held in self.legs() if held.qty != 0.0]
+        return self.trades + [
+            _trade(number, held, held.side, None, None) for number, held in enumerate(still_open, self.ended + 1)
+        ]
 
     # -- the account --------------------------------------------------------------------------------------
 

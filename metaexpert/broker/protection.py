@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from .. import rules
 from ..models import ExitReason
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..models import Order
     from .book import Working
 
@@ -74,6 +76,26 @@ class Guard:
         self.liquidation: float | None = None
         self.leaving: Working | None = None
         self.refresh()
+
+    def state(self) -> dict[str, Any]:
+        """What it goes on from after a restart, as JSON can hold it."""
+        leaving = self.leaving if self.is_leaving else None
+        return {
+            "protection": asdict(self.protection),
+            "side": self.side,
+            "entry": self.entry,
+            "best": self.best,
+            "liquidation": self.liquidation,
+            "leaving": None if leaving is None else leaving.order.id,
+        }
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any], tick: float, leaving: Working | None) -> Guard:
+        """The levels that `state` told of."""
+        made = cls(Protection(**state["protection"]), state["side"], state["entry"], tick)
+        made.best, made.liquidation, made.leaving = state["best"], state["liquidation"], leaving
+        made.refresh()
+        return made
 
     @property
     def is_leaving(self) -> bool:

@@ -69,12 +69,12 @@ class SimulatedBroker:
         self.book = Book(ledger.holdings, clock, strategy_id)
         self.news = self.book.news
         default = Protection() if protection is None else protection
-        self._execution = Execution(ledger, self.book, clock, self.costs, default)
-        self.fills: list[Fill] = self._execution.fills
-        self._guards = self._execution.guards
-        self._data: Mapping[str, MarketData] = {} if data is None else data
-        self._matching = Matching(self._execution, self._data)
-        self.expiry = Expiry(self._execution, self._data, clock)
+        self.execution = Execution(ledger, self.book, clock, self.costs, default)
+        self.fills: list[Fill] = self.execution.fills
+        self._guards = self.execution.guards
+        self.data: Mapping[str, MarketData] = {} if data is None else data
+        self._matching = Matching(self.execution, self.data)
+        self.expiry = Expiry(self.execution, self.data, clock)
         for held in ledger.legs():
             held.tiers = self.costs.tiers(held.market)
             held.maker, held.taker = self.costs.maker(held.market), self.costs.taker(held.market)
@@ -109,7 +109,7 @@ class SimulatedBroker:
         checked = risk.conform(order, held.market, held.mark or None, held.qty)
         if isinstance(checked, risk.Refusal):
             return checked
-        working, margin = Working(checked, held, active_from, shrinkable=shrinkable), self._execution.margin
+        working, margin = Working(checked, held, active_from, shrinkable=shrinkable), self.execution.margin
         short = None if shrinkable else margin.shortfall(working)
         return short or margin.above_tier(working) or working
 
@@ -215,7 +215,7 @@ class SimulatedBroker:
         for held in self.ledger.legs():
             if held.qty != 0.0:
                 working = Working(self.book.exit_order(held, ExitReason.END), held)
-                self._execution.fill(working, held.mark, maker=False, slip=False)
+                self.execution.fill(working, held.mark, maker=False, slip=False)
                 yield from self.book.flush()
         for working in list(self.book):
             self.book.drop(working, OrderStatus.EXPIRED, ENDED)
@@ -247,7 +247,7 @@ class SimulatedBroker:
         low, high = between(self.book.of[symbol], guard)
         if guard is None or low >= high:
             return Quiet(low, high, until)
-        data = self._data.get(symbol)
+        data = self.data.get(symbol)
         if self.ledger.cross and (
             len(self._guards) > 1 or guard.liquidation != self.ledger.liquidation_price(held)
         ):
