@@ -161,7 +161,7 @@ KUCOIN_SPOT: list[Shape] = [
     ("Spot/OrderUpdate", lambda one: reports.pair_order(one.orders(Change.ACCEPTED)[-1], second=True)[1], set()),
     ("Spot/MatchOrder", lambda one: reports.pair_order(one.filled, second=True)[0], {"price"}),
     ("Spot/StopOrder", lambda one: reports.stop_order(one.stop), UNFIRED),
-    ("Spot/Balance", lambda one: reports.balance(one.state, PAID), OF_TRADES),
+    ("Spot/Balance", lambda one: reports.balance(one.state, "USDT", PAID), OF_TRADES),
 ]
 KUCOIN: list[Shape] = [
     ("Futures/Trades", lambda one: kucoin.trade(one.item, one.tape), set()),

@@ -125,6 +125,8 @@ class Order:
     created: int = 0
     updated: int = 0
     child: int = 0
+    fired: bool = False
+    """Whether its trigger was reached, after which it may be open under its own id."""
     best: Decimal | None = None
     reason: Reason | None = None
     """Why it was cancelled at once, where the exchange takes an order first and cancels it then."""

@@ -152,6 +152,7 @@ class Venue:
         client.close = partial(_close, client.close, session)
         if isinstance(self.clock, SimClock):
             client.milliseconds = self.clock.now
+            client.seconds = lambda: self.clock.now() // 1000
         return client
 
     def dialect_of(self, host: str) -> Dialect | None:

@@ -270,12 +270,15 @@ class State(Account):
         return price >= order.best + gap if order.buy else price <= order.best - gap
 
     def _fire(self, order: Order) -> None:
+        order.fired = True
         if order.instrument.kind in self.habits.keeps_id:
             order.status, order.updated = Status.OPEN, self.now()
             self.tell(OrderNews(order, None, Change.TRIGGERED))
             self._match(order, fresh=True)
             return
-        child = replace(order, trigger=None, trailing=None, trailing_gap=None, parent=order.id, fills=[])
+        child = replace(
+            order, trigger=None, trailing=None, trailing_gap=None, parent=order.id, fills=[], fired=False
+        )
         order.child = self._next_id()
         self._end(order, Status.TRIGGERED)
         self._accept(child, order.child)

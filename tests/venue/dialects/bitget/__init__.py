@@ -14,11 +14,23 @@ from . import account, contracts, market, spot
 from .codes import code_of
 from .listing import instruments, product_of
 from .market import ROUTES
+from .streams import SPEECH
 
 if TYPE_CHECKING:
     from ...instruments import Instrument
 
-__all__ = ["HABITS", "HOSTS", "NAME", "ROUTES", "authorise", "instruments", "refuse", "wallet_of", "wrap"]
+__all__ = [
+    "HABITS",
+    "HOSTS",
+    "NAME",
+    "ROUTES",
+    "SPEECH",
+    "authorise",
+    "instruments",
+    "refuse",
+    "wallet_of",
+    "wrap",
+]
 
 NAME = "bitget"
 HOSTS = ("bitget.com",)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 from typing import Any
 
 from ...instruments import Kind
 from ...orders import Reason, Refusal
-from ...routes import KEY, PASSPHRASE, SECRET, Answer, Call
+from ...routes import Answer, Call
 from ...state import Habits
-from . import account, contracts, market, spot
+from . import account, contracts, market, signing, spot
 from .codes import code_of
 from .listing import instruments, wallet_of
 from .market import ROUTES
+from .signing import authorise
+from .streams import SPEECH
 
-__all__ = ["HABITS", "HOSTS", "NAME", "ROUTES", "authorise", "instruments", "refuse", "wallet_of", "wrap"]
+__all__ = [
+    "HABITS", "HOSTS", "NAME", "ROUTES", "SPEECH", "authorise", "instruments", "refuse", "wallet_of", "wrap",
+]  # fmt: skip
 
 NAME = "kucoin"
 HOSTS = ("kucoin.com", "kucoin.eu")
@@ -24,30 +25,8 @@ HABITS = Habits(
     fee_in_quote=True, keeps_id=frozenset({Kind.LINEAR, Kind.INVERSE}), cancels_post_only=True,
     client_ids_are_spent=True,
 )  # fmt: skip
-MODULES = (market, spot, contracts, account)
+MODULES = (market, spot, contracts, account, signing)
 """Their functions fill the one table of routes."""
-WINDOW = 5_000
-"""How old a request may be, ms."""
-
-
-def authorise(call: Call) -> None:
-    """The signature is an HMAC of time, method, path with its query, and body; the passphrase is one too."""
-    stamp = call.headers.get("KC-API-TIMESTAMP", "")
-    if call.headers.get("KC-API-KEY") != KEY:
-        raise Refusal(Reason.KEY)
-    if not stamp.isdigit() or abs(call.now - int(stamp)) > WINDOW:
-        raise Refusal(Reason.TIMESTAMP)
-    target = f"{call.path}?{call.query}" if call.query else call.path
-    if not hmac.compare_digest(
-        _signed(f"{stamp}{call.method}{target}{call.body}"), call.headers.get("KC-API-SIGN", "")
-    ):
-        raise Refusal(Reason.SIGNATURE)
-    if not hmac.compare_digest(_signed(PASSPHRASE), call.headers.get("KC-API-PASSPHRASE", "")):
-        raise Refusal(Reason.PASSPHRASE)
-
-
-def _signed(message: str) -> str:
-    return base64.b64encode(hmac.new(SECRET.encode(), message.encode(), hashlib.sha256).digest()).decode()
 
 
 def wrap(call: Call, payload: Any) -> Answer:

@@ -173,12 +173,12 @@ def trade_history(call: Call) -> Any:
 
 def _spot_book(call: Call, depth: int) -> Any:
     item = pair(call)
-    bids, asks = call.state.book(item, depth)
+    _, sequence, bids, asks = call.state.books.look(item).top(depth).whole()
     sides = {
         name: [[text(price, item.tick), text(size)] for price, size in levels]
         for name, levels in (("bids", bids), ("asks", asks))
     }
-    return {"time": call.now, "sequence": str(call.now)} | sides
+    return {"time": call.now, "sequence": str(sequence)} | sides
 
 
 @ROUTES.on("GET", "/api/v1/market/orderbook/level2_20")
@@ -198,12 +198,12 @@ def book_full(call: Call) -> Any:
 
 def _contract_book(call: Call, depth: int) -> Any:
     item = contract(call)
-    bids, asks = call.state.book(item, depth)
+    _, sequence, bids, asks = call.state.books.look(item).top(depth).whole()
     sides = {
         name: [[float(price), int(size)] for price, size in levels]
         for name, levels in (("bids", bids), ("asks", asks))
     }
-    return {"sequence": call.now, "symbol": item.id, **sides, "ts": call.now * 1_000_000}
+    return {"sequence": sequence, "symbol": item.id, **sides, "ts": call.now * 1_000_000}
 
 
 @ROUTES.on("GET", "/api/v1/level2/snapshot")

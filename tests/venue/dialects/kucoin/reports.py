@@ -131,13 +131,13 @@ def stop_order(news: OrderNews) -> Row:
 # --- the account
 
 
-def balance(state: State, news: BalanceNews) -> Row:
-    """A coin of the account for spot after a change."""
-    coin, change = news.coin, text(news.change)
+def balance(state: State, coin: str, news: BalanceNews | None) -> Row:
+    """A coin of the account for spot after a change; without news another part of it is held for orders."""
+    change, event = (text(news.change), EVENTS.get(news.cause, "other")) if news else ("0", "hold")
     return {
         "accountId": str(zlib.crc32(coin.encode())), "available": text(state.free(SPOT, coin)),
         "availableChange": change, "currency": coin, "hold": text(state.locked(SPOT, coin)), "holdChange": "0",
-        "relationContext": {}, "relationEvent": f"{SPOT}.{EVENTS.get(news.cause, 'other')}",
+        "relationContext": {}, "relationEvent": f"{SPOT}.{event}",
         "relationEventId": str(state.now()), "time": str(state.now()),
         "total": text(state.balances[SPOT, coin]),
     }  # fmt: skip

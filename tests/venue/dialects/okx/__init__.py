@@ -15,11 +15,23 @@ from . import account, market, trading
 from .codes import code_of
 from .listing import instruments
 from .market import ROUTES
+from .streams import SPEECH
 
 if TYPE_CHECKING:
     from ...instruments import Instrument
 
-__all__ = ["HABITS", "HOSTS", "NAME", "ROUTES", "authorise", "instruments", "refuse", "wallet_of", "wrap"]
+__all__ = [
+    "HABITS",
+    "HOSTS",
+    "NAME",
+    "ROUTES",
+    "SPEECH",
+    "authorise",
+    "instruments",
+    "refuse",
+    "wallet_of",
+    "wrap",
+]
 
 NAME = "okx"
 HOSTS = ("okx.com", "okex.com", "okx.cab")
