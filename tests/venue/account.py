@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .instruments import Instrument, Kind
 from .market import Market
 from .news import BalanceNews, Cause, PositionNews
-from .orders import LIVE, ZERO, Fill, Order, Position, Reason, Refusal, Status
+from .orders import ZERO, Fill, Order, Position, Reason, Refusal, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,6 +31,22 @@ class Habits(NamedTuple):
     """A post-only order that would take is accepted, then cancelled; else it is refused."""
     client_ids_are_spent: bool = False
     """A client id is never taken twice; else it is free again once its order is closed."""
+    self_trades: bool = False
+    """An order may fill another one of the same account; else that one expires."""
+    isolated_at_first: bool = False
+    """Margin is isolated until cross is chosen."""
+
+
+class Entry(NamedTuple):
+    """One line of the ledger: why a balance has changed by `change`."""
+
+    id: int
+    time: int
+    instrument: Instrument
+    wallet: str
+    coin: str
+    change: Decimal
+    cause: Cause
 
 
 class Account(Market):
@@ -53,10 +69,15 @@ class Account(Market):
         self.balances: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
         self.positions: dict[tuple[Kind, str, str], Position] = {}
         self.orders: dict[int, Order] = {}
+        self.live: dict[int, Order] = {}
+        """Those of `orders` that are open or waiting."""
+        self.ledger: list[Entry] = []
         self.hedged: set[str] = set()
         self.settings: dict[str, str] = {}
         self.leverages: dict[tuple[Kind, str], Decimal] = {}
         self.isolated: set[tuple[Kind, str]] = set()
+        if habits.isolated_at_first:
+            self.isolated |= {key for key, item in self.instruments.items() if item.margined}
         self._seconds: deque[int] = deque()
         for wallet in {wallet_of(item) for item in self.instruments.values()}:
             for coin, amount in (("USDT", 100_000), ("USDC", 1_000), ("BTC", 2), ("ETH", 20)):
@@ -65,16 +86,24 @@ class Account(Market):
     def open_orders(self, instrument: Instrument | None = None, *kinds: Kind) -> list[Order]:
         """The orders that are open or waiting, oldest first."""
         return [
-            order for order in self.orders.values()
-            if order.status in LIVE and (instrument is None or order.instrument == instrument)
+            order for order in self.live.values()
+            if (instrument is None or order.instrument == instrument)
             and (not kinds or order.instrument.kind in kinds)
         ]  # fmt: skip
 
-    def pay(self, wallet: str, coin: str, change: Decimal, cause: Cause) -> None:
-        """Change a balance, and tell."""
-        if change:
-            self.balances[wallet, coin] += change
-            self.tell(BalanceNews(wallet, coin, change, cause))
+    def pay(self, item: Instrument, coin: str, change: Decimal, cause: Cause) -> None:
+        """Change a balance on account of an instrument, and tell."""
+        for news in self._moved(item, coin, change, cause):
+            self.tell(news)
+
+    def _moved(self, item: Instrument, coin: str, change: Decimal, cause: Cause) -> list[News]:
+        """Change a balance and enter it into the ledger; returns what is to be told."""
+        if not change:
+            return []
+        wallet = self.wallet_of(item)
+        self.balances[wallet, coin] += change
+        self.ledger.append(Entry(len(self.ledger) + 1, self.now(), item, wallet, coin, change, cause))
+        return [BalanceNews(wallet, coin, change, cause)]
 
     def count(self) -> tuple[int, int]:
         """Count one request; returns how many there were in this second and in this minute."""
@@ -95,6 +124,11 @@ class Account(Market):
         if leverage == self.leverage(instrument):
             raise Refusal(Reason.NO_CHANGE, "leverage")
         self.leverages[instrument.kind, instrument.id] = leverage
+        for position in self.held(instrument):
+            if self.is_isolated(instrument):
+                value = instrument.value(abs(position.amount), position.entry)
+                position.margin = value / leverage
+                self.tell(PositionNews(position))
 
     def set_isolated(self, instrument: Instrument, isolated: bool) -> None:
         """Choose isolated or cross margin; refused with a position or an open order."""
@@ -132,45 +166,96 @@ class Account(Market):
             if item.amount and (instrument is None or item.instrument == instrument)
         ]  # fmt: skip
 
+    def is_isolated(self, item: Instrument) -> bool:
+        """Whether positions in `item` have a margin of their own."""
+        return (item.kind, item.id) in self.isolated
+
     def profit(self, position: Position) -> Decimal:
         """What a position has gained at the mark price."""
         item = position.instrument
         return item.profit(position.amount, position.entry, self.price(item, "mark")) if position.amount else ZERO
 
     def margin(self, position: Position) -> Decimal:
-        """The initial margin of a position at the mark price."""
+        """The margin of a position: its own if it is isolated, else the initial one at the mark price."""
         item = position.instrument
-        if not item.margined:
-            return ZERO
+        if not item.margined or self.is_isolated(item):
+            return position.margin
         return item.value(abs(position.amount), self.price(item, "mark")) / self.leverage(item)
 
-    def liquidation(self, position: Position) -> Decimal:
-        """About where it is liquidated: when its initial margin is lost but for half a percent."""
-        share = 1 / self.leverage(position.instrument) - Decimal("0.005")
-        edge = 1 - share if position.amount > 0 else 1 + share
-        return (position.entry * edge).quantize(position.instrument.tick)
+    def maintenance(self, position: Position) -> Decimal:
+        """The margin below which a position is liquidated, at the mark price."""
+        item, size = position.instrument, abs(position.amount)
+        if not item.margined or not size:
+            return ZERO
+        return item.tiers.maintenance(size, item.value(size, self.price(item, "mark")))
 
-    def locked(self, wallet: str, coin: str, *kinds: Kind) -> Decimal:
-        """What open orders (of these kinds) reserve of a coin."""
-        orders = self.open_orders(None, *kinds)
-        return sum((amount for order in orders for amount in self._reserve(order, wallet, coin)), ZERO)
+    def stake(self, position: Position) -> Decimal:
+        """What a position can lose: its own margin, or all that the rest of a cross account leaves to it."""
+        item = position.instrument
+        if self.is_isolated(item):
+            return position.margin
+        rest = [one for one in self.crossed(self.wallet_of(item), item.settle) if one is not position]
+        others = sum((self.profit(one) - self.maintenance(one) for one in rest), ZERO)
+        return self.cross_balance(self.wallet_of(item), item.settle) + others
+
+    def liquidation(self, position: Position) -> Decimal:
+        """The mark price at which a position is liquidated while everything else stays; 0 where there is none.
+
+        Where ``S + profit(P) = rate * value(P)``, S being the stake and what the tier deducts, in the tier that
+        the position is in at the mark price. With q base coins (inverse: a face of q, or, counted in coins, q of
+        them) and the entry price E: linear ``(q E - S) / (q - rate |q|)``,
+        inverse ``(q + rate |q|) / (S + q / E)``, counted in coins ``q E / (q + S - rate |q|)``.
+        """
+        item, size = position.instrument, abs(position.amount)
+        if not item.margined or not size:
+            return ZERO
+        value = item.value(size, self.price(item, "mark"))
+        rate, deduction = item.tiers.at(size if item.tiers.by_amount else value)
+        quantity, entry, stake = position.amount * item.contract, position.entry, self.stake(position) + deduction
+        part = rate * abs(quantity)
+        if item.kind is Kind.LINEAR:
+            above, below = quantity * entry - stake, quantity - part
+        elif item.coin_sized:
+            above, below = quantity * entry, quantity + stake - part
+        else:
+            above, below = quantity + part, stake + quantity / entry
+        return max((above / below).quantize(item.tick), ZERO) if below else ZERO
+
+    def locked(self, wallet: str, coin: str, *kinds: Kind, besides: Order | None = None) -> Decimal:
+        """What open orders (of these kinds, but for one) reserve of a coin."""
+        orders = [one for one in self.open_orders(None, *kinds) if besides is None or one.id != besides.id]
+        return sum((self.reserve(order, wallet, coin) for order in orders), ZERO)
 
     def used(self, wallet: str, coin: str) -> Decimal:
         """What positions need as margin in a coin."""
-        return sum((self.margin(item) for item in self._margined(wallet, coin)), ZERO)
+        return sum((self.margin(item) for item in self.margined(wallet, coin)), ZERO)
+
+    def needed(self, wallet: str, coin: str) -> Decimal:
+        """The maintenance margin of all positions that settle in a coin."""
+        return sum((self.maintenance(item) for item in self.margined(wallet, coin)), ZERO)
 
     def gains(self, wallet: str, coin: str) -> Decimal:
         """The open profit of margined positions that settle in a coin."""
-        return sum((self.profit(item) for item in self._margined(wallet, coin)), ZERO)
+        return sum((self.profit(item) for item in self.margined(wallet, coin)), ZERO)
 
-    def _margined(self, wallet: str, coin: str) -> list[Position]:
+    def margined(self, wallet: str, coin: str) -> list[Position]:
+        """The positions on margin that settle in a coin."""
         held = [item for item in self.held() if item.instrument.margined and item.instrument.settle == coin]
         return [item for item in held if self.wallet_of(item.instrument) == wallet]
 
-    def free(self, wallet: str, coin: str) -> Decimal:
-        """What can still be spent."""
-        losses = min(self.gains(wallet, coin), ZERO)
-        return self.balances[wallet, coin] + losses - self.locked(wallet, coin) - self.used(wallet, coin)
+    def crossed(self, wallet: str, coin: str) -> list[Position]:
+        """Those of them that stand on the whole balance."""
+        return [item for item in self.margined(wallet, coin) if not self.is_isolated(item.instrument)]
+
+    def cross_balance(self, wallet: str, coin: str) -> Decimal:
+        """The balance without what isolated positions have at stake."""
+        return self.balances[wallet, coin] - sum((item.margin for item in self.margined(wallet, coin)), ZERO)
+
+    def free(self, wallet: str, coin: str, besides: Order | None = None) -> Decimal:
+        """What can still be spent; `besides` leaves out what one order reserves."""
+        losses = min(sum((self.profit(item) for item in self.crossed(wallet, coin)), ZERO), ZERO)
+        locked = self.locked(wallet, coin, besides=besides)
+        return self.balances[wallet, coin] + losses - locked - self.used(wallet, coin)
 
     def coins(self, wallet: str) -> list[str]:
         """The coins that a wallet has or had."""
@@ -180,30 +265,34 @@ class Account(Market):
         """The position of one side, empty perhaps."""
         return self.positions.setdefault((item.kind, item.id, side), Position(item, side))
 
-    def _reserve(self, order: Order, wallet: str, coin: str) -> list[Decimal]:
-        """What an order takes of a coin until it is filled."""
+    def reduces(self, order: Order) -> bool:
+        """Whether an order may only close: so it was told, or so the side says whose position it trades."""
+        if order.instrument.kind is Kind.SPOT:
+            return False
+        closes = (order.side == "LONG" and not order.buy) or (order.side == "SHORT" and order.buy)
+        return order.reduce_only or order.close_all or closes
+
+    def reserve(self, order: Order, wallet: str, coin: str, price: Decimal | None = None) -> Decimal:
+        """What an order takes of a coin until it is filled, at `price` if it has none of its own."""
         item = order.instrument
-        if self.wallet_of(item) != wallet or order.reduce_only or order.close_all:
-            return []
-        price = order.price or order.trigger or self.price(item)
+        if self.wallet_of(item) != wallet or self.reduces(order):
+            return ZERO
+        price = order.price or order.trigger or price or self.price(item)
         if item.kind in {Kind.SPOT, Kind.OPTION}:
             wanted = (item.quote if order.buy else item.base) if item.kind is Kind.SPOT else item.settle
-            amount = (
-                item.notional(order.remaining, price) if order.buy or item.kind is Kind.OPTION else order.remaining
-            )
-            return [amount] if coin == wanted else []
+            cost = order.buy or item.kind is Kind.OPTION
+            amount = item.notional(order.remaining, price) if cost else order.remaining
+            return amount if coin == wanted else ZERO
         if order.status is Status.WAITING or coin != item.settle:
-            return []  # a conditional order of a margined contract needs no money before it fires
+            return ZERO  # a conditional order of a margined contract needs no money before it fires
         held = self.position(item, order.side).amount
-        opened = (
-            order.remaining if held * (1 if order.buy else -1) >= 0 else max(order.remaining - abs(held), ZERO)
-        )
-        return [item.value(opened, price) / self.leverage(item)]
+        same = held * (1 if order.buy else -1) >= 0
+        opened = order.remaining if same else max(order.remaining - abs(held), ZERO)
+        return item.value(opened, price) / self.leverage(item)
 
-    def _book(self, order: Order, fill: Fill) -> list[News]:
+    def booked(self, order: Order, fill: Fill) -> list[News]:
         """Move the money, and the position, of one fill; returns what is to be told."""
-        item, wallet = order.instrument, self.wallet_of(order.instrument)
-        sign = 1 if order.buy else -1
+        item, sign = order.instrument, 1 if order.buy else -1
         news: list[News] = []
         if item.kind is Kind.SPOT:
             moved = [(item.base, sign * fill.amount), (item.quote, -sign * item.notional(fill.amount, fill.price))]
@@ -213,11 +302,9 @@ class Account(Market):
             cost = -sign * item.value(fill.amount, fill.price)
             moved = [(item.settle, fill.profit if item.margined else cost)]
             news.append(PositionNews(position))
-        for coin, change, cause in (*((*one, Cause.FILL) for one in moved), (fill.fee_coin, -fill.fee, Cause.FEE)):
-            if change:
-                self.balances[wallet, coin] += change
-                news.append(BalanceNews(wallet, coin, change, cause))
-        return news
+        for coin, change in moved:
+            news += self._moved(item, coin, change, Cause.FILL)
+        return news + self._moved(item, fill.fee_coin, -fill.fee, Cause.FEE)
 
     def _hold(self, position: Position, amount: Decimal, fill: Fill) -> Decimal:
         """Change a position by the signed `amount`; returns the profit that this realises."""
@@ -234,6 +321,18 @@ class Account(Market):
             position.entry, position.opened = fill.price, fill.time
         elif not left:
             position.entry = ZERO
+        self._stake(position, left, fill)
         position.amount, position.updated = left, fill.time
         position.realized = position.realized + profit if left else ZERO
         return profit
+
+    def _stake(self, position: Position, left: Decimal, fill: Fill) -> None:
+        """Put up the margin of what a fill opens of an isolated position, and release that of what it closes."""
+        item, held = position.instrument, position.amount
+        if not item.margined or not self.is_isolated(item):
+            return
+        kept = ZERO if left * held <= 0 else min(abs(left), abs(held))
+        position.margin *= kept / abs(held) if held else ZERO
+        position.margin += item.value(abs(left) - kept, fill.price) / self.leverage(item)
+        if not left:
+            position.funding = ZERO

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 DAY = 86_400_000
 LEVELS = {
@@ -21,6 +22,10 @@ LEVELS = {
 """About what a coin costs in dollars; its path wanders around this."""
 
 
+TOUCH = 10_000
+"""About what the public offers at the best price, in dollars; twice that at the next, and so on."""
+
+
 class Kind(StrEnum):
     """How an instrument is settled."""
 
@@ -28,6 +33,45 @@ class Kind(StrEnum):
     LINEAR = "linear"
     INVERSE = "inverse"
     OPTION = "option"
+
+
+class Tier(NamedTuple):
+    """Up to a size of `cap` a position may have that `leverage`, and its maintenance margin has that `rate`."""
+
+    cap: Decimal
+    rate: Decimal
+    leverage: int
+
+
+class Tiers(NamedTuple):
+    """The margin tiers of a contract, ascending; the last one holds for everything above it.
+
+    `cap` counts the worth of a position in the coin of settlement, or its amount if `by_amount`. If `sliced`, each
+    slice of a position has the rate of its own tier, else the whole position has that of the tier it is in.
+    """
+
+    steps: tuple[Tier, ...]
+    sliced: bool = False
+    by_amount: bool = False
+
+    def maintenance(self, amount: Decimal, value: Decimal) -> Decimal:
+        """The maintenance margin of a position of that amount and worth, in the coin of settlement."""
+        rate, deduction = self.at(amount if self.by_amount else value)
+        return value * rate - deduction
+
+    def at(self, size: Decimal) -> tuple[Decimal, Decimal]:
+        """The rate at a size, and what is deducted for the slices below."""
+        deduction, below = Decimal(0), None
+        for step in self.steps:
+            if below is not None and self.sliced:
+                deduction += below.cap * (step.rate - below.rate)
+            if size <= step.cap:
+                return step.rate, deduction
+            below = step
+        return self.steps[-1].rate, deduction
+
+
+FLAT = Tiers((Tier(Decimal("Infinity"), Decimal("0.005"), 125),))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +102,21 @@ class Instrument:
     taker: Decimal = Decimal("0.0005")
     max_leverage: int = 100
     funding_hours: int = 8
+    tiers: Tiers = FLAT
+
+    def __hash__(self) -> int:
+        """By its name: hashing every field takes long."""
+        return hash((self.kind, self.id))
+
+    @property
+    def depth(self) -> Decimal:
+        """What the public offers at the best price, a multiple of the step worth about `TOUCH` dollars.
+
+        Of an option, whose premium is a small part of its underlying, twenty times as much underlying.
+        """
+        face = self.kind is Kind.INVERSE and not self.coin_sized
+        worth = self.step * self.contract * Decimal(str(LEVELS[self.quote if face else self.base]))
+        return self.step * max(round((20 if self.kind is Kind.OPTION else 1) * TOUCH / worth), 1)
 
     @property
     def perpetual(self) -> bool:

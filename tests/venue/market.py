@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
+from decimal import Decimal
+from itertools import count
 from typing import TYPE_CHECKING
 
 from metaexpert.timeframe import floor
 
-from .books import Books
 from .instruments import DAY, Instrument, Kind
 from .orders import ZERO, Reason, Refusal
 from .prices import MINUTE, TRADES, Candle, Prices, Trade, join
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from decimal import Decimal
+    from collections.abc import Callable, Iterable, Iterator
 
     from .news import News
 
     type Levels = list[tuple[Decimal, Decimal]]
+
+PLENTY = Decimal(1_000_000_000)
+DEEPEST = 20
+"""From this level on, the public's offers grow no more."""
 
 
 class Market:
@@ -35,11 +39,12 @@ class Market:
         self.pinned: dict[tuple[Kind, str], Decimal] = {}
         """The prices of what is told by hand; of those in `deep` any amount can be had at it."""
         self.deep: set[Instrument] = set()
+        self._seen: dict[Instrument, Decimal] = {}
+        """The prices of the last trades that were told, while `advance` catches up with the clock."""
+        self._taken: dict[Instrument, dict[Decimal, Decimal]] = {}
         self._printed: dict[tuple[Kind, str], list[Trade]] = {}
         self.listeners: list[Callable[[News], None]] = []
         self.watched: Counter[Instrument] = Counter()
-        self.books = Books(self.book)
-        """The same books as `book` has, numbered; what answers and messages show."""
         self._clock = clock
         self._moment: int | None = None
         """The time of what happens, while `advance` catches up with the clock."""
@@ -81,6 +86,8 @@ class Market:
     def price(self, instrument: Instrument, what: str = "last") -> Decimal:
         """The price now: last, mark or index."""
         pinned = self.pinned.get((instrument.kind, instrument.id))
+        if pinned is None and what == "last":
+            pinned = self._seen.get(instrument)
         return pinned if pinned is not None else self.prices.at(instrument, self.now(), what)
 
     def print(self, instrument: Instrument, price: Decimal, amount: Decimal) -> Trade:
@@ -125,9 +132,39 @@ class Market:
             sum((row.volume for row in rows), ZERO), sum(row.trades for row in rows),
         )  # fmt: skip
 
-    def book(self, instrument: Instrument, depth: int) -> tuple[Levels, Levels]:
-        """Bids and asks around the price, best first, one tick apart."""
-        price, tick, size = self.price(instrument), instrument.tick, instrument.step * 50
-        bids = [(price - tick * level, size * (level + 1)) for level in range(depth) if price > tick * level]
-        asks = [(price + tick * (level + 1), size * (level + 1)) for level in range(depth)]
-        return bids, asks
+    def underlying(self, option: Instrument) -> Decimal:
+        """The index under an option, in the currency of its strike."""
+        same = (one for one in self.instruments.values() if (one.base, one.quote) == (option.base, option.quote))
+        return self.price(next(one for one in same if one.kind is not Kind.OPTION), "index")
+
+    def levels(self, instrument: Instrument, *, asks: bool) -> Iterator[tuple[Decimal, Decimal]]:
+        """What the public offers on one side, best first, one tick apart.
+
+        The best bid is the last price, the best ask a tick above; what was taken is back with the next trade. Of a
+        pinned instrument any amount can be had at the price itself, on both sides, and nothing beyond.
+        """
+        price = self.price(instrument)
+        if instrument in self.deep:
+            yield price, PLENTY
+            return
+        for level in count():
+            at = price + instrument.tick * (level + 1) if asks else price - instrument.tick * level
+            if at <= 0:
+                return
+            if (size := self._offered(instrument, at, level)) > 0:
+                yield at, size
+
+    def queue(self, instrument: Instrument, price: Decimal, *, asks: bool) -> Decimal:
+        """What the public has at one price, before which an order that joins now must wait."""
+        gap = (price - self.price(instrument)) / instrument.tick
+        level = int(gap) - 1 if asks else -int(gap)
+        return ZERO if level < 0 or instrument in self.deep else self._offered(instrument, price, level)
+
+    def _offered(self, instrument: Instrument, price: Decimal, level: int) -> Decimal:
+        taken = self._taken.get(instrument, {}).get(price, ZERO)
+        return instrument.depth * min(level + 1, DEEPEST) - taken
+
+    def take(self, instrument: Instrument, price: Decimal, amount: Decimal) -> None:
+        """Somebody has taken `amount` from the public; the next trade brings it back."""
+        taken = self._taken.setdefault(instrument, {})
+        taken[price] = taken.get(price, ZERO) + amount

@@ -71,6 +71,8 @@ class Status(StrEnum):
     """A conditional order whose child was sent: see `Order.child`."""
 
 
+EXITS = {"StopLoss", "TakeProfit", "TrailingStop"}
+"""What `raw` may say under "stop" of an order that guards a position or came with another order."""
 LIVE = {Status.WAITING, Status.OPEN}
 
 
@@ -128,6 +130,12 @@ class Order:
     fired: bool = False
     """Whether its trigger was reached, after which it may be open under its own id."""
     best: Decimal | None = None
+    rank: int = 0
+    """Its place in time among those that rest in the book; 0 while it does not."""
+    ahead: Decimal = ZERO
+    """What the public has at its price that was there before it."""
+    cause: str = ""
+    """Why the exchange itself has sent it: liquidation or settlement."""
     reason: Reason | None = None
     """Why it was cancelled at once, where the exchange takes an order first and cancels it then."""
     fills: list[Fill] = field(default_factory=list[Fill])
@@ -136,6 +144,11 @@ class Order:
     def conditional(self) -> bool:
         """Whether it waits, or waited, for a trigger."""
         return self.trigger is not None or self.trailing is not None or self.trailing_gap is not None
+
+    @property
+    def guards(self) -> bool:
+        """Whether it is a level of a position, with which it goes."""
+        return self.instrument.margined and self.raw.get("stop") in EXITS
 
     @property
     def remaining(self) -> Decimal:
@@ -174,3 +187,7 @@ class Position:
     realized: Decimal = ZERO
     opened: int = 0
     updated: int = 0
+    margin: Decimal = ZERO
+    """What an isolated one has at stake; of a cross one it is the whole balance."""
+    funding: Decimal = ZERO
+    """What it was paid at funding instants, negative if it has paid."""

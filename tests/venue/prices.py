@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import zlib
-from dataclasses import dataclass
+from bisect import bisect_left
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     type Floats = npt.NDArray[np.float64]
 
 MINUTE = 60_000
+HOUR = 60 * MINUTE
+KEPT = 256
 TRADES = 4
 """Trades in a minute, 15 seconds apart."""
 VOLATILITY = 0.6
@@ -76,6 +79,10 @@ class Prices:
 
     seed: int = 7
     gaps: Sequence[tuple[int, int]] = ()
+    _hours: dict[tuple[Instrument, int], list[Trade]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """The hours that were asked for last, since whoever follows the tape asks for little and often."""
 
     def path(self, instrument: Instrument, minutes: Ints, what: str = "last") -> Floats:
         """The price at the start of each minute, before it is rounded to a tick; `what`: last, mark or index."""
@@ -123,11 +130,23 @@ class Prices:
 
     def trades(self, instrument: Instrument, start: int, end: int) -> list[Trade]:
         """The trades of [start, end) in ms, oldest first; ids grow by one with every trade."""
-        minutes = self.minutes(instrument, start // MINUTE, -(-end // MINUTE))
+        if end - start > HOUR:
+            return _within(self._trades(instrument, start // MINUTE, -(-end // MINUTE)), start, end)
         found: list[Trade] = []
-        for row in zip(*(column.tolist() for column in minutes), strict=True):
+        for hour in range(start // HOUR, -(-end // HOUR)):
+            if (instrument, hour) not in self._hours:
+                if len(self._hours) >= KEPT:
+                    self._hours.clear()
+                self._hours[instrument, hour] = self._trades(instrument, hour * 60, hour * 60 + 60)
+            found += _within(self._hours[instrument, hour], start, end)
+        return found
+
+    def _trades(self, instrument: Instrument, start: int, end: int) -> list[Trade]:
+        """The trades of [start, end) in minutes."""
+        found: list[Trade] = []
+        for row in zip(*(column.tolist() for column in self.minutes(instrument, start, end)), strict=True):
             found += _trades_of(instrument, *row)
-        return [trade for trade in found if start <= trade.time < end]
+        return found
 
     def at(self, instrument: Instrument, now: int, what: str = "last") -> Decimal:
         """The price at a moment: of the last trade, or the mark or index price."""
@@ -237,6 +256,12 @@ def _noise(seed: int, name: str, minutes: Ints) -> Floats:
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return (mixed ^ (mixed >> np.uint64(31))).astype(np.float64) / 2**63 - 1.0
+
+
+def _within(trades: list[Trade], start: int, end: int) -> list[Trade]:
+    """Those of [start, end)."""
+    first = bisect_left(trades, start, key=lambda one: one.time)
+    return trades[first : bisect_left(trades, end, key=lambda one: one.time)]
 
 
 def _folded(instrument: Instrument, bucket: Ints, minutes: Minutes) -> list[Candle]:
