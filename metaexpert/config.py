@@ -209,6 +209,9 @@ class StrategySettings(Settings):
     """The loss from the highest equity, as a fraction, at which the expert stops."""
     daily_loss_limit: float | None = None
     """The loss in one UTC day, in settlement currency, after which nothing is opened until the next."""
+    limit_action: str = "flatten"
+    """What happens to open positions when a loss limit is reached: flatten closes them, reduce halves them, block
+    keeps them with their levels. Nothing new is opened in any case."""
     size_type: SizeType = SizeType.PERCENT_EQUITY
     """What `size_value` counts."""
     size_value: float = 0.1
@@ -327,6 +330,15 @@ class RunSettings(Settings):
     """The balance at the start, in settlement currency (inverse: the base currency)."""
     close_at_end: bool = False
     """Close what is open at the end of a backtest, with fees, instead of only marking it."""
+    paper_fills: str = "quotes"
+    """What market orders get in paper mode: the best bid or ask (quotes), the levels of the order book (book), or
+    the next public trade (trades), as a backtest over recorded trades does."""
+    latency_ms: int = 0
+    """How long an order is on its way in paper mode, in milliseconds."""
+    speed: float = 1.0
+    """How many times as fast as the world the market of the demo exchange goes in paper mode."""
+    fresh: bool = False
+    """Begin paper trading anew, with `initial_capital`, instead of where the last run stopped."""
 
     def _check(self) -> None:
         start, end = self.backtest_start, self.backtest_end

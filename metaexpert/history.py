@@ -110,7 +110,7 @@ class HistoryProcess(MetaProcess):
                 self.marks.mark(self.steps - 1)
             if close_at_end and self.steps:
                 self._close_at_mark()
-            reason = self.stop_reason or self.trader.stopped or "backtest_end"
+            reason = self.stop_reason or self.trader.ends or "backtest_end"
         except KeyboardInterrupt:
             reason = "signal"
             raise
@@ -208,10 +208,10 @@ class HistoryProcess(MetaProcess):
     def _goes_on(self, time: int) -> bool:
         """Watch equity; False when a loss limit has stopped the strategy."""
         self._watch(time)
-        stopped = self.trader.stopped
-        if stopped is not None and self.broker.ledger.is_flat():
-            self.stop(stopped)
-        return stopped is None
+        ends = self.trader.ends
+        if ends is not None and self.broker.ledger.is_flat():
+            self.stop(ends)
+        return self.trader.stopped is None
 
     def _quiet(self, lanes: Sequence[_Lane]) -> float:
         """Ask the broker which bars it can let pass; returns until when, ms UTC."""

@@ -194,9 +194,9 @@ class LiveProcess(Recorded):
             if waiting:
                 self.tell(self.paper.meet(symbol))
         self._run_timers(now, before=False)
-        stopped = self.trader.stopped
-        if stopped is not None and self.broker.ledger.is_flat():
-            self.stop(stopped)
+        ends = self.trader.ends
+        if ends is not None and self.broker.ledger.is_flat():
+            self.stop(ends)
         self._settle()
 
     def _bars(self, step: Step) -> None:

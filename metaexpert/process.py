@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Lane", "MetaProcess", "Timer"]
 
+_ACTIONS = {
+    "flatten": "closing everything",
+    "reduce": "halving every position, entries are refused",
+    "block": "entries are refused",
+}
 _NEWS_PER_STEP = 100_000  # more than any strategy means: a handler that answers each refusal with a new order
 
 
@@ -140,9 +145,9 @@ class MetaProcess:
                 self._hear(lane, index, bar)
         if self._timers:
             self._run_timers(time, before=False)
-        stopped = self.trader.stopped
-        if stopped is not None and self.broker.ledger.is_flat():
-            self.stop(stopped)
+        ends = self.trader.ends
+        if ends is not None and self.broker.ledger.is_flat():
+            self.stop(ends)
 
     def _hear(self, lane: Lane, index: int, bar: Bar | None) -> None:
         """Tell everybody who hears it of a bar, made here where it is not yet; signals come last."""
@@ -169,19 +174,28 @@ class MetaProcess:
         if self._hears_account and equity != before:
             self.dispatch("account", self.broker.account())
         breach = self.trader.limits.update(time, equity)
-        if breach is not None and self.trader.stopped is None:
+        if breach is not None and self.trader.ends is None:
             self._breach(breach)
 
     def warn_of_limit(self, limit: str) -> None:
         """Log, once, that a loss limit was reached."""
-        self.log.log_once(f"limit:{limit}", "loss limit reached: closing everything", limit=limit)
+        what = _ACTIONS[self.trader.settings.limit_action]
+        self.log.log_once(f"limit:{limit}", f"loss limit reached: {what}", limit=limit)
 
     def _breach(self, limit: str) -> None:
+        """A loss limit is reached (rule 25): entries are cancelled, positions go as `limit_action` says."""
+        trader, action = self.trader, self.trader.settings.limit_action
         self.warn_of_limit(limit)
-        self.trader.cancel_all()
-        self.trader.close_all(ExitReason(limit))
+        trader.cancel_all(entries_only=action != "flatten")
+        if action == "flatten":
+            trader.close_all(ExitReason(limit))
+        elif action == "reduce":
+            trader.halve_all(ExitReason(limit))
         if limit == "max_drawdown":
-            self.trader.stopped = limit
+            if action == "flatten":
+                trader.stopped = limit
+            else:
+                trader.blocked = limit
         self._drain()
 
     def _run_timers(self, time: int, *, before: bool) -> None:

@@ -94,6 +94,9 @@ class Trader:
         self.log = log
         self.refusals = refusals
         self.stopped: str | None = None
+        """Why the expert ends, and hears nothing more meanwhile."""
+        self.blocked: str | None = None
+        """Why it enters nothing more, and ends once it is flat."""
         self.active_from: int | None = None
         self._symbols = tuple(broker.ledger.holdings)
         self._filters = entry_filters(settings)
@@ -237,10 +240,23 @@ class Trader:
         """Cancel a working order, by value or id; False when it works no more."""
         return self.broker.cancel(_id_of("cancel_order", order))
 
-    def cancel_all(self, symbol: str | None = None) -> int:
-        """Cancel all working orders, of one symbol or of all; returns how many."""
+    @property
+    def ends(self) -> str | None:
+        """Why the expert ends once it is flat; None while it goes on."""
+        return self.stopped or self.blocked
+
+    def halve_all(self, reason: ExitReason) -> None:
+        """Close half of every position at market, all of one that can't be halved."""
+        for position in self.positions():
+            step = self.broker.ledger.holdings[position.symbol].market.qty_step
+            half = rules.round_down(abs(position.qty) / 2.0, step)
+            self.close(position.symbol, position.side, half if half > 0.0 else None, reason)
+
+    def cancel_all(self, symbol: str | None = None, *, entries_only: bool = False) -> int:
+        """Cancel all working orders, of one symbol or of all, or the entries among them; returns how many."""
         name = None if symbol is None else self.symbol(symbol)
-        return sum(self.broker.cancel(order.id) for order in self.broker.working(name))
+        orders = [one for one in self.broker.working(name) if not (entries_only and one.reduce_only)]
+        return sum(self.broker.cancel(order.id) for order in orders)
 
     def modify(self, order: Order | str, price: float | None, qty: float | None) -> bool:
         """Change price or quantity of a working order; False when it works no more."""
@@ -361,8 +377,8 @@ class Trader:
 
     def _refusal(self, side: Side, held: Holding) -> risk.Refusal | None:
         """Why an entry is kept from being made; None when it is not."""
-        if self.stopped is not None:
-            return risk.Refusal(self.stopped, "the expert is stopping")
+        if self.ends is not None:
+            return risk.Refusal(self.ends, "the expert is stopping")
         if side is Side.SELL and held.is_spot:
             return risk.Refusal("spot_short", "spot can't go short")
         now = self.clock.now()

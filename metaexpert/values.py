@@ -394,6 +394,7 @@ RULES: Mapping[str, Rule] = {
     "leverage": _number("a number from 1 to 1000", lambda x: 1 <= x <= 1000),
     "max_drawdown_pct": _FRACTION,
     "daily_loss_limit": _POSITIVE,
+    "limit_action": _word("flatten", "reduce", "block"),
     "size_type": _enum(SizeType),
     "size_value": _POSITIVE,
     "max_position_size_quote": _POSITIVE,
@@ -425,5 +426,9 @@ RULES: Mapping[str, Rule] = {
     "backtest_end": _moment,
     "initial_capital": _number("an amount above 0, at most 1e15", lambda x: 0 < x <= 1e15),
     "close_at_end": _flag,
+    "paper_fills": _word("quotes", "book", "trades"),
+    "latency_ms": _whole(0, 600_000),
+    "speed": _number("a number from 1 to 100000", lambda x: 1 <= x <= 100_000),
+    "fresh": _flag,
 }
 """The rule of each setting by name, unique over all groups. No rule sees None: it means "not given"."""

@@ -12,6 +12,7 @@ from .. import config
 from ..bars import COLUMNS, detached, inspect
 from ..bars import frame as frame_of
 from ..broker.data import FundingRate, FundingRates
+from ..broker.setup import check_leverage
 from ..errors import ConfigError, DataError
 from ..feed import Series
 from ..models import ContractType, MarginMode, Market, MarketType
@@ -21,7 +22,7 @@ from .gates import Gates
 from .manifest import data_digest
 from .record import LazyRecord
 from .single import Single, fields_of, played
-from .terms import candles_of, check_leverage, funding_of, numbers_of, signals_of, times_of, with_marks
+from .terms import candles_of, funding_of, numbers_of, signals_of, times_of, with_marks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

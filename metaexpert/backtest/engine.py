@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import indicators
 from ..bars import coarser, inspect, times, to_ms
 from ..broker.ledger import Ledger
-from ..broker.protection import Protection
+from ..broker.setup import check_leverage, costs_of, protection_of
 from ..broker.simulated import SimulatedBroker
 from ..clock import SimClock
 from ..errors import ConfigError, DataError, StrategyError
@@ -29,7 +29,6 @@ from .manifest import data_digest
 from .paths import hindrance, single_of, tell_of_limits
 from .record import LazyRecord, Record, refuse_overflow
 from .single import fields_of, played
-from .terms import check_leverage, costs_of
 from .waiting import show
 
 if TYPE_CHECKING:
@@ -138,7 +137,7 @@ def _play(job: Job, history: _History, clock: SimClock, log: MetaLogger) -> Reco
             held.underlying = None if underlying is None else underlying.closing(history.start)
     costs = costs_of(strategy)
     broker = SimulatedBroker(
-        ledger, clock, costs, _protection(strategy), data=history.data, strategy_id=strategy.strategy_id
+        ledger, clock, costs, protection_of(strategy), data=history.data, strategy_id=strategy.strategy_id
     )
     refusals: Counter[str] = Counter()
     trader = Trader(
@@ -215,16 +214,6 @@ def _plans(
     if function is None:
         return []
     return [SignalPlan(function, feed.series[symbol, timeframe]) for symbol in history.markets]
-
-
-def _protection(strategy: StrategySettings) -> Protection:
-    return Protection(
-        stop_loss_pct=strategy.stop_loss_pct,
-        take_profit_pct=strategy.take_profit_pct,
-        trailing_stop_pct=strategy.trailing_stop_pct,
-        trailing_activation_pct=strategy.trailing_activation_pct,
-        breakeven_pct=strategy.breakeven_pct,
-    )
 
 
 # --- candles --------------------------------------------------------------------------------------------------

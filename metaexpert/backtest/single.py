@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..broker.setup import costs_of
 from . import column, kernel
 from .logbook import Logbook
 from .record import refuse_overflow
-from .terms import costs_of, terms_of
+from .terms import terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import rules
 from ..bars import COLUMNS, times
-from ..broker.costs import Costs
+from ..broker.setup import costs_of
 from ..errors import ConfigError, DataError
 from ..risk import SIZE_TYPES, largest_qty
 from ..timeframe import TIMEFRAMES, parse, timeframe_of
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Candles",
     "candles_of",
-    "check_leverage",
-    "costs_of",
     "funding_of",
     "numbers_of",
     "signals_of",
@@ -55,37 +53,6 @@ class Candles(NamedTuple):
     bars: Bars
     timeframe: str
     bar_ms: int
-
-
-def costs_of(strategy: StrategySettings) -> Costs:
-    """What trading costs by the settings of a strategy."""
-    return Costs(
-        slippage_rate=strategy.slippage_pct / 100.0,
-        fee_maker=strategy.fee_maker,
-        fee_taker=strategy.fee_taker,
-        maintenance_margin_rate=strategy.maintenance_margin_rate,
-        liquidation_fee_rate=strategy.liquidation_fee_rate,
-        touch=strategy.limit_fill == "touch",
-        max_fill_volume_pct=strategy.max_fill_volume_pct,
-    )
-
-
-def check_leverage(strategy: StrategySettings, market: Market) -> None:
-    """Refuse a leverage that the market does not allow, or that would be liquidated as it opens.
-
-    Raises:
-        ConfigError: it is too high.
-    """
-    rate = costs_of(strategy).maintenance(market)
-    if not market.is_spot and strategy.leverage * rate >= 1.0:
-        raise ConfigError(
-            f"leverage={strategy.leverage:g} leaves less margin than the maintenance rate of {market.symbol}, "
-            f"{rate:g}: stay below {1.0 / rate:g}"
-        )
-    if strategy.leverage > market.max_leverage:
-        raise ConfigError(
-            f"leverage={strategy.leverage:g} is above what {market.symbol} allows: {market.max_leverage:g}"
-        )
 
 
 def uncountable(market: Market) -> str | None:

@@ -844,3 +844,22 @@ def test_an_equity_that_no_number_holds_is_refused_with_the_moment():
     run.on_bar(lambda bar: None if run.position() else run.open_position("long"))
     with pytest.raises(DataError, match=r"equity overflows at 2024-01-01T04:00.*: prices or sizes are too large"):
         run.backtest(capital=1e15)
+
+
+@pytest.mark.parametrize(("action", "sold"), [("reduce", 1.0), ("block", 0.0)])
+def test_at_a_drawdown_positions_are_halved_or_kept_and_nothing_is_opened(action, sold):
+    """2 are bought at 100 and fall to 70, 30 % of 200 lost: halved or kept at the next open, and it goes on."""
+    run, heard = one(flat(100, 100, 70, 70, 70), max_drawdown_pct=0.2, limit_action=action), []
+    refused = []
+    run.on_transaction(lambda order, result: refused.append(getattr(result, "reason", None)))
+
+    @run.on_bar
+    def bar(rates):
+        heard.append((run.position().qty, rates.close))
+        run.buy(2.0 if len(heard) == 1 else 0.1)
+
+    result = run.backtest(capital=200.0)
+    assert heard[-1] == (2.0 - sold, 70.0)
+    assert refused[-1] == "max_drawdown"
+    assert (result.record.stop_reason, len(heard)) == ("max_drawdown", 5)
+    assert sum(fill.qty for fill in result.record.fills if fill.side == "sell") == sold

@@ -14,10 +14,11 @@ from metaexpert.backtest import column, engine, kernel
 from metaexpert.backtest.data import reference
 from metaexpert.backtest.logbook import Logbook
 from metaexpert.backtest.sample import Sample
-from metaexpert.backtest.terms import candles_of, costs_of, funding_of, signals_of, terms_of, with_marks
+from metaexpert.backtest.terms import candles_of, funding_of, signals_of, terms_of, with_marks
 from metaexpert.bars import frame
 from metaexpert.bars import times as times_of
 from metaexpert.broker.data import FundingRate
+from metaexpert.broker.setup import costs_of
 from metaexpert.config import ExchangeSettings, LogSettings, RunSettings, StrategySettings
 from metaexpert.errors import DataError
 from metaexpert.handlers import Handlers
