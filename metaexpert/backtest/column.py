@@ -1,8 +1,8 @@
 """The words of the bar loop: its constants, what it is given and what it writes.
 
-What happens to a column is written into its log: every order has a row in it, with its fill and the round trip
-that it ended; `O_...`, `F_...` and `T_...` name what stands there. `S_...` name the slots of the state between two
-bars. All are floats, so that one array holds them.
+What happens to a column is written into its log, a matrix with a place for each order in some of its rows, and one
+for each round trip in the others; `O_...`, `F_...` and `T_...` name the rows. `S_...` name the slots of the state
+between two bars. All are floats, so that one array holds them; times are exact in them.
 """
 
 from __future__ import annotations
@@ -37,30 +37,30 @@ ORDER, STOP_LOSS, BREAKEVEN, TRAILING, TAKE_PROFIT, LIQUIDATION, DAILY_LOSS, DRA
 OPEN, FILLED, CANCELED, REJECTED, EXPIRED = range(5)  # where an order stands
 
 (
-    O_BAR, O_WITHIN, O_SIDE, O_QTY, O_STATUS, O_REDUCE, O_SHRINKABLE, O_REASON, O_WHY, O_A, O_B, O_UPDATED,
-    O_OPENED, F_NUMBER, F_PRICE, F_FEE, F_SLIPPAGE, F_PNL, T_SIDE, T_OPENED, T_QTY, T_ENTERED, T_ENTERED_VALUE,
-    T_EXITED, T_EXITED_VALUE, T_PNL, T_FEES, T_SLIPPAGE, T_FUNDING, T_AMBIGUOUS, WIDTH,
+    O_CREATED, O_UPDATED, O_SIDE, O_QTY, O_STATUS, O_REDUCE, O_SHRINKABLE, O_REASON, O_WHY, O_A, O_B, F_NUMBER,
+    F_PRICE, F_FEE, F_SLIPPAGE, F_PNL, T_SIDE, T_LEFT, T_REASON, T_AMBIGUOUS, T_OPENED, T_QTY, T_ENTERED,
+    T_ENTERED_VALUE, T_EXITED, T_EXITED_VALUE, T_PNL, T_FEES, T_SLIPPAGE, T_FUNDING, WIDTH,
 ) = range(31)  # fmt: skip
-"""The columns of the log.
+"""The rows of the log.
 
-`O_...`: the bar, sent within it (1) or at its close (0), side, quantity, status, flags, exit reason; why it came
-to nothing, with two numbers for the message; the bar of its last change, and if that was at its open.
-`F_...`, where it was filled: the number of the fill (else 0), price, costs and profit. `T_...`, where that ended
-a round trip (else `T_SIDE` is 0): side, bar of the entry, largest quantity, quantities and values that were
-entered and left, and sums.
+`O_...`, of each order: when it was sent and last changed (ms), side, quantity, status, flags, exit reason; why it
+came to nothing, with two numbers for the message. `F_...`, of the same, where it was filled: the number of the
+fill (else 0), price (else NaN), fee (else 0), slippage and profit. `T_...`, of each round trip that has ended:
+side, when it was left (ms) and why, if the bar reached stop and target both; then, as in the state, when it was
+entered (ms), its largest quantity, quantities and values that were entered and left, and sums.
 """
 (
     S_BALANCE, S_QTY, S_ENTRY, S_MARK, S_BEST, S_STOP, S_BY, S_TARGET, S_LIQUIDATION, S_ORDERS, S_WAITING,
     S_FILLS, S_TRADES, S_FUNDED, S_DUE, S_OPENED, S_MAX_QTY, S_ENTERED, S_ENTERED_VALUE, S_EXITED,
     S_EXITED_VALUE, S_REALIZED, S_FEES, S_SLIPPAGE, S_FUNDING, S_PEAK, S_DAY, S_DAY_START, S_LAST, S_BLOCKED,
     S_STOPPED, S_BARS, S_CAPPED_BY_SETTING, S_CAPPED_BY_MARGIN, S_DAYS, S_TOP, S_LOW, S_DROP, S_FALL, S_LOWEST,
-    S_HELD_BARS, S_LONG_BARS, S_HIGHEST, STATE_WIDTH,
-) = range(44)  # fmt: skip
+    S_HELD_BARS, S_LONG_BARS, S_HIGHEST, S_SAID, STATE_WIDTH,
+) = range(45)  # fmt: skip
 """The slots of the state.
 
 `S_WAITING` is the first order that has not met the market, `S_FUNDED` the next funding instant, `S_DUE` its bar,
-`S_STOPPED` the limit that ended the run, `S_BARS` how many bars were played. `S_OPENED` to `S_FUNDING` belong to
-the round trip, `S_DAYS` to `S_LONG_BARS` sum up the curve.
+`S_STOPPED` the limit that ended the run, `S_BARS` how many bars were played, `S_SAID` the next of the signals.
+`S_OPENED` to `S_FUNDING` belong to the round trip, `S_DAYS` to `S_LONG_BARS` sum up the curve.
 """
 
 
@@ -119,13 +119,14 @@ class Bars(NamedTuple):
 
 
 class Signals(NamedTuple):
-    """What the strategy wants at each bar's close.
+    """What the strategy wants, at the close of each bar where it wants anything; each of shape (m,).
 
-    `wish` holds the bits `LONG_ENTRY` ... of each bar, shape (n,). `size` is a quantity a bar (NaN: sized by the
-    settings), `gate` the number of the entry filter that keeps entries from being made (0: none) for longs and,
-    in tens, for shorts; both may be empty.
+    `at` are those bars, ascending; `wish` holds the bits `LONG_ENTRY` ... of each, `size` a quantity (NaN: sized
+    by the settings), `gate` the number of the entry filter that keeps entries from being made (0: none) for longs
+    and, in tens, for shorts. `size` and `gate` may be empty.
     """
 
+    at: Ints
     wish: Ints
     size: Floats
     gate: Ints
@@ -141,7 +142,7 @@ class Funding(NamedTuple):
 
 
 class Books(NamedTuple):
-    """What a run writes: its state, the log (shape (room, `WIDTH`), a row for each order), and the curve.
+    """What a run writes: its state, the log (shape (`WIDTH`, room)), and the curves.
 
     `curves` (4, n) holds equity, balance, exposure (signed notional over equity) and drawdown (a fraction <= 0) at
     each bar's close, `daily` (days,) equity at each day's last; what has no room is not kept.

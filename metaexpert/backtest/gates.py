@@ -72,14 +72,15 @@ class Gates:
 
     def kept(self, signals: Signals) -> Signals:
         """`signals` with what the filters keep from being made."""
-        return signals._replace(gate=self._over(np.asarray(signals.wish))) if self.are_set else signals
+        return signals._replace(gate=self._over(signals)) if self.are_set else signals
 
-    def _over(self, wish: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _over(self, signals: Signals) -> NDArray[np.uint8]:
         """The number of the filter that keeps an entry from being made at each bar (`column.Signals.gate`)."""
-        gate = np.zeros(len(wish), dtype=np.uint8)
+        at, wish = np.asarray(signals.at), np.asarray(signals.wish)
+        gate = np.zeros(len(at), dtype=np.uint8)
         for bit, side, unit in ((column.LONG_ENTRY, 1, 1), (column.SHORT_ENTRY, -1, _SHORTS)):
-            for bar in np.flatnonzero(wish & bit).tolist():
-                refusal = self.refusal(bar, side)
+            for place in np.flatnonzero(wish & bit).tolist():
+                refusal = self.refusal(int(at[place]), side)
                 if refusal is not None:
-                    gate[bar] = unit * (_REASONS.index(refusal.reason) + 1)
+                    gate[place] = unit * (_REASONS.index(refusal.reason) + 1)
         return gate

@@ -204,7 +204,7 @@ def _lots(plan: Plan) -> Iterator[list[Pass]]:
 
 def _play_lot(run_column: Callable[..., int], lot: Sequence[Pass]) -> list[Row]:
     """Parameters and statistics of some passes, which take turns with one log: fresh memory is slow."""
-    log = np.empty((max(kernel.room(one.signals) for _, one, _ in lot), WIDTH))
+    log = np.empty((WIDTH, max(kernel.room(one.signals) for _, one, _ in lot)))
     return [(parameters, _play(run_column, one, days, log)) for parameters, one, days in lot]
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from .. import rules, tiers
 from . import loop, quiet, sound
-from .column import S_ORDERS, WIDTH, Books, opening_state
+from .column import S_ORDERS, S_TRADES, WIDTH, Books, opening_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ __all__ = ["Kernel", "Played", "compiled", "play", "room"]
 
 _MODULES = (rules, tiers, quiet, loop, sound)
 _ENTRIES = {"run_column": loop, "survey": sound}
-_CALLED = ("_book",)  # has many callers: inlined into each, it would only take longer to compile
+_CALLED = ("_liquidate", "_close_at_mark")  # seldom: inlined, they would only take longer to compile
 _OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
 _MOST_AT_FIRST, _MORE = 65_536, 64  # orders for which there is room in the log before it grows
 
@@ -51,11 +51,21 @@ class Kernel(NamedTuple):
 
 
 class Played(NamedTuple):
-    """What a column left behind: the last state, the log (turned: `column.WIDTH`, orders) and curves (4, bars)."""
+    """What a column left behind: the last state, the log (`column.WIDTH`, room) and curves (4, bars)."""
 
     state: Floats
     log: Floats
     curves: Floats
+
+    @property
+    def orders(self) -> Floats:
+        """The log of the orders and their fills, a place for each."""
+        return self.log[:, : int(self.state[S_ORDERS])]
+
+    @property
+    def trades(self) -> Floats:
+        """The log of the round trips that have ended, a place for each."""
+        return self.log[:, : int(self.state[S_TRADES])]
 
 
 @cache
@@ -92,23 +102,23 @@ def play(
         log: an array of `room` to write the log into, which then lasts until the next column is; None: a new one.
     """
     state = np.array(opening_state(capital, int(bars.time[0])))
-    log = np.empty((room(signals), WIDTH)) if log is None else log
+    log = np.empty((WIDTH, room(signals))) if log is None else log
     at, n = 0, len(bars.close)
     while True:
         at = run_column(terms, bars, signals, funding, Books(state, log, curves, daily), at)
         if at >= n:
             break
-        longer = np.empty((4 * log.shape[0], WIDTH))
-        longer[: log.shape[0]] = log
+        longer = np.empty((WIDTH, 4 * log.shape[1]))
+        longer[:, : log.shape[1]] = log
         log = longer
     if daily.size:
         quiet.settle(state)
-    return Played(state, log[: int(state[S_ORDERS])].T, curves)
+    return Played(state, log, curves)
 
 
 def room(signals: Signals) -> int:
     """How many orders a log has room for at first; it grows when there are more."""
-    return min(int(np.count_nonzero(signals.wish)), _MOST_AT_FIRST) + _MORE
+    return min(len(signals.at), _MOST_AT_FIRST) + _MORE
 
 
 # --- compiling ------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,126 +67,110 @@ class Logbook:
     tiers: tuple[Tier, ...]
     gate: Callable[[int, int], risk.Refusal]
 
-    @cached_property
-    def _filled(self) -> Ints:
-        """The orders that were filled, in the order of their fills."""
-        return filled_of(self.played.log)
-
-    def _moment(self, bars: Floats, at_open: Floats) -> Ints:
-        """The open or the close of `bars`."""
-        return self.times[bars.astype(np.int64)] + np.where(at_open != 0.0, 0, self.bar_ms)
-
     # -- records --------------------------------------------------------------------------------------------
 
     def orders(self) -> Rows[Order]:
         """Every order in its last state."""
-        log, n = self.played.log, int(self.played.log.shape[1])
+        log, n = self.played.orders, int(self.played.state[column.S_ORDERS])
         filled: NDArray[np.bool_] = log[column.F_NUMBER] > 0.0
+        never = Optional(np.full(n, np.nan), np.zeros(n, dtype=np.bool_))
         columns: dict[str, Any] = {
             "id": Numbered(np.arange(1, n + 1)),
             "symbol": self.market.symbol,
             "side": _sides(log[column.O_SIDE]),
             "type": OrderType.MARKET,
             "qty": log[column.O_QTY],
-            "price": _never(n),
-            "stop_price": _never(n),
+            "price": never,
+            "stop_price": never,
             "status": Coded(log[column.O_STATUS].astype(np.int8), _STATUSES),
             "filled": np.where(filled, log[column.O_QTY], 0.0),
-            "average_price": Optional(np.where(filled, log[column.F_PRICE], np.nan), filled),
-            "fee": np.where(filled, log[column.F_FEE], 0.0),
+            "average_price": Optional(log[column.F_PRICE], filled),
+            "fee": log[column.F_FEE],
             "reduce_only": log[column.O_REDUCE] != 0.0,
-            "post_only": np.zeros(n, dtype=np.bool_),
+            "post_only": never.present,
             "tif": TimeInForce.GTC,
-            "stop_loss": _never(n),
-            "take_profit": _never(n),
+            "stop_loss": never,
+            "take_profit": never,
             "tag": self.tag,
             "strategy_id": np.full(n, self.strategy_id),
             "position_side": None,
             "reason": Coded(log[column.O_REASON].astype(np.int8), _REASONS),
             "message": self._messages(),
-            "created": self._moment(log[column.O_BAR], log[column.O_WITHIN]),
-            "updated": self._moment(log[column.O_UPDATED], log[column.O_OPENED]),
+            "created": _whole(log[column.O_CREATED]),
+            "updated": _whole(log[column.O_UPDATED]),
             "exchange_id": None,
         }
         return Rows(lambda *row: Order(**dict(zip(columns, row, strict=True))), columns, n)
 
     def fills(self) -> Rows[Fill]:
         """Every fill."""
-        log, filled = self.played.log, self._filled
-        n = len(filled)
+        filled = filled_of(self.played.orders)
+        log, n = self.played.log[:, filled], len(filled)
         columns: dict[str, Any] = {
             "id": np.arange(1, n + 1),
-            "time": self._moment(log[column.O_UPDATED, filled], log[column.O_OPENED, filled]),
+            "time": _whole(log[column.O_UPDATED]),
             "symbol": self.market.symbol,
             "order_id": Numbered(filled + 1),
-            "side": _sides(log[column.O_SIDE, filled]),
-            "qty": log[column.O_QTY, filled],
-            "price": log[column.F_PRICE, filled],
-            "fee": log[column.F_FEE, filled],
+            "side": _sides(log[column.O_SIDE]),
+            "qty": log[column.O_QTY],
+            "price": log[column.F_PRICE],
+            "fee": log[column.F_FEE],
             "is_maker": np.zeros(n, dtype=np.bool_),
-            "slippage": log[column.F_SLIPPAGE, filled],
-            "pnl": log[column.F_PNL, filled],
-            "reason": Coded(log[column.O_REASON, filled].astype(np.int8), _REASONS),
+            "slippage": log[column.F_SLIPPAGE],
+            "pnl": log[column.F_PNL],
+            "reason": Coded(log[column.O_REASON].astype(np.int8), _REASONS),
             "tag": self.tag,
         }
         return Rows(Fill, columns, n)
 
     def trades(self) -> Rows[Trade]:
         """Every round trip; one that is still open comes last, marked at the last close."""
-        log, filled = self.played.log, self._filled
-        ended = filled[log[column.T_SIDE, filled] != 0.0]
-        still_open = self._open_trade() if self.played.state[column.S_QTY] != 0.0 else None
-        n = len(ended) + (still_open is not None)
-        exits: NDArray[np.bool_] = np.arange(n) < len(ended)
-
-        rows = log.T[ended] if still_open is None else np.vstack((log.T[ended], still_open))
-
-        def of(row: int) -> Floats:
-            return rows[:, row]
-
+        log, ended = self.played.trades, int(self.played.state[column.S_TRADES])
+        if self.played.state[column.S_QTY] != 0.0:
+            log = np.column_stack((log, self._open_trade()))
+        n = int(log.shape[1])
+        exits: NDArray[np.bool_] = np.arange(n) < ended
         kind = rules.INVERSE if self.market.is_inverse else rules.LINEAR
         average: Any = rules.average_price  # plain arithmetic: it takes arrays as well
-        entered_value = of(column.T_ENTERED_VALUE)
-        left, left_value = (np.where(exits, of(row), 1.0) for row in (column.T_EXITED, column.T_EXITED_VALUE))
-        reasons = np.where(exits, of(column.O_REASON), len(_REASONS))
         columns: dict[str, Any] = {
             "id": np.arange(1, n + 1),
             "symbol": self.market.symbol,
-            "side": Coded((of(column.T_SIDE) < 0.0).view(np.int8), ("long", "short")),
-            "qty": of(column.T_QTY),
-            "entry_time": self.times[of(column.T_OPENED).astype(np.int64)],
-            "entry_price": average(kind, of(column.T_ENTERED), entered_value),
-            "exit_time": Optional(
-                np.where(exits, self._moment(of(column.O_UPDATED), of(column.O_OPENED)), -1), exits
-            ),
-            "exit_price": Optional(np.where(exits, average(kind, left, left_value), np.nan), exits),
-            "pnl": of(column.T_PNL),
-            "fees": of(column.T_FEES),
-            "slippage": of(column.T_SLIPPAGE),
-            "funding": of(column.T_FUNDING),
-            "entry_notional": entered_value,
-            "exit_reason": Coded(reasons.astype(np.int8), (*_REASONS, None)),
+            "side": Coded((log[column.T_SIDE] < 0.0).view(np.int8), ("long", "short")),
+            "qty": log[column.T_QTY],
+            "entry_time": _whole(log[column.T_OPENED]),
+            "entry_price": average(kind, log[column.T_ENTERED], log[column.T_ENTERED_VALUE]),
+            "exit_time": Optional(_whole(log[column.T_LEFT]), exits),
+            "exit_price": Optional(average(kind, log[column.T_EXITED], log[column.T_EXITED_VALUE]), exits),
+            "pnl": log[column.T_PNL],
+            "fees": log[column.T_FEES],
+            "slippage": log[column.T_SLIPPAGE],
+            "funding": log[column.T_FUNDING],
+            "entry_notional": log[column.T_ENTERED_VALUE],
+            "exit_reason": Coded(log[column.T_REASON].astype(np.int8), (*_REASONS, None)),
             "tag": self.tag,
-            "ambiguous": of(column.T_AMBIGUOUS) != 0.0,
+            "ambiguous": log[column.T_AMBIGUOUS] != 0.0,
         }
         return Rows(Trade, columns, n)
 
     def _open_trade(self) -> Floats:
-        """The round trip that is still open, as the log would hold it."""
-        s, row = self.played.state, np.zeros(column.WIDTH)
+        """The round trip that is still open, as the log would hold it: without an exit."""
+        s, trade = self.played.state, np.zeros(column.WIDTH)
         kind = rules.INVERSE if self.market.is_inverse else rules.LINEAR
-        row[column.T_SIDE], row[column.T_OPENED] = np.sign(s[column.S_QTY]), s[column.S_OPENED]
-        row[column.T_QTY : column.T_FUNDING + 1] = s[column.S_MAX_QTY : column.S_FUNDING + 1]
-        row[column.T_PNL] += rules.pnl(
+        trade[column.T_SIDE], trade[column.T_LEFT], trade[column.T_REASON] = (
+            np.sign(s[column.S_QTY]), -1.0, len(_REASONS),
+        )  # fmt: skip
+        trade[column.T_OPENED : column.T_FUNDING + 1] = s[column.S_OPENED : column.S_FUNDING + 1]
+        trade[column.T_EXITED] = trade[column.T_EXITED_VALUE] = np.nan
+        trade[column.T_PNL] += rules.pnl(
             kind, float(s[column.S_QTY]), float(s[column.S_ENTRY]), float(s[column.S_MARK])
         )
-        return row
+        return trade
 
     # -- words ----------------------------------------------------------------------------------------------
 
     def refusals(self) -> dict[str, int]:
         """How often each reason kept an entry from being made, or made it smaller."""
-        log, found = self.played.log, dict[str, int]()
+        log, found = self.played.orders, dict[str, int]()
         why = log[column.O_WHY]
         for code in np.unique(why).astype(np.int64).tolist():
             if code in _UNSENT or code >= column.WHY_GATE:
@@ -204,7 +187,7 @@ class Logbook:
 
     def _messages(self) -> Coded | None:
         """What is said of each order; orders that went as they were sent have nothing. None: all went so."""
-        why = self.played.log[column.O_WHY]
+        why = self.played.orders[column.O_WHY]
         told = np.flatnonzero(why != 0.0)
         if not told.size:
             return None
@@ -216,7 +199,7 @@ class Logbook:
         words = {
             column.WHY_SHRUNK: SHRUNK, column.WHY_NOTHING_LEFT: NOTHING_TO_REDUCE, column.WHY_ENDED: ENDED,
         }  # fmt: skip
-        code = int(self.played.log[column.O_WHY, k])
+        code = int(self.played.orders[column.O_WHY, k])
         if code in words:
             return words[code]
         refusal = self._refusal(k)
@@ -224,7 +207,7 @@ class Logbook:
 
     def _refusal(self, k: int) -> risk.Refusal:
         """Why order `k` was refused."""
-        log, market = self.played.log, self.market
+        log, market = self.played.orders, self.market
         code, a, b = (int(log[column.O_WHY, k]), float(log[column.O_A, k]), float(log[column.O_B, k]))
         made: dict[int, Callable[[], risk.Refusal]] = {
             column.WHY_QTY: lambda: risk.bad_number("qty", a),
@@ -235,7 +218,8 @@ class Logbook:
             column.WHY_TIER: lambda: self._tier_refusal(int(b), a),
         }
         if code >= column.WHY_GATE:
-            return self.gate(int(log[column.O_BAR, k]), int(log[column.O_SIDE, k]))
+            bar = int(self.times.searchsorted(int(log[column.O_CREATED, k]) - self.bar_ms))
+            return self.gate(bar, int(log[column.O_SIDE, k]))
         return made[code]() if code in made else risk.limit_refusal(code, a, b, market, at_market=True)
 
     def _tier_refusal(self, broken: int, worth: float) -> risk.Refusal:
@@ -256,5 +240,5 @@ def _sides(values: Floats) -> Coded:
     return Coded((values < 0.0).view(np.int8), (Side.BUY, Side.SELL))
 
 
-def _never(n: int) -> Optional:
-    return Optional(np.full(n, np.nan), np.zeros(n, dtype=np.bool_))
+def _whole(values: Floats) -> Ints:
+    return values.astype(np.int64)

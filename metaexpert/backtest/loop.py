@@ -10,8 +10,8 @@ funding due at its open; liquidation by the gap; the orders of the last close ar
 protective levels, worst first (`_play`). Then the loss limits are looked at, and the signals send orders
 for the next bar (`_act`). The account is marked at the closes of all bars between two changes at once.
 
-Everywhere `t` are the terms, `s` the state, `log` the log, `i` a bar and `k` an order; what they hold stands in
-`metaexpert.backtest.column`.
+Everywhere `t` are the terms, `s` the state, `log` the log, `i` a bar, `now` a time (ms) and `k` an order; what
+they hold stands in `metaexpert.backtest.column`.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from ..rules import (
 from ..tiers import broken_tier, liquidation_over
 from .column import (
     CANCELED, DAILY_LOSS, DAY_MS, DRAWDOWN, END, EXPIRED, FILLED, F_FEE, F_NUMBER, F_PNL, F_PRICE, F_SLIPPAGE,
-    LIQUIDATION, LONG_ENTRY, LONG_EXIT, OPEN, ORDER, O_A, O_B, O_BAR, O_OPENED, O_QTY, O_REASON, O_REDUCE,
-    O_SHRINKABLE, O_SIDE, O_STATUS, O_UPDATED, O_WHY, O_WITHIN, REJECTED, SHORT_ENTRY, SHORT_EXIT, STOP_LOSS,
+    LIQUIDATION, LONG_ENTRY, LONG_EXIT, OPEN, ORDER, O_A, O_B, O_CREATED, O_QTY, O_REASON, O_REDUCE,
+    O_SHRINKABLE, O_SIDE, O_STATUS, O_UPDATED, O_WHY, REJECTED, SHORT_ENTRY, SHORT_EXIT, STOP_LOSS,
     S_BALANCE, S_BEST, S_BLOCKED, S_BY, S_CAPPED_BY_SETTING, S_DAY, S_DAYS, S_DAY_START, S_DUE, S_ENTERED,
     S_ENTERED_VALUE, S_ENTRY, S_EXITED, S_EXITED_VALUE, S_FEES, S_FILLS, S_FUNDED, S_FUNDING, S_LAST,
     S_LIQUIDATION, S_MARK, S_MAX_QTY, S_OPENED, S_ORDERS, S_PEAK, S_QTY, S_REALIZED, S_SLIPPAGE, S_STOP,
-    S_STOPPED, S_TARGET, S_TRADES,
-    S_WAITING, TAKE_PROFIT, T_AMBIGUOUS, T_OPENED, T_QTY, T_SIDE, WHY_DAY, WHY_ENDED, WHY_GATE, WHY_MARGIN,
-    WHY_NOTHING_LEFT, WHY_NO_STOP, WHY_QTY, WHY_SHRUNK, WHY_TIER, WHY_ZERO,
+    S_STOPPED, S_TARGET, S_TRADES, S_WAITING, TAKE_PROFIT, T_AMBIGUOUS, T_LEFT, T_OPENED, T_REASON, T_SIDE,
+    WHY_DAY, WHY_ENDED, WHY_GATE, WHY_MARGIN, WHY_NOTHING_LEFT, WHY_NO_STOP, WHY_QTY, WHY_SHRUNK, WHY_TIER,
+    WHY_ZERO,
 )  # fmt: skip
-from .quiet import expect, has_level, is_quiet, mark, next_event, worst_price
+from .quiet import expect, has_level, is_quiet, mark, next_event, said, worst_price
 # isort: on
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["run_column"]
 
 _MOST = 6  # orders that one bar may add to the log
+_AHEAD = 2  # signals: how soon their bars are asked for
 
 
 # --- the loop -------------------------------------------------------------------------------------------------
@@ -61,47 +62,43 @@ def run_column(t: Terms, bars: Bars, signals: Signals, funds: Funding, books: Bo
     """
     n, i, marked = len(bars.close), first, first
     s, log = books.state, books.log
-    full, follows = log.shape[0] - _MOST, _follows(t)
+    full, follows = log.shape[1] - _MOST, _follows(t)
     has_limits = t.daily_loss < math.inf or t.drawdown != UNSET
     end, by_day = n - 1 if t.close_at_end else n, len(books.daily) > 0
-    while i < n and not (s[S_STOPPED] != NOTHING and s[S_QTY] == 0.0):
-        if s[S_ORDERS] > full and s[S_WAITING] < s[S_ORDERS]:
-            mark(t, s, bars, books, marked, i)
-            return i
-        until = i
-        if not has_limits and s[S_WAITING] == s[S_ORDERS]:
-            last = end if not by_day else min(end, bars.day_ends[int(s[S_DAYS])] + 1)
-            until = next_event(t, bars, signals.wish, s, i, last, follows)
-        if until == i:
-            moves = i == end or _moves(bars, s, i)
-            marked = mark(t, s, bars, books, marked, i if moves else i + 1)
-            _live(t, bars, signals, funds, s, log, i, follows, has_limits)
-            until = i + 1
-        else:
-            expect(bars, until + 1)
-        i = until
-        if by_day and i > bars.day_ends[int(s[S_DAYS])]:
+    while True:
+        is_full = s[S_ORDERS] > full and s[S_WAITING] < s[S_ORDERS]
+        ends = i >= n or is_full or (s[S_STOPPED] != NOTHING and s[S_QTY] == 0.0)
+        moves = not ends and (i == end or _moves(bars, s, i))
+        if ends or moves or (by_day and i > bars.day_ends[int(s[S_DAYS])]):
             marked = mark(t, s, bars, books, marked, i)
-    mark(t, s, bars, books, marked, i)
-    return n
+        if ends:
+            return i if is_full else n
+        until = i
+        if not (moves or has_limits):
+            last = end if not by_day else min(end, bars.day_ends[int(s[S_DAYS])] + 1)
+            until = next_event(t, bars, signals, s, i, last, follows)
+        if until == i:
+            _live(t, bars, signals, funds, s, log, i, follows, has_limits, moves)
+            until = i + 1
+        i = until
 
 
 def _live(
     t: Terms, bars: Bars, signals: Signals, funds: Funding, s: Floats, log: Log, i: int, follows: bool,
-    has_limits: bool,
+    has_limits: bool, moves: bool,
 ) -> None:  # fmt: skip
-    """Take bar `i` through all that may happen."""
-    if _moves(bars, s, i):
+    """Take bar `i` through all that may happen; `moves`: something may within it, not only at its close."""
+    if moves:
         _play(t, bars, funds, s, log, i, follows)
     elif follows and s[S_QTY] != 0.0:
         _follow(t, s, bars.high[i] if s[S_QTY] > 0.0 else bars.low[i])
     s[S_MARK] = bars.close[i]
     if has_limits:
-        _look_at_limits(t, s, log, i, bars.time[i] + t.bar_ms)
-    if signals.wish[i] != 0 and s[S_STOPPED] == NOTHING:
+        _look_at_limits(t, s, log, bars.time[i] + t.bar_ms)
+    if s[S_STOPPED] == NOTHING:
         _heed(t, bars, signals, s, log, i)
     if t.close_at_end and i == len(bars.close) - 1:
-        _close_at_mark(t, s, log, i)
+        _close_at_mark(t, s, log, bars.time[i] + t.bar_ms)
 
 
 def _moves(bars: Bars, s: Floats, i: int) -> bool:
@@ -117,19 +114,21 @@ def _moves(bars: Bars, s: Floats, i: int) -> bool:
 
 
 def _heed(t: Terms, bars: Bars, signals: Signals, s: Floats, log: Log, i: int) -> None:
-    """Do what the signals of bar `i` say."""
-    size = signals.size[i] if len(signals.size) > 0 else math.nan
-    gate = signals.gate[i] if len(signals.gate) > 0 else NOTHING
-    closes = bars.time[i] + t.bar_ms if t.daily_loss < math.inf else 0
-    _act(t, s, log, i, signals.wish[i], size, gate, closes)
+    """Do what the signals of bar `i` say, if they say anything."""
+    k = said(signals, s, i)
+    if k < len(signals.at) and signals.at[k] == i:
+        expect(bars, signals, k + _AHEAD)
+        size = signals.size[k] if len(signals.size) > 0 else math.nan
+        gate = signals.gate[k] if len(signals.gate) > 0 else NOTHING
+        _act(t, s, log, bars.time[i] + t.bar_ms, signals.wish[k], size, gate)
 
 
-def _look_at_limits(t: Terms, s: Floats, log: Log, i: int, time: int) -> None:
-    """Mark the account at `time` and close everything when a loss limit is reached (rules 21, 25)."""
+def _look_at_limits(t: Terms, s: Floats, log: Log, now: int) -> None:
+    """Mark the account `now` and close everything when a loss limit is reached (rules 21, 25)."""
     equity = s[S_BALANCE]
     if s[S_QTY] != 0.0:
         equity += pnl(t.kind, s[S_QTY], s[S_ENTRY], s[S_MARK])
-    day = (time - 1) // DAY_MS
+    day = (now - 1) // DAY_MS
     if day > s[S_DAY]:
         s[S_DAY], s[S_DAY_START] = day, s[S_LAST]
     s[S_LAST] = equity
@@ -142,7 +141,7 @@ def _look_at_limits(t: Terms, s: Floats, log: Log, i: int, time: int) -> None:
         reached = DAILY_LOSS
     if reached == NOTHING or s[S_STOPPED] != NOTHING:
         return
-    _close(t, s, log, i, reached)
+    _close(t, s, log, now, reached)
     if reached == DRAWDOWN:
         s[S_STOPPED] = DRAWDOWN
 
@@ -152,33 +151,33 @@ def _look_at_limits(t: Terms, s: Floats, log: Log, i: int, time: int) -> None:
 
 def _play(t: Terms, bars: Bars, funds: Funding, s: Floats, log: Log, i: int, follows: bool) -> None:
     """Everything that happens between the open and the close of bar `i`."""
-    open_, marks = bars.open[i], bars.marks
+    open_, marks, now = bars.open[i], bars.marks, bars.time[i]
     has_mark = marks.shape[1] > 0 and not math.isnan(marks[0, i])
     mark = marks[0, i] if has_mark else open_
     if s[S_DUE] <= i:
         _fund(t, funds, s, i, open_, at_open=True)
     s[S_MARK] = open_
-    _sweep(t, s, log, i, mark)
+    _sweep(t, s, log, now, mark)
     for k in range(int(s[S_WAITING]), int(s[S_ORDERS])):
-        if log[k, O_STATUS] == OPEN:
-            _arrive(t, s, log, i, k, open_)
-            _sweep(t, s, log, i, mark)
+        if log[O_STATUS, k] == OPEN:
+            _arrive(t, s, log, now, k, open_)
+            _sweep(t, s, log, now, mark)
     if s[S_DUE] <= i:
         _fund(t, funds, s, i, open_, at_open=False)
     if s[S_QTY] != 0.0 and (follows or has_level(s)):
         side, high, low = _side(s), bars.high[i], bars.low[i]
         worst = worst_price(marks, i, side, high, low)
         if not is_quiet(s, side, high, low, worst):
-            _leave(t, s, log, i, side, open_, high, low, worst, has_mark)
+            _leave(t, s, log, now, side, open_, high, low, worst, has_mark)
         elif follows:
             _follow(t, s, high if side > 0 else low)
     s[S_WAITING] = s[S_ORDERS]
 
 
-def _sweep(t: Terms, s: Floats, log: Log, i: int, mark: float) -> None:
+def _sweep(t: Terms, s: Floats, log: Log, now: int, mark: float) -> None:
     """Liquidate the position when the market stands beyond its level, at `mark`."""
     if s[S_QTY] != 0.0 and is_reached(s[S_LIQUIDATION], mark, -_side(s), strict=False):
-        _liquidate(t, s, log, i, mark)
+        _liquidate(t, s, log, now, mark)
 
 
 def _side(s: Floats) -> int:
@@ -201,7 +200,7 @@ def _fund(t: Terms, funds: Funding, s: Floats, i: int, open_: float, at_open: bo
 
 
 def _leave(
-    t: Terms, s: Floats, log: Log, i: int, side: int, open_: float, high: float, low: float, worst: float,
+    t: Terms, s: Floats, log: Log, now: int, side: int, open_: float, high: float, low: float, worst: float,
     has_mark: bool,
 ) -> None:  # fmt: skip
     """Leave the position at the level that the bar reaches first.
@@ -214,7 +213,7 @@ def _leave(
     if is_reached(gone, worst, -side, strict=False):
         at = gone if has_mark else first_touch(gone, open_, adverse, -side, strict=False)
         if which == NOTHING or abs(at - open_) <= abs(price - open_):
-            _liquidate(t, s, log, i, at)
+            _liquidate(t, s, log, now, at)
             return
     if which == NOTHING:
         which, price = first_level(side, adverse, favourable, stop, target, unset_stop(side))
@@ -222,79 +221,78 @@ def _leave(
     if which == AT_STOP:
         reason = STOP_LOSS + int(s[S_BY]) - BY_STOP
         ambiguous = price != open_ and (high >= target if side > 0 else low <= target)
-    k = _new_order(s, log, i, 1, -side, abs(s[S_QTY]), reason, reduces=True)
-    _fill(t, s, log, i, k, abs(s[S_QTY]), price, slipped(price, -side, t.slippage), ambiguous)
+    k = _new_order(s, log, now, -side, abs(s[S_QTY]), reason, reduces=True)
+    _fill(t, s, log, now, k, abs(s[S_QTY]), price, slipped(price, -side, t.slippage), ambiguous)
 
 
-def _liquidate(t: Terms, s: Floats, log: Log, i: int, price: float) -> None:
+def _liquidate(t: Terms, s: Floats, log: Log, now: int, price: float) -> None:
     """Close at `price`, or where the stake is gone, with the liquidation fee (rule 18)."""
     at_stake = _stake(t, s)
     price = _bounded(t, s, price)
     cost = liquidation_fee(t.kind, s[S_QTY], s[S_ENTRY], price, at_stake, t.liquidation_fee)
-    k = _new_order(s, log, i, 1, -_side(s), abs(s[S_QTY]), LIQUIDATION, reduces=True)
-    _book(t, s, log, i, k, abs(s[S_QTY]), price, cost, 0.0, ambiguous=False)
+    k = _new_order(s, log, now, -_side(s), abs(s[S_QTY]), LIQUIDATION, reduces=True)
+    _book(t, s, log, now, k, abs(s[S_QTY]), price, cost, 0.0, ambiguous=False)
 
 
-def _arrive(t: Terms, s: Floats, log: Log, i: int, k: int, open_: float) -> None:
+def _arrive(t: Terms, s: Floats, log: Log, now: int, k: int, open_: float) -> None:
     """The market order `k` meets the market at the open of bar `i` (rules 4, 17)."""
-    side, wished = int(log[k, O_SIDE]), log[k, O_QTY]
+    side, wished = int(log[O_SIDE, k]), log[O_QTY, k]
     paid = slipped(open_, side, t.slippage)
     qty = closing = closing_qty(s[S_QTY], side, wished)
-    if log[k, O_REDUCE] == 0.0 and closing != wished:
-        shrinkable, space = log[k, O_SHRINKABLE] != 0.0, _room(t, s, closing, paid)
+    if log[O_REDUCE, k] == 0.0 and closing != wished:
+        shrinkable, space = log[O_SHRINKABLE, k] != 0.0, _room(t, s, closing, paid)
         qty = carried(t.kind, wished, closing, space, shrinkable, paid, t.step, t.min_qty, t.min_notional)
         if qty == NO_QTY:
-            _drop(log, k, i, 1, REJECTED, WHY_MARGIN, wished - closing, space)
+            _drop(log, k, now, REJECTED, WHY_MARGIN, wished - closing, space)
             return
     if qty == 0.0:
-        _drop(log, k, i, 1, CANCELED, WHY_NOTHING_LEFT, 0.0, 0.0)
+        _drop(log, k, now, CANCELED, WHY_NOTHING_LEFT, 0.0, 0.0)
     else:
-        _fill(t, s, log, i, k, qty, open_, paid, ambiguous=False)
+        _fill(t, s, log, now, k, qty, open_, paid, ambiguous=False)
 
 
-def _close_at_mark(t: Terms, s: Floats, log: Log, i: int) -> None:
+def _close_at_mark(t: Terms, s: Floats, log: Log, now: int) -> None:
     """Close what is open at the last mark, without slippage, and let waiting orders expire (rule 26)."""
     last = int(s[S_ORDERS])
     if s[S_QTY] != 0.0:
-        k = _new_order(s, log, i, 0, -_side(s), abs(s[S_QTY]), END, reduces=True)
-        _fill(t, s, log, i, k, abs(s[S_QTY]), s[S_MARK], s[S_MARK], ambiguous=False)
-        log[k, O_OPENED] = 0.0
+        k = _new_order(s, log, now, -_side(s), abs(s[S_QTY]), END, reduces=True)
+        _fill(t, s, log, now, k, abs(s[S_QTY]), s[S_MARK], s[S_MARK], ambiguous=False)
     for k in range(int(s[S_WAITING]), last):
-        if log[k, O_STATUS] == OPEN:
-            _drop(log, k, i, 0, EXPIRED, WHY_ENDED, 0.0, 0.0)
+        if log[O_STATUS, k] == OPEN:
+            _drop(log, k, now, EXPIRED, WHY_ENDED, 0.0, 0.0)
 
 
 # --- fills ----------------------------------------------------------------------------------------------------
 
 
 def _fill(
-    t: Terms, s: Floats, log: Log, i: int, k: int, qty: float, price: float, paid: float, ambiguous: bool
+    t: Terms, s: Floats, log: Log, now: int, k: int, qty: float, price: float, paid: float, ambiguous: bool
 ) -> None:
     """Fill the order `k` with `qty` at `paid`, matched at `price`: taker fee, and never beyond bankruptcy."""
-    if s[S_QTY] * log[k, O_SIDE] < 0.0:
+    if s[S_QTY] * log[O_SIDE, k] < 0.0:
         paid = _bounded(t, s, paid)
         price = better_stop(_side(s), price, paid)  # what a bound gives is no slippage
-    if qty < log[k, O_QTY] and log[k, O_REDUCE] == 0.0:
-        log[k, O_WHY] = WHY_SHRUNK
+    if qty < log[O_QTY, k] and log[O_REDUCE, k] == 0.0:
+        log[O_WHY, k] = WHY_SHRUNK
     slippage = abs(pnl(t.kind, qty, price, paid))
-    _book(t, s, log, i, k, qty, paid, fee(t.kind, qty, paid, t.taker), slippage, ambiguous)
+    _book(t, s, log, now, k, qty, paid, fee(t.kind, qty, paid, t.taker), slippage, ambiguous)
 
 
 def _book(
-    t: Terms, s: Floats, log: Log, i: int, k: int, qty: float, price: float, cost: float, slippage: float,
+    t: Terms, s: Floats, log: Log, now: int, k: int, qty: float, price: float, cost: float, slippage: float,
     ambiguous: bool,
 ) -> None:  # fmt: skip
     """Enter a fill of the order `k`: an opposite one first reduces, then reverses; then set the levels anew."""
-    side, held = int(log[k, O_SIDE]), s[S_QTY]
+    side, held = int(log[O_SIDE, k]), s[S_QTY]
     closing = closing_qty(held, side, qty)
     opening = qty - closing if closing < qty else 0.0
     share, profit = closing / qty, 0.0
     if closing > 0.0:
         profit = _reduce(t, s, closing, price, cost * share, slippage * share)
         if s[S_QTY] == 0.0:
-            _write_trade(s, log, k, -side, ambiguous)
+            _write_trade(s, log, now, k, -side, ambiguous)
     if opening > 0.0:
-        _open(t, s, i, side, opening, price, cost * (1.0 - share), slippage * (1.0 - share))
+        _open(t, s, now, side, opening, price, cost * (1.0 - share), slippage * (1.0 - share))
     s[S_MARK] = price
     s[S_BALANCE] += profit - cost
     if s[S_QTY] != 0.0:
@@ -303,9 +301,9 @@ def _book(
             _set_levels(t, s)
         _relevel(t, s)
     s[S_FILLS] += 1.0
-    log[k, O_STATUS], log[k, O_QTY], log[k, O_UPDATED], log[k, O_OPENED] = FILLED, qty, i, 1.0
-    log[k, F_NUMBER], log[k, F_PRICE], log[k, F_FEE] = s[S_FILLS], price, cost
-    log[k, F_SLIPPAGE], log[k, F_PNL] = slippage, profit
+    log[O_STATUS, k], log[O_QTY, k], log[O_UPDATED, k] = FILLED, qty, now
+    log[F_NUMBER, k], log[F_PRICE, k], log[F_FEE, k] = s[S_FILLS], price, cost
+    log[F_SLIPPAGE, k], log[F_PNL, k] = slippage, profit
 
 
 def _reduce(t: Terms, s: Floats, qty: float, price: float, cost: float, slippage: float) -> float:
@@ -321,12 +319,14 @@ def _reduce(t: Terms, s: Floats, qty: float, price: float, cost: float, slippage
     return profit
 
 
-def _open(t: Terms, s: Floats, i: int, side: int, qty: float, price: float, cost: float, slippage: float) -> None:
+def _open(
+    t: Terms, s: Floats, now: int, side: int, qty: float, price: float, cost: float, slippage: float
+) -> None:
     """Add `qty` on `side` at `price`; from flat a new round trip begins."""
     if s[S_QTY] == 0.0:
         for slot in range(S_MAX_QTY, S_FUNDING + 1):
             s[slot] = 0.0
-        s[S_OPENED] = i
+        s[S_OPENED] = now
     s[S_ENTRY] = average_entry(t.kind, abs(s[S_QTY]), s[S_ENTRY], qty, price)
     s[S_QTY] = sum_of_steps(s[S_QTY], side * qty, t.step)
     s[S_MAX_QTY] = max(s[S_MAX_QTY], abs(s[S_QTY]))
@@ -336,11 +336,13 @@ def _open(t: Terms, s: Floats, i: int, side: int, qty: float, price: float, cost
     s[S_ENTERED_VALUE] += notional(t.kind, qty, price)
 
 
-def _write_trade(s: Floats, log: Log, k: int, side: int, ambiguous: bool) -> None:
+def _write_trade(s: Floats, log: Log, now: int, k: int, side: int, ambiguous: bool) -> None:
     """Write the round trip that the order `k` has ended."""
-    log[k, T_SIDE], log[k, T_AMBIGUOUS], log[k, T_OPENED] = side, 1.0 if ambiguous else 0.0, s[S_OPENED]
-    for column in range(S_FUNDING + 1 - S_MAX_QTY):
-        log[k, T_QTY + column] = s[S_MAX_QTY + column]
+    n = int(s[S_TRADES])
+    log[T_SIDE, n], log[T_AMBIGUOUS, n], log[T_REASON, n] = side, 1.0 if ambiguous else 0.0, log[O_REASON, k]
+    log[T_LEFT, n] = now
+    for column in range(S_FUNDING + 1 - S_OPENED):
+        log[T_OPENED + column, n] = s[S_OPENED + column]
     s[S_TRADES] += 1.0
 
 
@@ -403,7 +405,7 @@ def _room(t: Terms, s: Floats, closing: float, price: float) -> float:
 # --- what the signals ask for ---------------------------------------------------------------------------------
 
 
-def _act(t: Terms, s: Floats, log: Log, i: int, wish: int, size: float, gates: int, time: int) -> None:
+def _act(t: Terms, s: Floats, log: Log, now: int, wish: int, size: float, gates: int) -> None:
     """Do what the signals of bar `i` say; an exit is made also where the entry that would reverse is refused."""
     held = s[S_QTY]
     leaves = (held > 0.0 and wish & LONG_EXIT != 0) or (held < 0.0 and wish & SHORT_EXIT != 0)
@@ -416,45 +418,45 @@ def _act(t: Terms, s: Floats, log: Log, i: int, wish: int, size: float, gates: i
         leaves = True
     elif side != 0:
         gate = gates % 10 if side > 0 else gates // 10
-        leaves = not _enter(t, s, log, i, side, size, gate, time) and leaves
+        leaves = not _enter(t, s, log, now, side, size, gate) and leaves
     if leaves:
-        _close(t, s, log, i, ORDER)
+        _close(t, s, log, now, ORDER)
 
 
-def _close(t: Terms, s: Floats, log: Log, i: int, reason: int) -> None:
+def _close(t: Terms, s: Floats, log: Log, now: int, reason: int) -> None:
     """Send an order that closes the position, if there is one."""
     held = s[S_QTY]
     if held != 0.0:
-        k = _new_order(s, log, i, 0, -_side(s), abs(held), reason, reduces=True)
+        k = _new_order(s, log, now, -_side(s), abs(held), reason, reduces=True)
         qty = round_down(abs(held), t.step)
         if qty >= abs(held):
-            log[k, O_QTY] = qty
+            log[O_QTY, k] = qty
         else:
-            _place(t, s, log, i, k, qty)
+            _place(t, s, log, now, k, qty)
 
 
 def _enter(
-    t: Terms, s: Floats, log: Log, i: int, side: int, size: float, gate: int, time: int
+    t: Terms, s: Floats, log: Log, now: int, side: int, size: float, gate: int
 ) -> bool:  # fmt: skip
     """Send an order that opens a position on `side`, reversing an opposite one; False when it was refused.
 
     `size` is its quantity, or NaN: sized by the settings. `gate` is the filter that keeps it from being made.
     """
     closing = closing_qty(s[S_QTY], side, math.inf)
-    k = _new_order(s, log, i, 0, side, 0.0 if math.isnan(size) else size + closing, ORDER, reduces=False)
-    if t.daily_loss < math.inf and time < s[S_BLOCKED]:
-        _drop(log, k, i, 0, REJECTED, WHY_DAY, 0.0, 0.0)
+    k = _new_order(s, log, now, side, 0.0 if math.isnan(size) else size + closing, ORDER, reduces=False)
+    if t.daily_loss < math.inf and now < s[S_BLOCKED]:
+        _drop(log, k, now, REJECTED, WHY_DAY, 0.0, 0.0)
     elif gate != 0:
-        _drop(log, k, i, 0, REJECTED, WHY_GATE + gate, 0.0, 0.0)
+        _drop(log, k, now, REJECTED, WHY_GATE + gate, 0.0, 0.0)
     elif not math.isnan(size):
-        _submit(t, s, log, i, k)
-    elif _size(t, s, log, i, k, side, closing):
-        log[k, O_SHRINKABLE] = 1.0
-        _submit(t, s, log, i, k)
-    return log[k, O_STATUS] == OPEN
+        _submit(t, s, log, now, k)
+    elif _size(t, s, log, now, k, side, closing):
+        log[O_SHRINKABLE, k] = 1.0
+        _submit(t, s, log, now, k)
+    return log[O_STATUS, k] == OPEN
 
 
-def _size(t: Terms, s: Floats, log: Log, i: int, k: int, side: int, closing: float) -> bool:
+def _size(t: Terms, s: Floats, log: Log, now: int, k: int, side: int, closing: float) -> bool:
     """Size an entry by the settings (rule 22); False when that comes to nothing."""
     price, equity = slipped(s[S_MARK], side, t.slippage), s[S_BALANCE]
     stop = NO_PRICE if t.first_stop_pct == UNSET else stop_level(side, price, t.first_stop_pct, t.tick)
@@ -462,67 +464,66 @@ def _size(t: Terms, s: Floats, log: Log, i: int, k: int, side: int, closing: flo
         equity += pnl(t.kind, s[S_QTY], s[S_ENTRY], s[S_MARK])
     asked = wanted(t.kind, t.size_type, t.size_value, price, equity, t.leverage, stop)
     if asked == NO_QTY:
-        _drop(log, k, i, 0, REJECTED, WHY_NO_STOP, stop, 0.0)
+        _drop(log, k, now, REJECTED, WHY_NO_STOP, stop, 0.0)
         return False
     asked, by = capped(t.kind, asked, price, t.cap_quote, 0.0, _room(t, s, closing, price))
     qty = round_down(asked, t.step)
     if not qty > 0.0:
-        _drop(log, k, i, 0, REJECTED, WHY_ZERO, asked, by)
+        _drop(log, k, now, REJECTED, WHY_ZERO, asked, by)
         return False
     if by != NOTHING:
         s[S_CAPPED_BY_SETTING + by - 1] += 1.0
-    log[k, O_QTY] = qty + closing
+    log[O_QTY, k] = qty + closing
     return True
 
 
-def _submit(t: Terms, s: Floats, log: Log, i: int, k: int) -> None:
+def _submit(t: Terms, s: Floats, log: Log, now: int, k: int) -> None:
     """Check an entry against the market's limits, its tiers and, when its size was given, the free margin."""
-    asked, held = log[k, O_QTY], s[S_QTY]
+    asked, held = log[O_QTY, k], s[S_QTY]
     if not (math.isfinite(asked) and asked > 0.0):
-        _drop(log, k, i, 0, REJECTED, WHY_QTY, asked, 0.0)
+        _drop(log, k, now, REJECTED, WHY_QTY, asked, 0.0)
         return
     qty = round_down(asked, t.step)
-    _place(t, s, log, i, k, qty)
+    _place(t, s, log, now, k, qty)
     is_alone = s[S_WAITING] == s[S_ORDERS] - 1.0  # what another order will leave is known only when both arrive
-    if log[k, O_STATUS] == OPEN and log[k, O_SHRINKABLE] == 0.0 and is_alone:
-        closing = closing_qty(held, int(log[k, O_SIDE]), qty)
+    if log[O_STATUS, k] == OPEN and log[O_SHRINKABLE, k] == 0.0 and is_alone:
+        closing = closing_qty(held, int(log[O_SIDE, k]), qty)
         space = _room(t, s, closing, s[S_MARK])
         if closing != qty and is_too_large(qty - closing, space):
-            _drop(log, k, i, 0, REJECTED, WHY_MARGIN, qty - closing, space)
-    if log[k, O_STATUS] == OPEN and t.has_tiers:
-        after = abs(held + log[k, O_SIDE] * qty)
+            _drop(log, k, now, REJECTED, WHY_MARGIN, qty - closing, space)
+    if log[O_STATUS, k] == OPEN and t.has_tiers:
+        after = abs(held + log[O_SIDE, k] * qty)
         worth = notional(t.kind, after, s[S_MARK])
         broken = broken_tier(worth, t.leverage, t.tiers)
         if after > abs(held) and broken != NOTHING:
-            _drop(log, k, i, 0, REJECTED, WHY_TIER, worth, broken)
-    if log[k, O_STATUS] == REJECTED:
-        log[k, O_QTY] = asked
+            _drop(log, k, now, REJECTED, WHY_TIER, worth, broken)
+    if log[O_STATUS, k] == REJECTED:
+        log[O_QTY, k] = asked
 
 
-def _place(t: Terms, s: Floats, log: Log, i: int, k: int, qty: float) -> None:
+def _place(t: Terms, s: Floats, log: Log, now: int, k: int, qty: float) -> None:
     """Give the order `k` its rounded `qty`, or refuse it (rule 11)."""
     broken = broken_limit(t.kind, qty, s[S_MARK], t.min_qty, t.max_qty, t.min_notional, t.max_notional)
     if broken == NOTHING:
-        log[k, O_QTY] = qty
+        log[O_QTY, k] = qty
     else:
-        _drop(log, k, i, 0, REJECTED, broken, qty, s[S_MARK])
+        _drop(log, k, now, REJECTED, broken, qty, s[S_MARK])
 
 
 def _new_order(
-    s: Floats, log: Log, i: int, within: int, side: int, qty: float, reason: int, reduces: bool
+    s: Floats, log: Log, now: int, side: int, qty: float, reason: int, reduces: bool
 ) -> int:  # fmt: skip
-    """Write a new order into the log, sent within bar `i` or at its close; returns its number."""
+    """Write an order that is sent `now` into the log; returns its number."""
     k = int(s[S_ORDERS])
     s[S_ORDERS] += 1.0
-    log[k, O_STATUS], log[k, O_SHRINKABLE], log[k, O_WHY], log[k, O_A], log[k, O_B] = OPEN, 0.0, NOTHING, 0.0, 0.0
-    log[k, F_NUMBER], log[k, T_SIDE] = 0.0, 0.0
-    log[k, O_BAR], log[k, O_WITHIN], log[k, O_SIDE], log[k, O_QTY] = i, within, side, qty
-    log[k, O_REDUCE], log[k, O_REASON] = 1.0 if reduces else 0.0, reason
-    log[k, O_UPDATED], log[k, O_OPENED] = i, within
+    log[O_STATUS, k], log[O_SHRINKABLE, k], log[O_WHY, k], log[O_A, k], log[O_B, k] = OPEN, 0.0, NOTHING, 0.0, 0.0
+    log[F_NUMBER, k], log[F_PRICE, k], log[F_FEE, k] = 0.0, math.nan, 0.0
+    log[O_CREATED, k], log[O_UPDATED, k], log[O_SIDE, k], log[O_QTY, k] = now, now, side, qty
+    log[O_REDUCE, k], log[O_REASON, k] = 1.0 if reduces else 0.0, reason
     return k
 
 
-def _drop(log: Log, k: int, i: int, opened: int, status: int, why: int, a: float, b: float) -> None:
+def _drop(log: Log, k: int, now: int, status: int, why: int, a: float, b: float) -> None:
     """Take the order `k` off the market without a fill."""
-    log[k, O_STATUS], log[k, O_WHY], log[k, O_A], log[k, O_B] = status, why, a, b
-    log[k, O_UPDATED], log[k, O_OPENED] = i, opened
+    log[O_STATUS, k], log[O_WHY, k], log[O_A, k], log[O_B, k] = status, why, a, b
+    log[O_UPDATED, k] = now

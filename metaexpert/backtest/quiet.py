@@ -29,6 +29,7 @@ from .column import (
     S_LOWEST,
     S_MARK,
     S_QTY,
+    S_SAID,
     S_STOP,
     S_TARGET,
     S_TOP,
@@ -37,28 +38,36 @@ from .column import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from .column import Bars, Books, Floats, Ints, Log, Terms
+    from .column import Bars, Books, Floats, Ints, Log, Signals, Terms
 
-__all__ = ["ahead", "expect", "has_level", "is_quiet", "mark", "next_event", "settle", "worst_price"]
+__all__ = ["ahead", "expect", "has_level", "is_quiet", "mark", "next_event", "said", "settle", "worst_price"]
 
 
 # --- which bars they are --------------------------------------------------------------------------------------
 
 
-def next_event(t: Terms, bars: Bars, wish: Ints, s: Floats, i: int, until: int, follows: bool) -> int:
+def next_event(t: Terms, bars: Bars, signals: Signals, s: Floats, i: int, until: int, follows: bool) -> int:
     """The first bar from `i` on that may do more than move the mark, `until` when there is none before it.
 
     There must be no waiting order. `follows`: a level moves with the price.
     """
-    asked = _heard(t, s)
+    asked, n, k = _heard(t, s), len(signals.at), said(signals, s, i)
     if s[S_QTY] != 0.0:
         until = int(max(i, min(until, s[S_DUE])))
         if follows or has_level(s):
-            return _next_move(bars, wish, s, i, until, asked, follows)
-    for k in range(i, until):
-        if wish[k] & asked != 0:
-            return k
-    return until
+            return _next_move(bars, signals, s, i, until, k, asked, follows)
+    while k < n and signals.at[k] < until and signals.wish[k] & asked == 0:
+        k += 1
+    return min(until, signals.at[k]) if k < n else until
+
+
+def said(signals: Signals, s: Floats, i: int) -> int:
+    """The first of the signals that is not of a bar before `i`."""
+    k = int(s[S_SAID])
+    while k < len(signals.at) and signals.at[k] < i:
+        k += 1
+    s[S_SAID] = k
+    return k
 
 
 def _heard(t: Terms, s: Floats) -> int:
@@ -77,15 +86,21 @@ def has_level(s: Floats) -> bool:
     return s[S_STOP] != nowhere or s[S_LIQUIDATION] != nowhere or s[S_TARGET] != unset_target(side)
 
 
-def _next_move(bars: Bars, wish: Ints, s: Floats, i: int, until: int, asked: int, follows: bool) -> int:
-    """Like `next_event`, for a position that has levels."""
-    side = 1 if s[S_QTY] > 0.0 else -1
-    for k in range(i, until):
-        high, low = bars.high[k], bars.low[k]
-        if wish[k] & asked != 0 or not is_quiet(s, side, high, low, worst_price(bars.marks, k, side, high, low)):
-            return k
+def _next_move(
+    bars: Bars, signals: Signals, s: Floats, first: int, until: int, k: int, asked: int, follows: bool
+) -> int:
+    """Like `next_event`, for a position that has levels; `k` is the first of the signals that may be heard."""
+    side, n = 1 if s[S_QTY] > 0.0 else -1, len(signals.at)
+    for i in range(first, until):
+        if k < n and signals.at[k] == i:
+            if signals.wish[k] & asked != 0:
+                return i
+            k += 1
+        high, low = bars.high[i], bars.low[i]
+        if not is_quiet(s, side, high, low, worst_price(bars.marks, i, side, high, low)):
+            return i
         if follows and side * ((high if side > 0 else low) - s[S_BEST]) > 0.0:
-            return k
+            return i
     return until
 
 
@@ -105,7 +120,7 @@ def worst_price(marks: Log, i: int, side: int, high: float, low: float) -> float
     return own if math.isnan(mark) else mark
 
 
-def ahead(values: Floats, i: int) -> None:
+def ahead(values: Floats | Ints, i: int) -> None:
     """Say that `values[i]` will soon be looked at.
 
     Bars on which something happens lie far apart in memory: waiting for one takes about as long as playing it. The
@@ -113,12 +128,13 @@ def ahead(values: Floats, i: int) -> None:
     """
 
 
-def expect(bars: Bars, i: int) -> None:
-    """Ask for what will be looked at when bar `i` is played."""
-    ahead(bars.open, i)
-    ahead(bars.high, i)
-    ahead(bars.low, i)
-    ahead(bars.close, i)
+def expect(bars: Bars, signals: Signals, k: int) -> None:
+    """Ask for what will be looked at when signal `k` is heard, and filled at the bar after it."""
+    if k < len(signals.at):
+        i = signals.at[k] + 1
+        ahead(bars.time, i)
+        ahead(bars.open, i)
+        ahead(bars.close, i)
 
 
 # --- what they leave ------------------------------------------------------------------------------------------

@@ -70,7 +70,8 @@ class Summary(Sample):
     def __init__(
         self, played: Played, daily: Floats, days: Days, candles: Candles, capital: float, *, inverse: bool
     ) -> None:
-        self._state, self._log, self._daily, self._all_days = played.state, played.log, daily, days
+        self._state, self._daily, self._all_days = played.state, daily, days
+        self._orders, self._trades = played.orders, played.trades
         self._times, self._bar_ms = np.asarray(candles.bars.time), candles.bar_ms
         self._kind = rules.INVERSE if inverse else rules.LINEAR
         self._capital = capital
@@ -87,12 +88,11 @@ class Summary(Sample):
     def values(self) -> dict[str, Value]:
         """The statistics in `METRICS`; None where undefined."""
         state, known = self._state, Statistics(self)
-        status = self._log[column.O_STATUS]
         counted: dict[str, Value] = {
             "exposure_time_pct": 100.0 * float(state[column.S_HELD_BARS] / state[column.S_BARS]),
             "open_trades": int(state[column.S_QTY] != 0.0),
             "orders": int(state[column.S_ORDERS]),
-            "orders_rejected": int(np.count_nonzero(status == column.REJECTED)),
+            "orders_rejected": int(np.count_nonzero(self._orders[column.O_STATUS] == column.REJECTED)),
             "fills": int(state[column.S_FILLS]),
         }
         return {name: counted[name] if name in counted else known[name] for name in METRICS}
@@ -134,36 +134,28 @@ class Summary(Sample):
     # -- trades and costs -----------------------------------------------------------------------------------
 
     @cached_property
-    def _filled(self) -> Ints:
-        return filled_of(self._log)
-
-    @cached_property
     def closed(self) -> TradeArrays:
         """The closed trades, without their excursions."""
-        filled = self._filled
-        log = self._log
-        ended = filled[log[column.T_SIDE, filled] != 0.0]
-        net = log[column.T_PNL, ended] - log[column.T_FEES, ended] + log[column.T_FUNDING, ended]
-        notional = log[column.T_ENTERED_VALUE, ended]
-        at_close = log[column.O_OPENED, ended] == 0.0
-        opened, left = (log[row, ended].astype(np.int64) for row in (column.T_OPENED, column.O_UPDATED))
-        unknown = np.empty(0)
+        log, unknown = self._trades, np.empty(0)
+        net = log[column.T_PNL] - log[column.T_FEES] + log[column.T_FUNDING]
+        notional = log[column.T_ENTERED_VALUE]
         return TradeArrays(
             net=net,
             returns=np.divide(net, notional, out=np.zeros_like(net), where=notional != 0.0),
             notional=notional,
-            sign=log[column.T_SIDE, ended].astype(np.int64),
-            entry_time=self._times[opened],
-            exit_time=self._times[left] + np.where(at_close, self._bar_ms, 0),
+            sign=log[column.T_SIDE].astype(np.int64),
+            entry_time=log[column.T_OPENED].astype(np.int64),
+            exit_time=log[column.T_LEFT].astype(np.int64),
             mae=unknown,
             mfe=unknown,
-            ambiguous=log[column.T_AMBIGUOUS, ended] != 0.0,
+            ambiguous=log[column.T_AMBIGUOUS] != 0.0,
         )
 
     @cached_property
     def costs(self) -> Costs:
         """The cost chain."""
-        log, filled = self._log, self._filled
+        log = self._orders
+        filled = filled_of(log)
         notional: Any = rules.notional  # plain arithmetic: it takes arrays as well
         liquidated = log[column.O_REASON, filled] == column.LIQUIDATION
         fee, slippage = log[column.F_FEE, filled], float(log[column.F_SLIPPAGE, filled].sum())
@@ -182,9 +174,7 @@ class Summary(Sample):
 
     def _funding(self) -> float:
         """Funding of all round trips, the one that is still open included."""
-        log, filled = self._log, self._filled
-        ended = filled[log[column.T_SIDE, filled] != 0.0]
-        values = log[column.T_FUNDING, ended]
+        values = self._trades[column.T_FUNDING]
         paid: list[float] = values.tolist() if values.any() else []
         if self._state[column.S_QTY] != 0.0:
             paid.append(float(self._state[column.S_FUNDING]))

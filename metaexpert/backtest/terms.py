@@ -221,15 +221,20 @@ def _flawed(row: Mapping[str, float], where: str) -> DataError:
 
 def signals_of(columns: Mapping[str, Any]) -> Signals:
     """The signals as the loop takes them, from the columns of `metaexpert.signals.columns_of`."""
-    wish = np.zeros(len(columns["long_entry"]), dtype=np.uint8)
-    for name, bit in (
-        ("long_entry", column.LONG_ENTRY), ("long_exit", column.LONG_EXIT), ("short_entry", column.SHORT_ENTRY),
-        ("short_exit", column.SHORT_EXIT),
-    ):  # fmt: skip
-        if columns[name].any():
-            wish |= columns[name].view(np.uint8) * np.uint8(bit)
-    size = np.empty(0) if columns["size"] is None else np.ascontiguousarray(columns["size"])
-    return Signals(_fixed(wish), _fixed(size), _fixed(np.empty(0, dtype=np.uint8)))
+    bits = {
+        "long_entry": column.LONG_ENTRY, "long_exit": column.LONG_EXIT, "short_entry": column.SHORT_ENTRY,
+        "short_exit": column.SHORT_EXIT,
+    }  # fmt: skip
+    given = [(columns[name], np.uint8(bit)) for name, bit in bits.items() if columns[name].any()]
+    anything = np.zeros(len(columns["long_entry"]), dtype=np.bool_)
+    for values, _ in given:
+        anything |= values
+    at = np.flatnonzero(anything)
+    wish = np.zeros(len(at), dtype=np.uint8)
+    for values, bit in given:
+        wish |= values[at] * bit
+    size = np.empty(0) if columns["size"] is None else columns["size"][at]
+    return Signals(_fixed(at), _fixed(wish), _fixed(size), _fixed(np.empty(0, dtype=np.uint8)))
 
 
 def with_marks(candles: Candles, marks: Reference | None) -> Candles:
