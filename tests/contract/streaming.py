@@ -6,11 +6,20 @@ import json
 from aiohttp import WSMsgType
 from venue.instruments import Kind
 from venue.server import credentials
+from venue.streams import Stream
 
 SYMBOLS = {"spot": "BTC/USDT", "linear": "BTC/USDT:USDT", "inverse": "BTC/USD:BTC"}
-CELLS = [("binance", "spot"), ("binance", "linear"), ("binance", "inverse"), ("binance", "option")]
+CELLS = [
+    *(("binance", kind) for kind in ("spot", "linear", "inverse", "option")),
+    *(("okx", kind) for kind in ("spot", "linear", "inverse", "option")),
+    *(("bitget", kind) for kind in ("spot", "linear", "inverse")),
+    *(("kucoin", kind) for kind in ("spot", "linear", "inverse")),
+]
 """The markets of exchanges that stream."""
 OPTIONS = {
+    "okx": {"fetchMarkets": {"types": ["spot", "swap", "option"]}},
+    "bitget": {"uta": False},
+    "kucoin": {"uta": False, "hf": True},
     "binance": {
         "fetchMarkets": {"types": ["spot", "linear", "inverse", "option"]},
         "watchPositions": {"fetchPositionsSnapshot": False},
@@ -19,6 +28,14 @@ OPTIONS = {
 
 TICKERS = {("binance", "option"): {"name": "ticker"}}
 """What CCXT must be told so that it recognises the ticker: it waits for another one otherwise."""
+
+ELSEWHERE = {
+    ("binance", Stream.FILLS): Stream.ORDERS, ("binance", Stream.POSITIONS): Stream.ACCOUNT,
+    ("binance", Stream.BALANCE): Stream.ACCOUNT, ("okx", Stream.FILLS): Stream.ORDERS,
+    ("okx", Stream.QUOTE): Stream.BOOK, ("bitget", Stream.QUOTE): Stream.TICKER,
+    ("kucoin", Stream.FILLS): Stream.ORDERS,
+}  # fmt: skip
+"""Where an exchange, or what CCXT takes of it, has no stream of its own for something."""
 
 
 async def client_of(venue, exchange, *, signed=False, **more):
@@ -50,18 +67,19 @@ async def alone(client):
         await asyncio.sleep(0)
 
 
-async def subscribed(venue, exchange, call, *streams):
+async def subscribed(venue, exchange, call, stream):
     """A task that watches, once the venue knows what it watches."""
     task = asyncio.ensure_future(call)
-    there = asyncio.ensure_future(venue.sockets.until(lambda: venue.sockets.listens(exchange, *streams)))
+    wanted = ELSEWHERE.get((exchange, stream), stream)
+    there = asyncio.ensure_future(venue.sockets.until(lambda: venue.sockets.listens(exchange, wanted)))
     await asyncio.wait([task, there], return_when=asyncio.FIRST_COMPLETED, timeout=10)
     there.cancel()
     return task
 
 
-async def pushed(venue, exchange, call, *streams, ms=15_000):
+async def pushed(venue, exchange, call, stream, ms=15_000):
     """What a call of `watch_...` gives, as time goes on at the venue."""
-    task = await subscribed(venue, exchange, call, *streams)
+    task = await subscribed(venue, exchange, call, stream)
     for _ in range(20):
         await venue.advance(ms)
         await asyncio.wait([task], timeout=0.2)
@@ -69,6 +87,22 @@ async def pushed(venue, exchange, call, *streams, ms=15_000):
             return task.result()
     task.cancel()
     raise AssertionError("nothing was pushed")
+
+
+async def settled(venue, exchange, watch, stream, fits):
+    """What `watch` gives in the end: how things stood with the subscription may come before it."""
+    for _ in range(5):
+        heard = await pushed(venue, exchange, watch(), stream)
+        if fits(heard):
+            break
+    return heard
+
+
+async def caught_up(venue, client, symbol, item):
+    """Wait until a client has heard the last trade of now."""
+    told = venue.states[client.id].trades(item, venue.clock.now() - 120_000, venue.clock.now() + 1)[-1]
+    while client.trades[symbol][-1]["timestamp"] != told.time:  # noqa: ASYNC110 - CCXT tells nobody
+        await asyncio.sleep(0)
 
 
 class Wire:
@@ -119,6 +153,10 @@ class Wire:
 
 def account_terms(exchange, kind):
     """What CCXT must be told to watch the money of one kind of market."""
+    if exchange == "okx":
+        return {}
+    if exchange == "bitget" and kind == "inverse":
+        return {"type": "swap", "instType": "COIN-FUTURES"}
     return {"type": {"linear": "swap", "inverse": "swap"}.get(kind, kind)} | (
         {"subType": kind} if kind in {"linear", "inverse"} else {}
     )

@@ -1,19 +1,33 @@
 """The venue's websockets, heard by CCXT as it is: every public stream of every exchange and kind."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 import pytest_asyncio
 from ccxt.base.errors import NetworkError  # noqa: TID251 - the tests' side of the wall
-from contract.streaming import CELLS, TICKERS, alone, client_of, instrument_of, pushed, subscribed, symbol_of
+from contract.streaming import (
+    CELLS,
+    TICKERS,
+    alone,
+    caught_up,
+    client_of,
+    instrument_of,
+    pushed,
+    settled,
+    subscribed,
+    symbol_of,
+)
 from venue.streams import Stream
 
 pytestmark = pytest.mark.asyncio
 WAIT = 5
 """Seconds after which a push is given up."""
 MINUTE = 60_000
-MARKED = [cell for cell in CELLS if cell[1] in {"linear", "inverse"}]
+MARKED = [cell for cell in CELLS if cell[1] in {"linear", "inverse"} and cell[0] != "bitget"]
 """Where a mark price can be watched by CCXT."""
+DAYLESS = {("kucoin", "linear"), ("kucoin", "inverse")}
+"""Where the ticker tells the last trade and not the day."""
 
 
 @pytest_asyncio.fixture(params=CELLS, ids="-".join)
@@ -27,16 +41,17 @@ async def watched(venue, request):
 
 
 async def test_trades_are_those_of_the_tape(venue, watched):
-    """Each public trade is heard once, in order, as a request for trades tells it too."""
+    """Each public trade is heard, in order, as a request for trades tells it too; some bring older ones first."""
     client, symbol, item = watched
-    task = await subscribed(venue, client.id, client.watch_trades(symbol), Stream.TRADES)
-    start = venue.clock.now()
-    await venue.advance(MINUTE)
-    heard = await asyncio.wait_for(task, WAIT)
-    told = venue.states[client.id].trades(item, start + 1, start + MINUTE + 1)
-    assert len(told) == 4
-    assert [(row["timestamp"], row["price"]) for row in heard] == [(row.time, float(row.price)) for row in told]
-    assert [row["side"] for row in heard] == ["buy" if row.buy else "sell" for row in told]
+    start, heard = venue.clock.now(), {}
+    for _ in range(5):
+        for row in await pushed(venue, client.id, client.watch_trades(symbol), Stream.TRADES):
+            assert heard.setdefault(row["id"], row) == row
+    fresh = [row for row in heard.values() if row["timestamp"] > start]
+    told = venue.states[client.id].trades(item, start + 1, venue.clock.now() + 1)[: len(fresh)]
+    assert len(told) >= 4
+    assert [(row["timestamp"], row["price"]) for row in fresh] == [(row.time, float(row.price)) for row in told]
+    assert [row["side"] for row in fresh] == ["buy" if row.buy else "sell" for row in told]
 
 
 async def test_a_candle_is_told_as_it_runs_and_as_it_ended(venue, watched):
@@ -53,20 +68,35 @@ async def test_a_candle_is_told_as_it_runs_and_as_it_ended(venue, watched):
 
 async def test_a_ticker_has_the_price_of_now(venue, watched):
     client, symbol, item = watched
-    terms = TICKERS.get((client.id, item.kind), {})
-    heard = await pushed(venue, client.id, client.watch_ticker(symbol, terms), Stream.TICKER)
-    day = venue.states[client.id].day(item)
-    assert [heard[name] for name in ("symbol", "last", "high", "low")] == [
-        symbol, float(day.close), float(day.high), float(day.low),
-    ]  # fmt: skip
+    terms, state = TICKERS.get((client.id, item.kind), {}), venue.states[client.id]
+    names = ["last"] if (client.id, item.kind) in DAYLESS else ["last", "high", "low"]
+
+    def told():
+        day = state.day(item)
+        return [float(value) for value in (day.close, day.high, day.low)][: len(names)]
+
+    heard = await settled(
+        venue, client.id, lambda: client.watch_ticker(symbol, terms), Stream.TICKER,
+        lambda heard: [heard[name] for name in names] == told(),
+    )  # fmt: skip
+    assert heard["symbol"] == symbol
+    assert [heard[name] for name in names] == told()
 
 
 async def test_the_best_bid_and_ask_follow_the_price(venue, watched):
     client, symbol, item = watched
-    heard = (await pushed(venue, client.id, client.watch_bids_asks([symbol]), Stream.QUOTE))[symbol]
-    bids, asks = venue.states[client.id].book(item, 1)
-    assert [heard["bid"], heard["ask"]] == [float(bids[0][0]), float(asks[0][0])]
-    assert [heard["bidVolume"], heard["askVolume"]] == [float(bids[0][1]), float(asks[0][1])]
+
+    def told():
+        return [[float(number) for number in side[0]] for side in venue.states[client.id].book(item, 1)]
+
+    def best(heard):
+        return [[heard[symbol][side], heard[symbol][f"{side}Volume"]] for side in ("bid", "ask")]
+
+    heard = await settled(
+        venue, client.id, lambda: client.watch_bids_asks([symbol]), Stream.QUOTE,
+        lambda heard: best(heard) == told(),
+    )  # fmt: skip
+    assert best(heard) == told()
 
 
 async def test_a_book_stays_the_venues_book(venue, watched):
@@ -74,18 +104,37 @@ async def test_a_book_stays_the_venues_book(venue, watched):
     client, symbol, item = watched
     state = venue.states[client.id]
     price = state.price(item)
-    await asyncio.wait_for(
-        await subscribed(venue, client.id, client.watch_order_book(symbol, 20), Stream.BOOK), WAIT
-    )
+    task = await subscribed(venue, client.id, client.watch_order_book(symbol, 20), Stream.BOOK)
+    for turn in range(12):  # some fetch the snapshot after several changes
+        if turn and task.done():
+            break
+        state.trade(item, price + turn % 2 * item.tick, item.min_amount)
+        await venue.advance(1000)
+        await asyncio.wait([task], timeout=0.05)
+    await task
     for step in (3, -50, 7, 400, -1):
         price = max(price + step * item.tick, item.tick)
         task = await subscribed(venue, client.id, client.watch_order_book(symbol, 20), Stream.BOOK)
-        state.pin(item, price)
+        state.trade(item, price, item.min_amount)
         await venue.advance(1000)
         await asyncio.wait_for(task, WAIT)
-        heard, told = client.orderbooks[symbol], state.book(item, 10)
-        for side, levels in zip(("bids", "asks"), told, strict=True):
-            assert heard[side][:10] == [[float(at), float(size)] for at, size in levels]
+        told = [[[float(at), float(size)] for at, size in side] for side in state.book(item, 10)]
+        with suppress(TimeoutError):
+            await asyncio.wait_for(book_of(client, symbol, told), WAIT)
+        assert levels(client, symbol) == told
+        assert len(told[0]) == len(told[1]) == 10
+
+
+def levels(client, symbol):
+    """The best ten levels that a client knows; some have a third part, the message's own words."""
+    book = client.orderbooks[symbol]
+    return [[list(level[:2]) for level in book[side][:10]] for side in ("bids", "asks")]
+
+
+async def book_of(client, symbol, told):
+    """Wait until a client's book is as told: some send each level by itself."""
+    while levels(client, symbol) != told:  # noqa: ASYNC110 - CCXT tells nobody
+        await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(("exchange", "kind"), MARKED)
@@ -94,7 +143,10 @@ async def test_a_mark_price_is_told_again_and_again(venue, exchange, kind):
     symbol = symbol_of(client, kind)
     item = instrument_of(venue, client, symbol)
     for _ in range(2):
-        heard = await pushed(venue, exchange, client.watch_mark_price(symbol), Stream.MARK)
+        heard = await settled(
+            venue, exchange, lambda: client.watch_mark_price(symbol), Stream.MARK,
+            lambda heard: heard["markPrice"] == float(venue.states[exchange].price(item, "mark")),
+        )  # fmt: skip
         assert heard["markPrice"] == pytest.approx(float(venue.states[exchange].price(item, "mark")))
     await client.close()
 
@@ -111,7 +163,9 @@ async def test_who_unsubscribes_hears_no_more(venue, watched):
 
 @pytest.mark.parametrize("how", ["close", "reset"])
 async def test_a_client_that_waits_learns_of_the_end_and_comes_back(venue, watched, how):
-    client, symbol, _ = watched
+    client, symbol, item = watched
+    await pushed(venue, client.id, client.watch_trades(symbol), Stream.TRADES)
+    await asyncio.wait_for(caught_up(venue, client, symbol, item), WAIT)
     task = await subscribed(venue, client.id, client.watch_trades(symbol), Stream.TRADES)
     assert venue.sockets.cut(client.id, how) == 1
     with pytest.raises(NetworkError):
