@@ -154,7 +154,13 @@ class JournalReader:
 
     def _rows(self, query: str, *values: Any) -> Iterator[Any]:
         with _told(self.path):
-            yield from self._db.execute(query, values)
+            cursor = self._db.execute(query, values)
+        while True:
+            with _told(self.path):  # not around the yield: whoever reads may stop in the middle
+                rows = cursor.fetchmany(_ROWS)
+            if not rows:
+                return
+            yield from rows
 
     def _one(self, query: str, *values: Any) -> Any:
         """The one value that a query asks for; None when there is no row."""

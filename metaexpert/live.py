@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from greenlet import getcurrent, greenlet
 
+from .broker.state import restore, state_of
 from .events import Funding, MarkPrice, Notice, PublicTrade, Quote
 from .feed import Feed, Step
 from .models import OrderBook, Tick
 from .process import Lane
 from .recorded import Recorded, Recorder
+from .tape import END, START, STOP, row_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from .broker.paper import PaperBroker
     from .clock import SimClock
@@ -130,8 +132,42 @@ class LiveProcess(Recorded):
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self.feed.wake)
 
+    # -- what a restart goes on from ------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """What a restart goes on from, between two events, as JSON can hold it.
+
+        `time` is that of the last event (ms UTC), `closes` has the close of the last bar by symbol.
+        """
+        last = {one.symbol: one.last() for one in self.feed.series.values() if self.feed.is_matching(one)}
+        lengths = {one.symbol: one.length_ms for one in self.feed.series.values() if self.feed.is_matching(one)}
+        return {
+            "time": self.clock.now(),
+            "closes": {name: bar.time + lengths[name] for name, bar in last.items() if bar is not None},
+            "equity": self._equity,
+            "broker": state_of(self.broker),
+            "trader": self.trader.state(),
+            "plans": {plan.series.symbol: plan.state() for plan in self.signals},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` told of another run, before this one begins.
+
+        Raises:
+            ConfigError: the settings have no place for what is held or works.
+            JournalError: another version has written it.
+        """
+        restore(self.broker, state["broker"])
+        self.trader.restore(state["trader"])
+        for plan in self.signals:
+            plan.restore(state["plans"].get(plan.series.symbol, {}))
+        self._equity = state["equity"]
+
+    # -- the parts of a run ---------------------------------------------------------------------------------------
+
     def _start(self) -> None:
         self._move()
+        self.keeper.event(self.clock.now(), START, None)
         self.begin()
         for one in self.feed.series.values():
             legs = self.broker.ledger.legs(one.symbol) if self.feed.is_matching(one) else ()
@@ -143,6 +179,7 @@ class LiveProcess(Recorded):
 
     def _end(self, reason: str) -> None:
         self._move()
+        self.keeper.event(self.clock.now(), END, reason)
         self.dispatch("deinit", reason)
         self._changed = True
         self._settle()
@@ -182,8 +219,9 @@ class LiveProcess(Recorded):
         """Everything that one event brings about."""
         self._move()
         now, self._told = self.clock.now(), 0
-        if event is not None:
-            self.keeper.event(now, type(event).__name__, _plain(event))
+        if self.stop_reason is not None:
+            self.keeper.event(now, STOP, self.stop_reason)
+        self.keeper.event(now, *row_of(event))
         if self.broker.expiry.next_time <= now:
             self.tell(self.broker.expiry.end(now))
         if isinstance(event, Step):
@@ -278,19 +316,3 @@ class LiveProcess(Recorded):
         if isinstance(error, asyncio.CancelledError):
             raise error
         super()._failed(event, handler, error)
-
-
-def _plain(event: Event) -> Any:
-    """An event as lists, words and numbers."""
-    if isinstance(event, Step):
-        bars = [list(series.bar(index)) for series, index in event.delivered]
-        return [event.time, [list(bar) for bar in event.matched], bars]
-    if isinstance(event, Notice):
-        error = event.error
-        return [
-            event.time,
-            event.symbol,
-            event.text,
-            None if error is None else [type(error).__name__, str(error)],
-        ]
-    return list(event)

@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from math import inf
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -99,6 +99,7 @@ class LiveFeed:
         self._history = 0
         self._told = 0
         self._boundary: float = inf
+        self._opened: tuple[int, int | None] = 0, None  # when, and since when an earlier run knew nothing
         self._is_open = False
         self._began = False
         self._woken = False
@@ -164,14 +165,30 @@ class LiveFeed:
         self._history = history
         await self._measure()
         opened = self.now()
+        self._opened = opened, since
         await asyncio.gather(*(self._load(lane, opened, since) for lane in self._lanes.values()))
         self._told = min(lane.tail.settled for lane in self._lanes.values())
         self._is_open = True
         self._mark_boundary()
 
-    async def _begin(self) -> None:
-        """Complete the history of what was asked for since, and watch."""
+    def beginning(self) -> dict[str, Any]:
+        """What the feed began with, as JSON can hold it: when and how it was opened, and the candles it loaded."""
+        opened, since = self._opened
+        candles = {
+            lane.symbol: list(
+                zip(candles_.times(lane.loaded).tolist(), *lane.loaded.to_numpy().T.tolist(), strict=True)
+            )
+            for lane in self._lanes.values()
+        }
+        return {"opened": opened, "since": since, "history": self._history, "candles": candles}
+
+    async def _complete(self) -> None:
+        """Complete the history of what was asked for since the feed was opened."""
         await asyncio.gather(*(self._deepen(lane) for lane in self._lanes.values()))
+
+    async def _begin(self) -> None:
+        """Watch, with the whole history."""
+        await self._complete()
         for lane in self._lanes.values():
             self._start(self._settle(lane))
             for kind in sorted(self.kinds):

@@ -303,7 +303,7 @@ def test_what_changes_is_committed_and_what_does_not_is_not_said_to():
     desk.feed.close_bar(0)
     desk.run()
     assert desk.notes.commits[:3] == [True, False, True]  # the start, a trade that moved nothing, a bar
-    assert [kind for _, kind in desk.notes.events[:2]] == ["PublicTrade", "Step"]
+    assert [kind for _, kind in desk.notes.events[:3]] == ["Start", "PublicTrade", "Step"]
 
 
 def test_stopping_from_another_thread_wakes_the_loop():

@@ -1,0 +1,123 @@
+"""A paper run played again from its journal does the same, and a difference is shown."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+
+import pytest
+
+from metaexpert.errors import JournalError
+from metaexpert.journal import JournalReader, path_of
+from metaexpert.replay import Comparison, compared, replay
+from tests.clocks import StepClock
+from tests.papers import MINUTE, Papers, follower, scripted, walk
+
+START = 1_700_000_040_000 // MINUTE * MINUTE
+
+
+@pytest.fixture
+def path(home):
+    return path_of("papers", 0, "fake", "paper")
+
+
+def played(path, minutes=40, stops=(), papers=None, **faults):
+    """Runs of `papers` in one market, restarted at each of `stops` (minutes); returns their ids."""
+    papers = papers or Papers(follower, stop_loss_pct=3.0, max_positions_per_symbol=3)
+    clock = StepClock(START)
+    market = scripted(clock, walk(minutes, START - 10 * MINUTE), **faults)
+
+    async def main():
+        return [
+            await papers.stream(market, clock, path, START + end * MINUTE + 20_000)
+            for end in (*stops, minutes - 12)
+        ]
+
+    return asyncio.run(main())
+
+
+def again(path, run, papers=None):
+    papers = papers or Papers(follower, stop_loss_pct=3.0, max_positions_per_symbol=3)
+    with JournalReader.open(path) as journal:
+        found = next(one for one in journal.runs() if one.id == run)
+        try:
+            return asyncio.run(replay(journal, found, papers.rebuild))
+        finally:
+            papers.close()
+
+
+def kinds(path, run):
+    with JournalReader.open(path) as journal:
+        return [json.loads(line)["kind"] for line in journal.lines(run)]
+
+
+def test_a_replay_does_what_the_run_did(path):
+    (run,) = played(path)
+    done = kinds(path, run)
+    assert min(done.count("fill"), done.count("order") // 3, done.count("call") // 100) >= 3, done
+    assert again(path, run) == Comparison(run, len(done))
+
+
+def test_every_run_of_a_chain_of_restarts_can_be_replayed(path):
+    runs = played(path, stops=(7, 13, 20))
+    assert len(runs) == 4
+    assert [again(path, run).is_equal for run in runs] == [True] * 4
+
+
+def test_trouble_of_the_feed_is_replayed_too(path):
+    (run,) = played(path, breaks=[(START + 9 * MINUTE, START + 11 * MINUTE)], twice=7)
+    assert again(path, run).is_equal
+
+
+def test_another_expert_does_something_else_and_the_first_difference_is_shown(path):
+    (run,) = played(path)
+
+    def other(handlers, trader):
+        follower(handlers, trader)
+        handlers.add_timer(300.0, lambda: None)
+
+    shown = again(path, run, Papers(other, stop_loss_pct=3.0, max_positions_per_symbol=3))
+    assert not shown.is_equal
+    assert 50 < shown.number < shown.lines
+    assert shown.recorded != shown.replayed
+    assert "on_timer" in shown.replayed
+
+
+def test_a_run_that_was_killed_is_compared_as_far_as_it_came(path):
+    (run,) = played(path)
+    db = sqlite3.connect(path)
+    with db:
+        (middle,) = db.execute("SELECT seq FROM log WHERE kind = 'fill' ORDER BY seq LIMIT 1 OFFSET 2").fetchone()
+        for table in ("market", "log"):
+            db.execute(f"DELETE FROM {table} WHERE seq > ?", (middle,))
+        db.execute("UPDATE runs SET reason = 'killed'")
+    db.close()
+    shown = again(path, run)
+    assert shown.is_equal
+    assert shown.lines == len(kinds(path, run)) > 50
+
+
+def test_a_run_whose_first_events_are_gone_is_refused(path):
+    (run,) = played(path, minutes=16)
+    db = sqlite3.connect(path)
+    with db:
+        db.execute("UPDATE runs SET is_trimmed = 1")
+    db.close()
+    with pytest.raises(JournalError, match=f"run {run} can't be replayed: its first events were let go"):
+        again(path, run)
+
+
+def test_logs_are_compared_line_by_line():
+    class Killed:
+        id, reason = "a", "killed"
+
+    class Ended:
+        id, reason = "a", "user_stop"
+
+    assert compared(Ended, ["1", "2"], ["1", "2"]) == Comparison("a", 2)
+    assert compared(Ended, ["1", "2", "3"], ["1", "x", "3"]) == Comparison("a", 3, 2, "2", "x")
+    assert compared(Ended, ["1", "2"], ["1"]) == Comparison("a", 2, 2, "2", "")
+    assert compared(Ended, ["1"], ["1", "2"]) == Comparison("a", 1, 2, "", "2")
+    assert compared(Killed, ["1"], ["1", "2"]) == Comparison("a", 1)
+    assert compared(Killed, ["1", "2"], ["1"]) == Comparison("a", 2, 2, "2", "")
