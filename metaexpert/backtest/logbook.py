@@ -127,7 +127,8 @@ class Logbook:
         """Every round trip; one that is still open comes last, marked at the last close."""
         log, ended = self.played.trades, int(self.played.state[column.S_TRADES])
         if self.played.state[column.S_QTY] != 0.0:
-            log = np.column_stack((log, self._open_trade()))
+            log = self.played.log[:, : ended + 1]  # its entry has taken a place among the orders
+            log[column.T_SIDE :, ended] = self._open_trade()[column.T_SIDE :]
         n = int(log.shape[1])
         exits: NDArray[np.bool_] = np.arange(n) < ended
         kind = rules.INVERSE if self.market.is_inverse else rules.LINEAR

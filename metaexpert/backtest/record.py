@@ -6,6 +6,7 @@ somebody look at one of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
@@ -174,9 +175,12 @@ class Record:
 
 def refuse_overflow(equity: NDArray[np.float64], moments: Any) -> None:
     """Raise DataError where equity, marked at `moments`, is no number any more."""
-    if not np.isfinite(equity).all():
-        at = moments[int((~np.isfinite(equity)).argmax())]
-        raise DataError(f"equity overflows at {at}: prices or sizes are too large")
+    with np.errstate(all="ignore"):
+        if math.isfinite(equity.sum()):  # then so is each, and no array of answers is made
+            return
+    wrong = ~np.isfinite(equity)
+    if wrong.any():
+        raise DataError(f"equity overflows at {moments[int(wrong.argmax())]}: prices or sizes are too large")
 
 
 class LazyRecord(Record):

@@ -122,7 +122,8 @@ class Sample:
         if not len(record.time):
             raise DataError(f"{record.name}: the backtest saw no bar; choose a span that holds candles")
         self.record = record
-        self.start = int(record.time[0]) - timeframe.parse(record.timeframe)
+        self._length = timeframe.parse(record.timeframe)
+        self.start = int(record.time[0]) - self._length
         self.end = int(record.time[-1])
         self.span = self.end - self.start
 
@@ -337,7 +338,7 @@ class Sample:
         if not len(bars) or self.record.markets[symbol].is_inverse:
             return np.ones(self.days.size + 1)
         first = _column(bars, "open")[0]
-        closed = _until(_open_times(bars), self._day_ends - timeframe.parse(self.record.timeframe))
+        closed = _until(_open_times(bars), self._day_ends - self._length)
         path = np.where(closed > 0, _column(bars, "close")[closed - 1], first)
         return np.concatenate(([first], path)) / first
 
@@ -346,19 +347,19 @@ class Sample:
     ) -> tuple[Floats, Floats]:
         """MAE and MFE of the trades of one symbol."""
         bars = self.record.bars[symbol]
-        times = _open_times(bars)
+        times, length = _open_times(bars), self._length
         # held to the end of the run: the last candle was held as a whole
         to_the_end = (exit_time < 0) | (exit_time >= self.end)
-        last = np.where(to_the_end, times.size, _candle(times, exit_time))
+        last = np.where(to_the_end, times.size, _candle(times, exit_time, length))
         low, high = _column(bars, "low"), _column(bars, "high")
-        return stats.excursions(low, high, _candle(times, entry_time), last, entry, exit_, sign)
+        return stats.excursions(low, high, _candle(times, entry_time, length), last, entry, exit_, sign)
 
     def _against_candles(
         self, symbol: str, time: Ints, price: Floats, qty: Floats, buys: Bools
     ) -> tuple[Floats, Floats, Bools]:
         """Notional, share of volume and whether at the favourable extreme, of the fills of one symbol."""
         bars = self.record.bars[symbol]
-        at = _candle(_open_times(bars), time)
+        at = _candle(_open_times(bars), time, self._length)
         inverse = self.record.markets[symbol].is_inverse
         notional, base = (qty / price, qty / price) if inverse else (qty * price, qty)
         best = np.where(buys, _column(bars, "low")[at], _column(bars, "high")[at])
@@ -409,22 +410,12 @@ def _falls(path: Floats) -> tuple[Floats, float]:
     return below, float(np.subtract(path, peak, out=peak).min())
 
 
-def _candle(open_times: Ints, times: Ints) -> Ints:
-    """Index of the candle that covers each of `times`; the first one for what lies before it."""
+def _candle(open_times: Ints, times: Ints, length: int) -> Ints:
+    """Index of the candle of `length` ms that covers each of `times`; the first one for what lies before it."""
     n = open_times.size
-    if n > 1 and times.size:  # candles without gaps lie evenly; whether the guess is right is seen at once
-        step = max(1, int(open_times[1] - open_times[0]))
-        guess = np.clip((times - open_times[0]) // step, 0, n - 1)
-        if _covers(open_times, guess, times):
-            return guess
+    if open_times[-1] - open_times[0] == (n - 1) * length:  # none is missing
+        return np.clip((times - open_times[0]) // length, 0, n - 1)
     return np.maximum(_until(open_times, times) - 1, 0)
-
-
-def _covers(open_times: Ints, at: Ints, times: Ints) -> bool:
-    """Is `at` the last candle that opens by each of `times`, or the first of all?"""
-    last = open_times.size - 1
-    begun = (open_times[at] <= times) | (at == 0)
-    return bool((begun & ((at == last) | (times < open_times[np.minimum(at + 1, last)]))).all())
 
 
 def _same(a: Floats, b: Floats) -> Bools:

@@ -79,7 +79,7 @@ def equity(s: Sample) -> pd.DataFrame:
     shown = {name: values.view() for name, values in columns.items()}
     for values in shown.values():
         values.flags.writeable = False  # the record's own, not copies
-    return pd.DataFrame(shown, index=pd.DatetimeIndex(_utc(record.time), name="time"), copy=False)
+    return pd.DataFrame(shown, index=_utc(record.time).rename("time"), copy=False)
 
 
 def trades(s: Sample) -> pd.DataFrame:
@@ -172,10 +172,10 @@ def _group(s: Sample, name: str, members: list[int], opened: list[Trade]) -> Gro
 
 
 def _utc(time_ms: Any) -> pd.DatetimeIndex:
+    """Times in UTC, which share the memory of `time_ms`; the smallest integer is no time."""
     import pandas as pd
 
-    moments = np.asarray(time_ms, dtype=np.int64).view("datetime64[ms]")
-    return pd.DatetimeIndex(moments, dtype=pd.DatetimeTZDtype("ms", "UTC"))
+    return pd.DatetimeIndex(np.asarray(time_ms, dtype=np.int64), dtype=pd.DatetimeTZDtype("ms", "UTC"), copy=False)
 
 
 def _columns(rows: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:

@@ -266,7 +266,7 @@ def test_what_is_not_looked_at_is_not_computed() -> None:
     result = Backtest.from_signals(bars, [True, False, False, False] * 10, [False, False, True, False] * 10)
     sample, record = result._sample, result.record
     known = set(vars(sample))
-    assert known == {"record", "start", "end", "span"}
+    assert known == {"record", "start", "end", "span", "_length"}
     assert result.stats["total_return_pct"] is not None
     assert set(vars(sample)) - known == {"path"}
     assert list(result.stats._values) == ["total_return_pct"]
