@@ -117,7 +117,7 @@ class Matching(Account):
     def plan(self, order: Order) -> list[Take]:
         """What an order would take now; by its cost, if it has one and no price."""
         item, left, found = order.instrument, self.allowed(order), list[Take]()
-        money = order.cost if order.price is None else None
+        money = None if order.cost is None or order.price is not None else order.cost - order.quote
         for price, size, maker in self._offers(order):
             if maker is not None and not self.habits.self_trades:
                 found.append(Take(price, ZERO, maker))
@@ -175,8 +175,8 @@ class Matching(Account):
         elif order.tif == "FOK" and sum(take.amount for take in takes) < order.remaining:
             self.end(order, Status.EXPIRED)
         else:
-            for take in takes:
-                self._take(order, take)
+            while order.status in LIVE and not all(self._take(order, take) for take in takes):
+                takes = self.plan(order)  # an own order had less to give
             if order.status not in LIVE:
                 return
             if order.filled - before == allowed:
@@ -186,17 +186,22 @@ class Matching(Account):
             else:
                 self._rest(order)
 
-    def _take(self, order: Order, take: Take) -> None:
+    def _take(self, order: Order, take: Take) -> bool:
+        """Take as planned; false if there was less."""
+        amount = take.amount
         if take.maker is None:
-            self.take(order.instrument, take.price, take.amount)
+            self.take(order.instrument, take.price, amount)
         elif take.maker.status is not Status.OPEN:
-            return
+            return False
         elif not self.habits.self_trades:
             self.end(take.maker, Status.EXPIRED)
-            return
+            return True
         else:
-            self.fill(take.maker, take.amount, take.price, maker=True)
-        self.fill(order, take.amount, take.price, maker=False)
+            amount = self._give(take.maker, amount)
+        amount = min(amount, self.allowed(order))
+        if amount:
+            self.fill(order, amount, take.price, maker=False)
+        return amount == take.amount
 
     def _rest(self, order: Order) -> None:
         self._last_rank += 1
@@ -206,7 +211,7 @@ class Matching(Account):
 
     def end(self, order: Order, status: Status) -> Order:
         """An order is canceled, has expired, or was triggered; exits of what it has filled are sent."""
-        order.status, order.updated, order.rank = status, self.now(), 0
+        order.status, order.updated = status, self.now()
         self.live.pop(order.id, None)
         self.tell(OrderNews(order, None, ENDS[status]))
         self._attach(order)
@@ -262,7 +267,7 @@ class Matching(Account):
         order.updated = fill.time
         order.fills.append(fill)
         if not order.remaining:
-            order.status, order.rank = Status.FILLED, 0
+            order.status = Status.FILLED
             self.live.pop(order.id, None)
         news = self.booked(order, fill)
         for one in (OrderNews(order, fill, Change.FILLED), *news):
