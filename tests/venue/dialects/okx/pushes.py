@@ -82,7 +82,8 @@ def algo(state: State, one: Order) -> dict[str, Any]:
     """An algo order after a change; it has no words for a trailing one, which another channel tells."""
     worth = _dollars(one.instrument, one.amount, one.price or one.trigger or state.price(one.instrument))
     row = {name: value for name, value in algo_of(state, one).items() if name not in ADVANCED}
-    return row | {"amendResult": "", "notionalUsd": text(worth), "reqId": ""}
+    child = {"ordId": str(one.child), "ordIdList": [str(one.child)]} if one.child else {}  # it is told just after
+    return row | child | {"amendResult": "", "notionalUsd": text(worth), "reqId": ""}
 
 
 def position(state: State, held: Position) -> dict[str, Any]:
