@@ -11,12 +11,19 @@ from venue.streams import Stream
 SYMBOLS = {"spot": "BTC/USDT", "linear": "BTC/USDT:USDT", "inverse": "BTC/USD:BTC"}
 CELLS = [
     *(("binance", kind) for kind in ("spot", "linear", "inverse", "option")),
+    *(("bybit", kind) for kind in ("spot", "linear", "inverse", "option")),
     *(("okx", kind) for kind in ("spot", "linear", "inverse", "option")),
     *(("bitget", kind) for kind in ("spot", "linear", "inverse")),
     *(("kucoin", kind) for kind in ("spot", "linear", "inverse")),
 ]
 """The markets of exchanges that stream."""
 OPTIONS = {
+    "bybit": {
+        "fetchMarkets": {"types": ["spot", "linear", "inverse", "option"], "options": ["BTC"]},
+        "enableUnifiedMargin": False,
+        "enableUnifiedAccount": True,
+        "watchPositions": {"fetchPositionsSnapshot": False},
+    },
     "okx": {"fetchMarkets": {"types": ["spot", "swap", "option"]}},
     "bitget": {"uta": False},
     "kucoin": {"uta": False, "hf": True},
@@ -33,7 +40,7 @@ ELSEWHERE = {
     ("binance", Stream.FILLS): Stream.ORDERS, ("binance", Stream.POSITIONS): Stream.ACCOUNT,
     ("binance", Stream.BALANCE): Stream.ACCOUNT, ("okx", Stream.FILLS): Stream.ORDERS,
     ("okx", Stream.QUOTE): Stream.BOOK, ("bitget", Stream.QUOTE): Stream.TICKER,
-    ("kucoin", Stream.FILLS): Stream.ORDERS,
+    ("kucoin", Stream.FILLS): Stream.ORDERS, ("bybit", Stream.QUOTE): Stream.BOOK,
 }  # fmt: skip
 """Where an exchange, or what CCXT takes of it, has no stream of its own for something."""
 
@@ -153,7 +160,7 @@ class Wire:
 
 def account_terms(exchange, kind):
     """What CCXT must be told to watch the money of one kind of market."""
-    if exchange == "okx":
+    if exchange in {"okx", "bybit"}:
         return {}
     if exchange == "bitget" and kind == "inverse":
         return {"type": "swap", "instType": "COIN-FUTURES"}

@@ -410,7 +410,7 @@ def _refresh(socket: Socket, feed: Feed) -> None:
         digest = _digest(state, topic)
         if digest != feed.shown or stream is Stream.MARK:
             feed.shown, feed.last = digest, now
-            socket.show(topic)
+            socket.show(topic, what=True)
 
 
 def _digest(state: State, topic: Topic) -> Any:
@@ -418,4 +418,7 @@ def _digest(state: State, topic: Topic) -> Any:
     if topic.item is None or topic.stream is Stream.MARK:
         return None
     bids, asks = state.book(topic.item, 1)
-    return (bids, asks, state.day(topic.item)[1:]) if topic.stream is Stream.TICKER else (bids, asks)
+    if topic.stream is Stream.QUOTE:
+        return bids, asks
+    mark = state.price(topic.item, "mark") if topic.item.margined else None
+    return bids, asks, state.day(topic.item)[1:], mark

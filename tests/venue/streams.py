@@ -25,13 +25,13 @@ class Stream(StrEnum):
     CANDLE = "candle"
     """The running candle and the last state of a closed one (`CandleNews`)."""
     TICKER = "ticker"
-    """The last 24 hours, when they changed (None)."""
+    """The last 24 hours, when they changed (None if it is the first message, else True)."""
     QUOTE = "quote"
-    """The best bid and ask, when they changed (None)."""
+    """The best bid and ask, when they changed (as above)."""
     BOOK = "book"
     """The order book (`BookChange`)."""
     MARK = "mark"
-    """Mark price and funding, again and again (None)."""
+    """Mark price and funding, again and again (as above)."""
     ORDERS = "orders"
     """Our orders, with each of their changes (`OrderNews`)."""
     FILLS = "fills"
@@ -107,4 +107,5 @@ class Speech:
     idle: int = 0
     """How long a client may be silent where `Sockets.timeouts` is set, ms; 0 is for ever."""
     at_once: frozenset[Stream] = field(default_factory=frozenset[Stream])
-    """The streams whose state is sent with the subscription; the others begin with the next change."""
+    """The streams whose state is sent with the subscription; the others begin with the next change.
+    Their formats are given None then, that of a book all of it."""

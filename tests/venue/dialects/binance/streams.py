@@ -147,7 +147,7 @@ def candle(socket: Socket, topic: Topic, news: CandleNews) -> list[Any]:
     return [{"e": f"{topic.what}Price_kline", "E": now, **name, "k": told}]
 
 
-def ticker(socket: Socket, topic: Topic, _: None) -> list[Any]:
+def ticker(socket: Socket, topic: Topic, _: bool | None) -> list[Any]:
     item, now = _of(topic), socket.state.now()
     row = market.ticker_row(socket.state, item, now)
     if item.kind is Kind.OPTION:
@@ -178,7 +178,7 @@ def _option_ticker(row: dict[str, Any], now: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def quote(socket: Socket, topic: Topic, _: None) -> list[Any]:
+def quote(socket: Socket, topic: Topic, _: bool | None) -> list[Any]:
     item, now = _of(topic), socket.state.now()
     book = socket.state.books.look(item)
     sides: dict[str, str] = {}
@@ -209,7 +209,7 @@ def depth(socket: Socket, topic: Topic, change: BookChange) -> list[Any]:
     return [told | {"T": now, "s": item.id} | pair | numbers | {"pu": change.before} | sides]
 
 
-def mark(socket: Socket, topic: Topic, _: None) -> list[Any]:
+def mark(socket: Socket, topic: Topic, _: bool | None) -> list[Any]:
     item, state, now = _of(topic), socket.state, socket.state.now()
     if item.kind is Kind.OPTION:
         return [[_option_mark(socket, one) for one in topic.terms]]

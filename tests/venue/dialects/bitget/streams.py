@@ -192,7 +192,7 @@ def candle(socket: Socket, topic: Topic, news: CandleNews) -> list[Any]:
     return _told(socket, topic, [pushes.candle(item, row) for row in rows])
 
 
-def ticker(socket: Socket, topic: Topic, _: None) -> list[Any]:
+def ticker(socket: Socket, topic: Topic, _: bool | None) -> list[Any]:
     """The day, the best of the book, and of contracts their mark price and funding."""
     return _told(socket, topic, [pushes.ticker(socket.state, _of(topic))])
 

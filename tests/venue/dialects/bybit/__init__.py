@@ -14,11 +14,14 @@ from . import account, market, trading
 from .codes import code_of
 from .listing import instruments
 from .market import ROUTES
+from .streams import SPEECH
 
 if TYPE_CHECKING:
     from ...instruments import Instrument
 
-__all__ = ["HABITS", "HOSTS", "NAME", "ROUTES", "authorise", "instruments", "refuse", "wallet_of", "wrap"]
+__all__ = [
+    "HABITS", "HOSTS", "NAME", "ROUTES", "SPEECH", "authorise", "instruments", "refuse", "wallet_of", "wrap",
+]  # fmt: skip
 
 NAME = "bybit"
 HOSTS = ("bybit.com", "bytick.com", "bybit.eu", "bybit.nl")

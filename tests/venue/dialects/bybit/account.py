@@ -13,6 +13,7 @@ from .trading import INDEX
 if TYPE_CHECKING:
     from ...orders import Position
     from ...routes import Call
+    from ...state import State
 
 WALLET = "unified"
 MAINTENANCE = Decimal("0.005")
@@ -21,39 +22,33 @@ MODES = {"ISOLATED_MARGIN", "REGULAR_MARGIN", "PORTFOLIO_MARGIN"}
 
 @ROUTES.on("GET", "/v5/account/wallet-balance", signed=True)
 def wallet_balance(call: Call) -> Any:
-    """Totals are in dollars; a coin has no amount that is free, which follows from what is locked."""
     if call.need("accountType") != "UNIFIED":
         raise Refusal(Reason.PARAMETER, "accountType only support UNIFIED")
-    named = call.get("coin").split(",") if call.get("coin") else call.state.coins(WALLET)
-    coins = [_coin(call, coin) for coin in named]
-    dollars = {
-        name: sum((Decimal(row[name]) * _worth(row["coin"]) for row in coins), Decimal(0))
-        for name in (
-            "equity",
-            "walletBalance",
-            "unrealisedPnl",
-            "totalPositionIM",
-            "totalOrderIM",
-            "totalPositionMM",
-        )
-    }
+    return {"list": [wallet(call.state, call.get("coin").split(",") if call.get("coin") else None)]}
+
+
+def wallet(state: State, named: list[str] | None = None) -> dict[str, Any]:
+    """Some coins, or all, with totals in dollars; what is free of a coin follows from the rest."""
+    coins = [_coin(state, coin) for coin in named or state.coins(WALLET)]
+    names = ("equity", "walletBalance", "unrealisedPnl", "totalPositionIM", "totalOrderIM", "totalPositionMM")
+    worth = [(row, _worth(row["coin"])) for row in coins]
+    dollars = {name: sum((Decimal(row[name]) * dollar for row, dollar in worth), Decimal(0)) for name in names}
     initial = dollars["totalPositionIM"] + dollars["totalOrderIM"]
-    return {"list": [{
+    return {
         "totalEquity": text(dollars["equity"]), "accountIMRate": text(initial / (dollars["equity"] or 1)),
         "totalMarginBalance": text(dollars["equity"]), "totalInitialMargin": text(initial),
         "accountType": "UNIFIED", "totalAvailableBalance": text(dollars["equity"] - initial),
         "accountMMRate": text(dollars["totalPositionMM"] / (dollars["equity"] or 1)),
         "totalPerpUPL": text(dollars["unrealisedPnl"]), "totalWalletBalance": text(dollars["walletBalance"]),
         "accountLTV": "0", "totalMaintenanceMargin": text(dollars["totalPositionMM"]), "coin": coins,
-    }]}  # fmt: skip
+    }  # fmt: skip
 
 
 def _worth(coin: str) -> Decimal:
     return Decimal(str(LEVELS[coin]))
 
 
-def _coin(call: Call, coin: str) -> dict[str, Any]:
-    state = call.state
+def _coin(state: State, coin: str) -> dict[str, Any]:
     balance, gains, used = state.balances[WALLET, coin], state.gains(WALLET, coin), state.used(WALLET, coin)
     spot = state.locked(WALLET, coin, Kind.SPOT)
     return {
@@ -78,12 +73,12 @@ def positions(call: Call) -> Any:
         found = [call.state.position(item, side) for side in sides]
     else:
         found = [held for held in call.state.held() if held.instrument.kind is kind]
-    rows = [_position(call, one) for one in found if coin in {"", one.instrument.settle}]
+    rows = [position_row(call.state, one) for one in found if coin in {"", one.instrument.settle}]
     return listing(call, rows, 200)
 
 
-def _position(call: Call, position: Position) -> dict[str, Any]:
-    item, state, size = position.instrument, call.state, abs(position.amount)
+def position_row(state: State, position: Position) -> dict[str, Any]:
+    item, size = position.instrument, abs(position.amount)
     held = bool(size)
     mark, margin = state.price(item, "mark"), state.margin(position)
     row = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from metaexpert.timeframe import TIMEFRAMES, floor
 
@@ -14,7 +15,9 @@ from ...routes import Call, Routes, newest
 from .listing import entry_of
 
 if TYPE_CHECKING:
-    from ...prices import Greeks
+    from ...books import BookChange
+    from ...prices import Greeks, Trade
+    from ...state import State
 
 ROUTES = Routes()
 HOUR = 3_600_000
@@ -118,7 +121,7 @@ def recent_trade(call: Call) -> Any:
     rows = newest(call.state.trades(item, call.now - (limit + 8) * 15_000, call.now + 1), limit)
     table = [
         {
-            "execId": str(row.id), "symbol": item.id, "price": text(row.price, item.tick),
+            "execId": trade_id(item, row), "symbol": item.id, "price": text(row.price, item.tick),
             "size": text(row.amount),
             "side": "Buy" if row.buy else "Sell", "time": str(row.time), "isBlockTrade": False,
             "isRPITrade": False,
@@ -129,15 +132,26 @@ def recent_trade(call: Call) -> Any:
     return {"category": call.get("category"), "list": table}
 
 
+def trade_id(item: Instrument, row: Trade) -> str:
+    """Trades of spot have numbers, others UUIDs."""
+    return str(row.id) if item.kind is Kind.SPOT else str(UUID(int=row.id))
+
+
 @ROUTES.on("GET", "/v5/market/orderbook")
 def orderbook(call: Call) -> Any:
     item = asked(call)
-    bids, asks = call.state.book(item, min(call.whole("limit", 25), 500))
+    whole = call.state.books.look(item)
+    told = levels(item, whole.top(min(call.whole("limit", 25), 500)).whole())
+    return told | {"ts": call.now, "cts": call.now}
+
+
+def levels(item: Instrument, change: BookChange) -> dict[str, Any]:
+    """A book, or what changed in it."""
     sides = {
-        name: [[text(price, item.tick), text(size)] for price, size in levels]
-        for name, levels in (("b", bids), ("a", asks))
+        name: [[text(price, item.tick), text(size)] for price, size in rows]
+        for name, rows in (("b", change.bids), ("a", change.asks))
     }
-    return {"s": item.id, **sides, "ts": call.now, "u": call.now, "seq": call.now, "cts": call.now}
+    return {"s": item.id, **sides, "u": change.sequence, "seq": change.sequence}
 
 
 @ROUTES.on("GET", "/v5/market/tickers")
@@ -146,18 +160,23 @@ def tickers(call: Call) -> Any:
     if kind is Kind.OPTION and not name and not base:
         raise Refusal(Reason.PARAMETER, "baseCoin")
     items = [call.state.instrument(name, kind)] if name else call.state.listed(kind)
-    show = {Kind.SPOT: _spot, Kind.OPTION: _option}.get(kind, _contract)
-    return {"category": kind.value, "list": [show(call, item) for item in items if base in {"", item.base}]}
+    rows = [ticker(call.state, item, call.now) for item in items if base in {"", item.base}]
+    return {"category": kind.value, "list": rows}
 
 
-def _spot(call: Call, item: Instrument) -> dict[str, Any]:
-    row = _top(call, item)
-    index = call.state.price(item, "index")
+def ticker(state: State, item: Instrument, now: int) -> dict[str, Any]:
+    """The last 24 hours of an instrument, in the words of its category."""
+    return {Kind.SPOT: _spot, Kind.OPTION: _option}.get(item.kind, _contract)(state, item, now)
+
+
+def _spot(state: State, item: Instrument, _: int) -> dict[str, Any]:
+    row = _top(state, item)
+    index = state.price(item, "index")
     return row | {"usdIndexPrice": fixed(index)} if item.quote == "USDT" else row
 
 
-def _top(call: Call, item: Instrument) -> dict[str, Any]:
-    day, (bids, asks) = call.state.day(item), call.state.book(item, 1)
+def _top(state: State, item: Instrument) -> dict[str, Any]:
+    day, (bids, asks) = state.day(item), state.book(item, 1)
     return {
         "symbol": item.id, "bid1Price": text(bids[0][0], item.tick) if bids else "0",
         "bid1Size": text(bids[0][1]) if bids else "0", "ask1Price": text(asks[0][0], item.tick),
@@ -168,16 +187,16 @@ def _top(call: Call, item: Instrument) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _contract(call: Call, item: Instrument) -> dict[str, Any]:
+def _contract(state: State, item: Instrument, now: int) -> dict[str, Any]:
     """The open interest of an inverse contract is counted in dollars, its value in coins."""
     every = item.funding_hours * HOUR
-    coming, open_interest = call.now // every * every + every, item.step * 1_000_000
-    mark, index = call.state.price(item, "mark"), call.state.price(item, "index")
-    return _top(call, item) | {
+    coming, open_interest = now // every * every + every, item.step * 1_000_000
+    mark, index = state.price(item, "mark"), state.price(item, "index")
+    return _top(state, item) | {
         "indexPrice": text(index, item.tick), "markPrice": text(mark, item.tick),
         "prevPrice1h": text(mark, item.tick), "openInterest": text(open_interest),
         "openInterestValue": fixed(item.value(open_interest, mark)),
-        "fundingRate": text(call.state.prices.funding_rate(item, coming)) if item.perpetual else "",
+        "fundingRate": text(state.prices.funding_rate(item, coming)) if item.perpetual else "",
         "nextFundingTime": str(coming) if item.perpetual else "0", "predictedDeliveryPrice": "",
         "basisRate": "" if item.perpetual else fixed(mark / index - 1), "deliveryFeeRate": "",
         "deliveryTime": str(item.expiry or 0), "basis": "" if item.perpetual else fixed(mark - index),
@@ -185,24 +204,24 @@ def _contract(call: Call, item: Instrument) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _option(call: Call, item: Instrument) -> dict[str, Any]:
-    row = _top(call, item)
+def _option(state: State, item: Instrument, now: int) -> dict[str, Any]:
+    row = _top(state, item)
     change = row.pop("price24hPcnt")
     del row["prevPrice24h"]
-    price = underlying(call, item)
-    told: Greeks = greeks(item, float(price), call.now)
+    price = underlying(state, item)
+    told: Greeks = greeks(item, float(price), now)
     return row | {
         "bid1Iv": text(VOLATILITY - 0.01), "ask1Iv": text(VOLATILITY + 0.01), "markIv": text(VOLATILITY),
-        "markPrice": fixed(call.state.price(item, "mark")), "indexPrice": fixed(price),
+        "markPrice": fixed(state.price(item, "mark")), "indexPrice": fixed(price),
         "underlyingPrice": fixed(price), "openInterest": "11.35", "totalVolume": row["volume24h"],
         "totalTurnover": row["turnover24h"], "delta": fixed(told.delta), "gamma": fixed(told.gamma),
         "vega": fixed(told.vega), "theta": fixed(told.theta), "predictedDeliveryPrice": "0", "change24h": change,
     }  # fmt: skip
 
 
-def underlying(call: Call, item: Instrument) -> Decimal:
+def underlying(state: State, item: Instrument) -> Decimal:
     """The index under an option."""
-    return call.state.price(call.state.instrument(item.base + "USDT", Kind.SPOT), "index")
+    return state.price(state.instrument(item.base + "USDT", Kind.SPOT), "index")
 
 
 @ROUTES.on("GET", "/v5/market/risk-limit")

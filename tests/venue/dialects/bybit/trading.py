@@ -119,7 +119,7 @@ def executions(call: Call) -> Any:
         for fill in order.fills if begin <= fill.time <= end
     ]  # fmt: skip
     pairs.sort(key=lambda pair: pair[1].id, reverse=True)
-    return listing(call, [] if call.get("execType") == "Funding" else [_execution(*pair) for pair in pairs], 100)
+    return listing(call, [] if call.get("execType") == "Funding" else [execution(*pair) for pair in pairs], 100)
 
 
 @ROUTES.on("POST", "/v5/position/trading-stop", signed=True)
@@ -229,7 +229,8 @@ def shown(order: Order) -> dict[str, Any]:
         status = "Deactivated"
     reason = "EC_PostOnlyWillTakeLiquidity" if order.reason is Reason.WOULD_TAKE else "EC_NoError"
     fees = {fill.fee_coin: text(order.fee) for fill in order.fills}
-    return {
+    mode = {} if item.kind is Kind.SPOT else {"tpslMode": ""}
+    return mode | {
         "orderId": id_of(order), "orderLinkId": order.client_id, "blockTradeId": "", "symbol": item.id,
         "price": text(order.price or 0, item.tick),
         "qty": text(order.amount if order.cost is None else order.cost),
@@ -243,7 +244,7 @@ def shown(order: Order) -> dict[str, Any]:
         "stopOrderType": order.raw.get("stop", ""), "orderIv": "",
         "triggerPrice": text(order.trigger, item.tick) if order.trigger is not None else "",
         "takeProfit": text(order.take_profit or 0) if order.take_profit else "",
-        "stopLoss": text(order.stop_loss) if order.stop_loss else "", "tpslMode": "", "tpTriggerBy": "",
+        "stopLoss": text(order.stop_loss) if order.stop_loss else "", "tpTriggerBy": "",
         "slTriggerBy": "", "tpLimitPrice": "0", "slLimitPrice": "0",
         "triggerDirection": 0 if order.rises is None else 1 if order.rises else 2,
         "triggerBy": "LastPrice" if waiting else "", "lastPriceOnCreated": "", "reduceOnly": order.reduce_only,
@@ -253,7 +254,7 @@ def shown(order: Order) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _execution(order: Order, fill: Fill) -> dict[str, Any]:
+def execution(order: Order, fill: Fill) -> dict[str, Any]:
     item = order.instrument
     rate = item.maker if fill.maker else item.taker
     return {

@@ -216,7 +216,7 @@ def candle(socket: Socket, topic: Topic, news: CandleNews) -> list[Message]:
     return [_told(topic.name, subject, row) for subject in subjects]
 
 
-def ticker(socket: Socket, topic: Topic, _: None) -> list[Message]:
+def ticker(socket: Socket, topic: Topic, _: bool | None) -> list[Message]:
     """Three kinds: the short one of pairs, also of all at once, that of their day, that of contracts."""
     state, item, stem = socket.state, _of(topic), topic.terms
     if stem == "/contractMarket/ticker":
@@ -229,7 +229,7 @@ def ticker(socket: Socket, topic: Topic, _: None) -> list[Message]:
     return [_told(stem if every else topic.name, item.id if every else "trade.ticker", row)]
 
 
-def quote(socket: Socket, topic: Topic, _: None) -> list[Message]:
+def quote(socket: Socket, topic: Topic, _: bool | None) -> list[Message]:
     """The best bid and ask."""
     return [_told(topic.name, SUBJECTS[topic.terms], pushes.quote(socket.state, _of(topic)))]
 
@@ -249,7 +249,7 @@ def book(socket: Socket, topic: Topic, change: BookChange) -> list[Message]:
     return [_told(topic.name, "level2", row) | {"sn": row["sequence"]} for row in rows]
 
 
-def mark(socket: Socket, topic: Topic, _: None) -> list[Message]:
+def mark(socket: Socket, topic: Topic, _: bool | None) -> list[Message]:
     """Mark and index price each second, the funding rate each minute; of the unified feed by themselves."""
     state, item, now = socket.state, _of(topic), socket.state.now()
     if topic.terms in UNIFIED:

@@ -202,12 +202,12 @@ def candle(socket: Socket, topic: Topic, news: CandleNews) -> list[Any]:
     return _told(topic, [candle_of(_of(topic), news.candle, topic.interval, now, topic.what)])
 
 
-def ticker(socket: Socket, topic: Topic, _: None) -> list[Any]:
+def ticker(socket: Socket, topic: Topic, _: bool | None) -> list[Any]:
     """The day and the best of the book."""
     return _told(topic, [ticker_of(socket.state, _of(topic))])
 
 
-def mark(socket: Socket, topic: Topic, _: None) -> list[Any]:
+def mark(socket: Socket, topic: Topic, _: bool | None) -> list[Any]:
     """Two channels are told by time: the mark price and the funding rate."""
     row = funding_of if topic.terms["channel"] == "funding-rate" else mark_of
     return _told(topic, [row(socket.state, _of(topic))])
