@@ -110,6 +110,21 @@ class Caller:
         """Change a setting of the account, once; what is so already is fine."""
         await self._once(Aim.SETTING, doing, method, args, True)  # noqa: FBT003
 
+    async def watch(self, doing: str, method: str, *args: Any, private: bool = False) -> Any:
+        """Wait for the next answer of a stream; the first call subscribes. Arguments are as in `read`.
+
+        Raises:
+            NetworkError: the connection broke, or was closed by `close`; another call dials anew.
+            MetaExpertError: as `faults.translate` has it.
+        """
+        try:
+            return await self._once(Aim.WATCH, doing, method, args, private)
+        except asyncio.CancelledError:  # CCXT cancels what waits for a connection that is closed
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+        raise NetworkError(f"{self.venue.name}: could not {doing}: the connection was closed; try again")
+
     async def _once(self, aim: Aim, doing: str, method: str, args: tuple[Any, ...], private: bool) -> Any:
         if private:
             self._need_keys(doing)

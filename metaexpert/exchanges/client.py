@@ -1,7 +1,8 @@
 """CCXT's client of one exchange, with what we add: the shared rate limit, and errors that keep the answer.
 
 This is the one place that makes a CCXT client. An answer that is no JSON, empty or cut off, is an error here; CCXT
-takes it for success. A redirect is an error as well, and no request is sent again below us.
+takes it for success. A redirect is an error as well, and no request is sent again below us. `mended` has what is
+done to its websockets.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .faults import Answer
+from .mended import mended
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -23,7 +25,7 @@ __all__ = ["client_class", "quiet_logger"]
 
 def client_class(exchange: str, budget: Budget, sleep: Callable[[float], Awaitable[None]]) -> type[Any]:
     """CCXT's class of `exchange`, REST and websockets, that spends `budget` and waits for room by `sleep`."""
-    base: Any = getattr(import_module("ccxt.pro"), exchange)
+    base: Any = mended(exchange, getattr(import_module("ccxt.pro"), exchange))
     errors: Any = import_module("ccxt")
     tracing: Any = import_module("aiohttp").TraceConfig()
 

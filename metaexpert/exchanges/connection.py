@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..values import Proxy
 
 __all__ = [
+    "TRADES_KEPT",
     "account_of",
     "address_of",
     "check_connection",
@@ -29,6 +30,9 @@ __all__ = [
     "place_of",
     "secrets_of",
 ]
+
+TRADES_KEPT = 1000
+"""How many streamed trades of a market are kept for who has not asked yet."""
 
 _TIMEOUT_MS = 10_000
 _KEEP_ALIVE_MS = 15_000  # a dead websocket is noticed within twice this
@@ -128,6 +132,8 @@ def config_of(settings: ExchangeSettings) -> dict[str, Any]:
         "fetchMarkets": dict(venue.listed[part]),
         "adjustForTimeDifference": False,  # the gateway measures it when it needs to
         "maxRetriesOnFailure": 0,  # CCXT would send orders again too
+        "tradesLimit": TRADES_KEPT,
+        "OHLCVLimit": 100,  # streamed candles that are kept
     }
     if venue.recv_window_ms is not None:
         options["recvWindow"] = venue.recv_window_ms
@@ -138,6 +144,7 @@ def config_of(settings: ExchangeSettings) -> dict[str, Any]:
         "logger": quiet_logger(),
         "options": options,
         "streaming": {"keepAlive": _KEEP_ALIVE_MS},
+        "newUpdates": True,  # a stream gives what is new, each thing once
     }
     keys = (("apiKey", "api_key"), ("secret", "api_secret"), ("password", "api_passphrase"))
     for name, setting in keys:

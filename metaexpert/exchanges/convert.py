@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..answers import Greeks, OptionQuote
 from ..errors import ExchangeError
+from ..events import Funding, MarkPrice, PublicTrade, Quote
 from ..models import OrderBook, Ticker
 from . import wording
-from .fields import info_of, number, positive
+from .fields import info_of, number, positive, said
 from .markets import to_qty
 from .venues import Segment, segment_of, venue_of
 
@@ -29,6 +30,9 @@ __all__ = [
     "chain_of",
     "funding_of",
     "greeks_of",
+    "mark_of",
+    "next_funding_of",
+    "quote_of",
     "segment_of_raw",
     "ticker_of",
     "trades_of",
@@ -62,14 +66,14 @@ def ticker_of(raw: Raw, market: Market) -> Ticker:
     )
 
 
-def book_of(raw: Raw, market: Market, depth: int | None = None) -> OrderBook:
-    """The order book with quantities in our unit."""
+def book_of(raw: Raw, market: Market, depth: int | None = None, now: int = 0) -> OrderBook:
+    """The order book with quantities in our unit; `now` (ms UTC) is its time if the exchange gives none."""
 
     def levels(side: Sequence[Sequence[Any]]) -> tuple[tuple[float, float], ...]:
         rows = side if depth is None else side[:depth]
         return tuple((float(row[0]), to_qty(market, float(row[1]), float(row[0]))) for row in rows)
 
-    return OrderBook(int(raw.get("timestamp") or 0), market.symbol, levels(raw["bids"]), levels(raw["asks"]))
+    return OrderBook(int(raw.get("timestamp") or now), market.symbol, levels(raw["bids"]), levels(raw["asks"]))
 
 
 def candles_of(raw: Sequence[Sequence[Any]], market: Market) -> list[tuple[float, ...]]:
@@ -103,16 +107,48 @@ def funding_of(raw: Sequence[Raw]) -> list[tuple[int, float]]:
     return sorted(rows)
 
 
-def trades_of(raw: Sequence[Raw], market: Market) -> list[tuple[int, float, float, int]]:
-    """Time (ms UTC), price, quantity and the side of the taker (1, -1, 0 unknown), in the order they were made."""
-    found: list[tuple[int, float, float, int]] = []
+def next_funding_of(raw: Raw, market: Market) -> Funding | None:
+    """The next payment with the rate as it stands; None where it is not told."""
+    time, rate = raw.get("fundingTimestamp"), number(raw, "fundingRate")
+    return None if time is None or rate is None else Funding(int(time), market.symbol, rate)
+
+
+def trades_of(raw: Sequence[Raw], market: Market) -> list[PublicTrade]:
+    """Public trades, in the order they were made; REST and streams give the same `id`."""
+    found: list[PublicTrade] = []
+    own = wording.TRADE_IDS.get(market.exchange)
     for one in raw:
-        price, amount = number(one, "price"), number(one, "amount")
-        if price is None or amount is None or one.get("timestamp") is None:
+        time, price, amount = one.get("timestamp"), one.get("price"), one.get("amount")
+        if time is None or price is None or amount is None:
             raise ExchangeError(f"{market.exchange}: a trade of {market.symbol} without time, price or amount")
-        side = _SIDES.get(str(one.get("side")), 0)
-        found.append((int(one["timestamp"]), price, to_qty(market, amount, price), side))
-    return sorted(found, key=lambda row: row[0])
+        name = one.get("id") if own is None else said(one, *own)
+        side, qty = _SIDES.get(one.get("side") or "", 0), to_qty(market, float(amount), float(price))
+        found.append(PublicTrade(int(time), market.symbol, str(name or ""), float(price), qty, side))
+    found.sort(key=_time)
+    return found
+
+
+def _time(trade: PublicTrade) -> int:
+    return trade.time
+
+
+# --- what streams tell besides --------------------------------------------------------------------------------
+
+
+def quote_of(raw: Raw, market: Market, now: int) -> Quote | None:
+    """The best bid and ask; None where a side is empty. `now` (ms UTC) is its time if the exchange gives none."""
+    bid, ask = positive(raw, "bid"), positive(raw, "ask")
+    if bid is None or ask is None:
+        return None
+    bid_qty = to_qty(market, number(raw, "bidVolume") or 0.0, bid)
+    ask_qty = to_qty(market, number(raw, "askVolume") or 0.0, ask)
+    return Quote(int(raw.get("timestamp") or now), market.symbol, bid, ask, bid_qty, ask_qty)
+
+
+def mark_of(raw: Raw, market: Market, now: int) -> MarkPrice | None:
+    """The mark and the index price of a ticker; None where it has no mark price. `now` as in `quote_of`."""
+    mark, index = (positive(raw, name) or positive(info_of(raw), name) for name in ("markPrice", "indexPrice"))
+    return None if mark is None else MarkPrice(int(raw.get("timestamp") or now), market.symbol, mark, index)
 
 
 # --- options --------------------------------------------------------------------------------------------------

@@ -158,6 +158,18 @@ class DemoStreams:
             return None
         return Funding(int(times(rates)[0]), market.symbol, float(rates["rate"].iloc[0]))
 
+    async def paid(self, symbol: str, start: int, end: int) -> list[Funding]:
+        """The funding that was paid within [start, end) ms UTC by now, oldest first, with the mark price then."""
+        market = self._market(symbol)
+        if Kind.FUNDING not in self._demo.kinds(market):
+            return []
+        rates = self._demo.read(market, Kind.FUNDING, start, min(end, self._clock.now() + 1))
+        found: list[Funding] = []
+        for time, rate in zip(times(rates).tolist(), rates["rate"].tolist(), strict=True):
+            mark = self._minute(market, Kind.MARK, time)
+            found.append(Funding(time, market.symbol, rate, None if mark is None else mark[0]))
+        return found
+
     async def time(self) -> int:
         """The clock, ms UTC."""
         return self._clock.now()

@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from ..events import PublicTrade
     from ..models import Market
     from ..spans import Span
     from ..store import CandleStore
     from .pager import Ask, Page, Row
 
-__all__ = ["Downloaded", "Feed", "Job", "Progress", "download", "download_all", "served"]
+__all__ = ["Downloaded", "Feed", "Job", "Progress", "download", "download_all", "page_of", "served"]
 
 _BLOCK_PAGES = 64  # what a power failure may cost
 _DOUBT_MS = 3_600_000  # younger than this, missing rows may still come
@@ -66,7 +67,7 @@ class Feed(Protocol):
 
     async def trades_page(
         self, symbol: str, since: int | None, limit: int, until: int | None = None
-    ) -> Sequence[Row]:
+    ) -> Sequence[PublicTrade]:
         """A page of trades."""
         ...
 
@@ -205,6 +206,17 @@ def _kept(rows: int) -> str:
     return f"the {rows} rows that came before are stored: do it again to go on" if rows else "nothing came before"
 
 
+async def page_of(feed: Feed, market: Market, kind: Kind, timeframe: str | None, ask: Ask) -> Sequence[Row]:
+    """Ask for one page of a series; its trades are `PublicTrade`s."""
+    if kind is Kind.FUNDING:
+        return await feed.funding_page(market.symbol, ask.since, ask.until, ask.limit, ask.number)
+    if kind is Kind.TRADES:
+        is_last = venue_of(market.exchange).paging.tape[segment_of(market)] is Tape.LAST
+        since, until = (None, None) if is_last else (ask.since, ask.until)
+        return await feed.trades_page(market.symbol, since, ask.limit, until)
+    return await feed.candles(market.symbol, "1d" if ask.days else str(timeframe), ask.since, ask.limit, kind)
+
+
 class _Walk:
     """Page after page of one series."""
 
@@ -222,7 +234,7 @@ class _Walk:
         paging = venue_of(self._market.exchange).paging
         pager = pager_of(paging, segment_of(self._market), self._kind, self._timeframe, hole)
         while (ask := pager.ask()) is not None:
-            rows = await self._page(ask)
+            rows = await page_of(self._feed, self._market, self._kind, self._timeframe, ask)
             self.requests += 1
             page = pager.take(rows)
             self._block.add(page)
@@ -231,17 +243,6 @@ class _Walk:
                 name = name_of(self._kind, self._timeframe)
                 told = Progress(self._market.symbol, name, self._done, self._total, self._block.rows)
                 self._progress(told)
-
-    async def _page(self, ask: Ask) -> Sequence[Row]:
-        symbol = self._market.symbol
-        if self._kind is Kind.FUNDING:
-            return await self._feed.funding_page(symbol, ask.since, ask.until, ask.limit, ask.number)
-        if self._kind is Kind.TRADES:
-            tape = venue_of(self._market.exchange).paging.tape[segment_of(self._market)]
-            span = (None, None) if tape is Tape.LAST else (ask.since, ask.until)
-            return await self._feed.trades_page(symbol, span[0], ask.limit, span[1])
-        timeframe = "1d" if ask.days else str(self._timeframe)
-        return await self._feed.candles(symbol, timeframe, ask.since, ask.limit, self._kind)
 
 
 class _Block:
@@ -287,6 +288,8 @@ class _Block:
 def _sound(kind: Kind, name: str, rows: Sequence[Row]) -> tuple[pd.DataFrame, int]:
     """The rows as a frame, and how many were left out because they can't be true."""
     time = np.array([row[0] for row in rows], dtype=np.int64)
+    if kind is Kind.TRADES:
+        rows = [(one[0], *one[3:6]) for one in rows]  # of a PublicTrade its price, quantity and side
     columns: list[Any] = [np.array(column) for column in zip(*rows, strict=True)][1:]
     if not rows:
         return empty(kind), 0

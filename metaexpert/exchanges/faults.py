@@ -42,9 +42,10 @@ _BLOCKS = (403, 451)
 
 
 class Aim(Enum):
-    """What a request was for."""
+    """What a request was for; a stream is watched."""
 
     READ = "read"
+    WATCH = "watch"
     ORDER = "order"
     SETTING = "setting"
 
@@ -273,9 +274,10 @@ def _meaning(fault: Fault, aim: Aim, venue: Venue) -> tuple[type[MetaExpertError
     }
     if fault in table:
         return table[fault]
-    if aim is not Aim.READ:
+    if aim in (Aim.ORDER, Aim.SETTING):
         return NetworkError, "whether it was done is not known: look it up"
-    return (ExchangeError, "") if fault is Fault.OTHER else (NetworkError, "try again")
+    is_refused = fault is Fault.OTHER and aim is Aim.READ  # of a stream CCXT says so of its own troubles, too
+    return (ExchangeError, "") if is_refused else (NetworkError, "try again")
 
 
 def _reason(error: BaseException, answer: Answer | None, fault: Fault, aim: Aim, secrets: tuple[str, ...]) -> str:
@@ -290,7 +292,7 @@ def _reason(error: BaseException, answer: Answer | None, fault: Fault, aim: Aim,
     if answer is not None:
         what = "an empty answer" if not answer.text.strip() else "an answer that is no whole JSON"
         return f"{fault.value}: {what}, {status}"
-    if aim is Aim.READ and type(error.__cause__).__name__.startswith("ClientConnector"):
+    if aim in (Aim.READ, Aim.WATCH) and type(error.__cause__).__name__.startswith("ClientConnector"):
         return f"it can't be reached from here, is there a network or a proxy? ({_bare(error, secrets)})"
     return f"{fault.value}: {_bare(error, secrets)}"
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ..answers import Balance, ExchangeFill, Greeks, OptionQuote
     from ..clock import Clock
     from ..config import ExchangeSettings
+    from ..events import PublicTrade
     from ..models import Account, Market, Order, OrderBook, Position, Ticker, Tier
     from .listing import Listing
     from .orders import Call, OrderRequest, Terms
@@ -149,7 +150,12 @@ class Gateway:
         self._by_symbol, self._is_told = {}, False
         return self._listing
 
-    async def _known(self, symbol: str) -> Market:
+    @property
+    def caller(self) -> Caller:
+        """What asks CCXT; it may be asked of a market once that is `known`."""
+        return self._caller
+
+    async def known(self, symbol: str) -> Market:
         """The market, with the CCXT client told of it."""
         market = await self.market(symbol)
         if not self._is_told:
@@ -169,7 +175,7 @@ class Gateway:
 
     async def ticker(self, symbol: str) -> Ticker:
         """Best bid and ask, the last price, and the day's volume."""
-        market = await self._known(symbol)
+        market = await self.known(symbol)
         doing = f"fetch the ticker of {market.symbol}"
         raw = await self._caller.read(doing, "fetch_ticker", market.symbol)
         if raw.get("bid") is None and self._caller.client.has.get("fetchBidsAsks"):
@@ -180,7 +186,7 @@ class Gateway:
 
     async def order_book(self, symbol: str, depth: int | None = None) -> OrderBook:
         """The book, best prices first, to `depth` levels or as the exchange gives it."""
-        market = await self._known(symbol)
+        market = await self.known(symbol)
         doing = f"fetch the order book of {market.symbol}"
         offered = self._venue.depths.get(self.segment)
         asked = depth
@@ -196,7 +202,7 @@ class Gateway:
 
         The running candle may be among them, and some from beyond. `download` asks for page after page.
         """
-        market = await self._known(symbol)
+        market = await self.known(symbol)
         doing = f"fetch {timeframe} {kind.plural} of {market.symbol}"
         params: dict[str, Any] = dict(_PRICES[kind])
         if self._venue.paging.until:
@@ -211,7 +217,7 @@ class Gateway:
 
         Where pages are numbered it is the page `number` instead, whatever its times are; None: the latest.
         """
-        market = await self._known(symbol)
+        market = await self.known(symbol)
         doing = f"fetch the funding rates of {market.symbol}"
         end = self._venue.paging.funding_end
         asked: tuple[Any, ...] = (None, limit, {"pageNo": 1 if number is None else number})
@@ -222,8 +228,8 @@ class Gateway:
 
     async def trades_page(
         self, symbol: str, since: int | None, limit: int, until: int | None = None
-    ) -> list[tuple[int, float, float, int]]:
-        """Trades: (time ms UTC, price, qty, side of the taker), oldest first.
+    ) -> list[PublicTrade]:
+        """Public trades, oldest first.
 
         Args:
             symbol: as in `market`.
@@ -231,7 +237,7 @@ class Gateway:
             limit: how many.
             until: where to end (exclusive), where the exchange serves that.
         """
-        market = await self._known(symbol)
+        market = await self.known(symbol)
         doing = f"fetch the trades of {market.symbol}"
         params: dict[str, Any] = {}
         if until is not None:
@@ -251,7 +257,7 @@ class Gateway:
         if not chain:
             bases = ", ".join(sorted({market.base for market in listed})) or "nothing"
             raise RequestError(f"{self._venue.name} lists no options of {base}; it has some of {bases}")
-        await self._known(chain[0].symbol)
+        await self.known(chain[0].symbol)
         doing = f"fetch the option chain of {base.upper()}"
         asked = [_filled_in(call, base=base.upper()) for call in self._venue.chain]
         quotes, greeks = [await self._caller.read(doing, *call) for call in asked]
@@ -263,7 +269,7 @@ class Gateway:
         Raises:
             RequestError: it is no option.
         """
-        market = await self._known(symbol)
+        market = await self.known(symbol)
         if not market.is_option:
             raise RequestError(f"{market.symbol} is no option: it has no greeks")
         raw = await self._caller.read(f"fetch the greeks of {market.symbol}", "fetch_greeks", market.symbol)
@@ -277,7 +283,7 @@ class Gateway:
         Raises:
             DataError: it is not known what their bounds count there.
         """
-        market = await self._known(symbol)
+        market = await self.known(symbol)
         if self.segment not in (Segment.LINEAR, Segment.INVERSE):
             return ()
         doing = f"fetch the margin tiers of {market.symbol}"
@@ -321,7 +327,7 @@ class Gateway:
 
     async def fills(self, symbol: str, since: int | None = None) -> tuple[ExchangeFill, ...]:
         """The account's own executions in a market since a time (ms UTC), or the last ones; oldest first."""
-        market = await self._known(symbol)
+        market = await self.known(symbol)
         doing = f"fetch the fills of {market.symbol}"
         raw = await self._caller.read(doing, "fetch_my_trades", market.symbol, since, private=True)
         return tuple(sorted((account.fill_of(one, market) for one in raw), key=lambda fill: fill.time))
@@ -335,7 +341,7 @@ class Gateway:
             ConfigError: the exchange does not take this leverage.
             NetworkError: whether it was done is not known; it may be done again.
         """
-        market = await self._known(symbol)
+        market = await self.known(symbol)
         for call in orders.settings_of(market, terms):
             what = call.method.removeprefix("set_").replace("_", " ")
             await self._caller.set(f"set the {what} of {market.symbol}", call.method, *call.arguments)
@@ -350,7 +356,7 @@ class Gateway:
                 `protect` it.
             UnprotectedError: the order stands, and its stop or target does not, or that is not known.
         """
-        order, market = request.order, await self._known(request.order.symbol)
+        order, market = request.order, await self.known(request.order.symbol)
         calls = orders.calls_of(request, market)
         if order.id in self._sent:
             raise OrderRejected(f"order {order.id} was sent already: look it up, or give the next one another id")
@@ -399,7 +405,7 @@ class Gateway:
         Raises:
             UnprotectedError: one of them does not stand, or that is not known.
         """
-        market = await self._known(request.order.symbol)
+        market = await self.known(request.order.symbol)
         await self._through(self._protect(request.order, orders.protection_of(request, market)))
 
     async def _protect(self, order: Order, calls: Sequence[Call]) -> None:
@@ -419,7 +425,7 @@ class Gateway:
 
         An exchange may know of an order only a moment after it took it: ask a few times before believing a None.
         """
-        market = await self._known(order.symbol)
+        market = await self.known(order.symbol)
         for call in orders.lookups_of(order, market):
             try:
                 raw = await self._caller.read(
@@ -440,7 +446,7 @@ class Gateway:
             OrderNotFound: it works no more: `find` tells what became of it.
             NetworkError: whether it was cancelled is not known.
         """
-        call = orders.cancel_of(order, await self._known(order.symbol))
+        call = orders.cancel_of(order, await self.known(order.symbol))
         await self._caller.order(f"cancel order {order.id}", call.method, *call.arguments)
 
     async def amend(self, order: Order, price: float | None = None, qty: float | None = None) -> None:
@@ -450,7 +456,7 @@ class Gateway:
             OrderRejected: the exchange has no such call, or refuses it; the order is as it was.
             NetworkError: whether it was changed is not known.
         """
-        call = orders.amend_of(order, await self._known(order.symbol), price, qty)
+        call = orders.amend_of(order, await self.known(order.symbol), price, qty)
         await self._caller.order(f"change order {order.id}", call.method, *call.arguments)
 
     async def cancel_all(self, symbol: str) -> None:
@@ -459,7 +465,7 @@ class Gateway:
         Raises:
             NetworkError: whether they were cancelled is not known: look at `open_orders`.
         """
-        market = await self._known(symbol)
+        market = await self.known(symbol)
         calls = orders.cancel_all_of(market)
         for call in calls:
             await self._caller.order(f"cancel the orders of {market.symbol}", call.method, *call.arguments)
@@ -477,7 +483,7 @@ class Gateway:
             OrderRejected: the exchange has no such call.
             NetworkError: whether it heard is not known; call again.
         """
-        market = await self._known(symbol)
+        market = await self.known(symbol)
         call = orders.dead_man_of(market, seconds)
         await self._caller.set(f"set the dead man's switch of {market.symbol}", call.method, *call.arguments)
 
@@ -488,7 +494,7 @@ class Gateway:
             ExchangeError: there may be more than the exchange tells of at once, or there is one in a market that
                 is not in the list.
         """
-        name = None if symbol is None else (await self._known(symbol)).symbol
+        name = None if symbol is None else (await self.known(symbol)).symbol
         found: dict[str, Order] = {}
         for asked in await self._queries(self._venue.open_orders):
             each = asked.pop("each", False) and name is None
@@ -540,7 +546,7 @@ class Gateway:
         """The parameters of each call that together show all of the segment."""
         listed = (await self.listing()).markets
         if listed:
-            await self._known(listed[0].symbol)
+            await self.known(listed[0].symbol)
         settles = sorted({market.settle for market in listed})
         found = [_filled_in(dict(asked), settle=one) for asked in table.get(self.segment, ()) for one in settles]
         return [asked for i, asked in enumerate(found) if asked not in found[:i]]

@@ -171,7 +171,7 @@ def to_qty(market: Market, amount: float, price: float | None = None) -> float:
     """The exchange's `amount` in our unit: the reverse of `to_amount`."""
     if market.amount_step is not None:
         return amount * _needed(market, price)
-    return _times(amount, market.contract_size)
+    return amount if market.contract_size == 1.0 else _times(amount, market.contract_size)
 
 
 def amount_text(market: Market, qty: float, price: float | None = None) -> str:

@@ -30,6 +30,7 @@ __all__ = [
     "STATES",
     "STATUSES",
     "TIFS",
+    "TRADE_IDS",
     "TYPES",
     "UPDATED",
     "VOLUME",
@@ -226,3 +227,8 @@ FORWARD = ("fwdPx",)
 
 VOLUME: Paths = {"binance": ("volume",), "bybit": ("volume24h",), "okx": ("volCcy24h",)}
 """An option's volume of 24 hours in units of its underlying; CCXT takes Bybit's of all time."""
+
+# --- public trades --------------------------------------------------------------------------------------------
+
+TRADE_IDS: Paths = {"kucoin": ("sequence",)}
+"""Where a public trade's name stands in `info`, if CCXT takes another one of streams than of requests."""

@@ -6,9 +6,20 @@ import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
+import pytest
 from clocks import StepClock
+from contract.gateways import gateway_to
+from contract.streaming import CELLS
 from fakes import FakeMarket, Faults, idle, trade
+from venue import Venue
+
+from metaexpert.clock import SimClock
+from metaexpert.config import ExchangeSettings
+from metaexpert.exchanges import budget
+from metaexpert.exchanges.demo_stream import DemoStreams
+from metaexpert.exchanges.streams import MarketStreams
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -63,13 +74,7 @@ async def fake() -> AsyncIterator[Case]:
     market = FakeMarket(clock, trades, faults, funding=funding)
 
     async def go_on(ms: int) -> None:
-        end = clock.now() + ms
-        await idle()
-        while (wake := clock.next_wake) is not None and wake <= end:
-            clock.advance(wake)
-            await idle()
-        clock.advance(end)
-        await idle()
+        await stepped(clock, ms)
 
     async def lose() -> None:
         faults.breaks = [(clock.now() + 1, clock.now() + 5_000)]
@@ -79,4 +84,60 @@ async def fake() -> AsyncIterator[Case]:
     await market.close()
 
 
-CASES: dict[str, Callable[..., AbstractAsyncContextManager[Case]]] = {"fake": fake}
+async def stepped(clock: StepClock, ms: int) -> None:
+    """Move the time on, and let everybody do what there is to do at each moment that somebody waits for."""
+    end = clock.now() + ms
+    await idle()
+    while (wake := clock.next_wake) is not None and wake <= end:
+        clock.advance(wake)
+        await idle()
+    clock.advance(end)
+    await idle()
+
+
+@asynccontextmanager
+async def demo() -> AsyncIterator[Case]:
+    """The embedded exchange, a perpetual contract."""
+    clock = StepClock(START + 30 * MINUTE + 500)
+    settings = ExchangeSettings(exchange="demo", market_type="futures")
+    source = DemoStreams(settings, clock)
+
+    async def go_on(ms: int) -> None:
+        await stepped(clock, ms)
+
+    yield Case(source=source, clock=clock, symbol="BTC/USDT:USDT", go_on=go_on)
+    await source.close()
+
+
+def at_venue(exchange: str) -> Callable[[], AbstractAsyncContextManager[Case]]:
+    """An exchange's perpetual contract at the loopback venue, heard by CCXT."""
+
+    @asynccontextmanager
+    async def case() -> AsyncIterator[Case]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv("METAEXPERT_OFFLINE", raising=False)
+            patch.setattr(budget, "_BUDGETS", WeakValueDictionary())
+            async with Venue(SimClock(1_790_000_000_000)) as venue:
+                gateway = gateway_to(venue, exchange, "linear")
+                source = MarketStreams(gateway, venue.clock)
+                await gateway.known("BTC/USDT:USDT")
+
+                async def go_on(ms: int) -> None:
+                    await venue.advance(ms)
+                    await venue.sockets.drain()
+                    await asyncio.sleep(0.01)  # what was sent is read
+
+                async def lose() -> None:
+                    venue.sockets.cut(exchange, "reset")
+
+                yield Case(source=source, clock=venue.clock, symbol="BTC/USDT:USDT", go_on=go_on, lose=lose)
+                await source.close()
+
+    return case
+
+
+CASES: dict[str, Callable[..., AbstractAsyncContextManager[Case]]] = {
+    "fake": fake,
+    "demo": demo,
+    **{exchange: at_venue(exchange) for exchange in sorted({exchange for exchange, _ in CELLS})},
+}

@@ -103,7 +103,9 @@ def converted(folder, source, method, index):
         return [one(found, markets[name]) for name, found in raw.items() if name in markets]
     if method == "fetchOrderBook":
         return convert.book_of(raw, markets[symbol], 2)
-    one = {"fetchTicker": convert.ticker_of, "fetchOHLCV": convert.candles_of, "fetchTrades": convert.trades_of}
+    if method == "fetchTrades":
+        return [(one.time, one.price, one.qty, one.side) for one in convert.trades_of(raw, markets[symbol])]
+    one = {"fetchTicker": convert.ticker_of, "fetchOHLCV": convert.candles_of}
     return one[method](raw, markets[symbol])
 
 

@@ -101,7 +101,8 @@ async def test_quotes_books_and_trades(asked, exchange, kind):
         assert book.bids[0][0] < book.asks[0][0]
         trades = await gateway.trades_page(KINDS[kind][1], None, 10)
         assert trades == sorted(trades, key=lambda row: row[0])
-        assert all(price > 0 and qty > 0 and side in (1, -1) for _, price, qty, side in trades)
+        assert all(one.price > 0 and one.qty > 0 and one.side in (1, -1) for one in trades)
+        assert len({one.id for one in trades} - {""}) == len(trades)
 
 
 @pytest.mark.parametrize(("exchange", "kind"), [cell for cell in CELLS if cell[1] != "spot"])

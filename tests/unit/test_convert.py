@@ -4,6 +4,7 @@ import pytest
 
 from metaexpert.answers import Greeks, OptionQuote
 from metaexpert.errors import ExchangeError
+from metaexpert.events import PublicTrade
 from metaexpert.exchanges.convert import (
     book_of,
     candles_of,
@@ -86,12 +87,13 @@ def test_funding_is_in_the_order_of_time():
 
 def test_trades_count_our_units_and_have_the_side_of_the_taker():
     raw = [
-        {"timestamp": 5, "price": 50_000.0, "amount": 3.0, "side": "sell"},
-        {"timestamp": 4, "price": 50_000.0, "amount": 1.0, "side": None},
+        {"timestamp": 5, "price": 50_000.0, "amount": 3.0, "side": "sell", "id": "8"},
+        {"timestamp": 4, "price": 50_000.0, "amount": 1.0, "side": None, "id": None},
     ]
-    assert trades_of(raw, future("binance", "inverse", 100.0)) == [
-        (4, 50_000.0, 100.0, 0),
-        (5, 50_000.0, 300.0, -1),
+    market = future("binance", "inverse", 100.0)
+    assert trades_of(raw, market) == [
+        PublicTrade(4, market.symbol, "", 50_000.0, 100.0, 0),
+        PublicTrade(5, market.symbol, "8", 50_000.0, 300.0, -1),
     ]
     with pytest.raises(ExchangeError, match="without time, price or amount"):
         trades_of([{"timestamp": None, "price": 1.0, "amount": 1.0}], future("okx"))

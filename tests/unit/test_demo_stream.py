@@ -233,6 +233,19 @@ def test_funding_is_that_of_the_next_instant():
     assert asyncio.run(source(clock).funding("BTC/USDT")) is None
 
 
+def test_funding_that_was_paid_is_told_with_its_mark_price():
+    """Two instants lie between 15 hours ago and now; the third is the next one, which nobody has paid yet."""
+    instant = START // (8 * HOUR) * 8 * HOUR
+    streams = source(StepClock(instant), **LINEAR)
+    found = asyncio.run(streams.paid("BTC/USDT:USDT", instant - 15 * HOUR, instant + DAY_MS))
+    market = DEMO.market("BTC/USDT:USDT", "futures", "linear")
+    assert [one.time for one in found] == [instant - 8 * HOUR, instant]
+    rates = DEMO.read(market, "funding", instant - 15 * HOUR, instant + 1)["rate"]
+    assert [one.rate for one in found] == rates.tolist()
+    assert found[1].mark == DEMO.read(market, "mark-1m", instant, instant + MINUTE_MS)["open"].iloc[0]
+    assert asyncio.run(source(StepClock(instant)).paid("BTC/USDT", 0, instant)) == []
+
+
 def test_nothing_happens_while_the_exchange_rests():
     """The first longer maintenance after the start: no trade, no mark price, no candle, and then it goes on."""
     market = DEMO.market("BTC/USDT:USDT", "futures", "linear")

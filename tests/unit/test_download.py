@@ -9,6 +9,7 @@ import pytest
 
 from metaexpert.bars import times
 from metaexpert.errors import ConfigError, DataError, NetworkError, UnavailableError
+from metaexpert.events import PublicTrade
 from metaexpert.exchanges import download as module
 from metaexpert.exchanges.download import Job, download, download_all, served
 from metaexpert.models import Market, MarketType
@@ -70,7 +71,8 @@ class Exchange:
 
     async def trades_page(self, symbol, since, limit, until=None):
         self.turned(symbol, since, limit, until)
-        tape = [(at + n, 5.0, 1.0, 1) for at in range(START, self.now, 2 * MINUTE) for n in range(2)]
+        times = [at + n for at in range(START, self.now, 2 * MINUTE) for n in range(2)]
+        tape = [PublicTrade(time, symbol, str(time), 5.0, 1.0, 1) for time in times]
         if since is None:
             return tape[-limit:]
         return [row for row in tape if since <= row[0] < until][:limit]

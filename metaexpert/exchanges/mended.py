@@ -1,0 +1,97 @@
+"""CCXT's websockets, put right on a subclass; the rest of CCXT stays as it is.
+
+They spend the rate limit of the account. A message that can't be read ends its connection, where CCXT would read
+no more and let everybody wait. Who asks for a connection can see later whether it is still the same one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["mended"]
+
+
+def mended(exchange: str, base: type[Any]) -> type[Any]:
+    """A subclass of CCXT's client of `exchange`."""
+    mend = _EXCHANGES.get(exchange)
+    return _tracked(base if mend is None else mend(base))
+
+
+def _tracked(base: Any) -> type[Any]:
+    class Tracked(base):
+        def __init__(self, config: Mapping[str, Any]) -> None:
+            base.__init__(self, config)
+            self._used: WeakKeyDictionary[asyncio.Task[Any], Any] = WeakKeyDictionary()
+
+        def spawn(self, method: Any, *args: Any) -> Any:
+            """Begin a task; KuCoin does so before there is a session, which CCXT takes the loop from."""
+            self.open()
+            return base.spawn(self, method, *args)
+
+        def client(self, url: str) -> Any:
+            """The connection to `url`."""
+            is_new = url not in (self.clients or {})
+            connection = base.client(self, url)
+            if is_new:
+                connection.throttle = self.throttle
+                connection.handle_message = _guarded(connection)
+            task = asyncio.current_task()
+            if task is not None:
+                self._used[task] = connection
+            return connection
+
+        @property
+        def connection(self) -> Any:
+            """The connection that this task has asked for last; None before the first."""
+            task = asyncio.current_task()
+            return None if task is None else self._used.get(task)
+
+        def is_open(self, connection: Any) -> bool:
+            """Is it still the one that is used?"""
+            return connection in (self.clients or {}).values()
+
+        def drop(self, connection: Any) -> None:
+            """End a connection: whoever waits for something on it gets an error, and the next call dials."""
+            if self.is_open(connection):
+                connection.on_error(_error("the connection was given up"))
+
+    return Tracked
+
+
+def _guarded(connection: Any) -> Callable[[Any], None]:
+    """Read a message of `connection`; one that can't be read ends it."""
+    handle: Callable[[Any], None] = connection.handle_message
+
+    def guarded(message: Any) -> None:
+        try:
+            handle(message)
+        except Exception as error:  # noqa: BLE001 - whatever a malformed message does to CCXT
+            connection.on_error(_error(f"a message can't be read ({type(error).__name__})"))
+
+    return guarded
+
+
+def _error(text: str) -> Exception:
+    errors: Any = import_module("ccxt")
+    return errors.NetworkError(text)
+
+
+def _binance(base: Any) -> type[Any]:
+    class Binance(base):
+        def handle_ohlcv(self, client: Any, message: Mapping[str, Any]) -> None:
+            """Candles of COIN-M contracts count contracts in `v`, and base in `q`, as fetched ones do."""
+            if "dstream" in client.url:
+                candle = message["k"]
+                message = {**message, "k": {**candle, "v": candle["q"]}}
+            base.handle_ohlcv(self, client, message)
+
+    return Binance
+
+
+_EXCHANGES = {"binance": _binance}
