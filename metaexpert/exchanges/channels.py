@@ -69,6 +69,8 @@ def channel_of(stream: Stream, market: Market) -> Channel:
 
 def _trades(market: Market) -> Channel:
     symbol = market.symbol
+    if market.exchange == "bybit" and market.is_option:
+        raise ConfigError(f"the trades of {symbol} can't be watched: Bybit streams those of all options of a coin")
     if market.exchange != "binance" or market.is_option:
         return Channel("watch_trades", (symbol,), "un_watch_trades", (symbol,))
     merged = {"name": "aggTrade"}  # the ones that are served afterwards, too

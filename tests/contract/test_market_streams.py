@@ -18,6 +18,8 @@ from metaexpert.models import Bar, OrderBook
 
 pytestmark = pytest.mark.asyncio
 MINUTE = 60_000
+HEARD = [cell for cell in CELLS if cell != ("bybit", "option")]
+"""Of Bybit's options there are neither candles nor streams of trades."""
 CONTRACTS = [cell for cell in CELLS if cell[1] != "spot"]
 LINEAR = [cell for cell in CELLS if cell[1] == "linear"]
 
@@ -101,7 +103,7 @@ def every(cells):
     return pytest.mark.parametrize("live", cells, indirect=True, ids="-".join)
 
 
-@every(CELLS)
+@every(HEARD)
 async def test_trades_are_those_that_are_served_afterwards(live):
     """Each once, with the same id, price, quantity and side."""
     start = live.venue.clock.now()
@@ -116,7 +118,7 @@ async def test_trades_are_those_that_are_served_afterwards(live):
         assert served[one.id] == one
 
 
-@every(CELLS)
+@every(HEARD)
 async def test_a_closed_candle_is_the_one_that_is_served(live):
     """Of each minute the last state that is told, its volume in base too."""
     stream = live.stream(StreamKind.CANDLES, "1m")
@@ -170,6 +172,14 @@ async def test_mark_prices_are_those_of_the_ticker(live):
     assert abs(found.time - live.venue.clock.now()) <= 1_000
     later = (await live.next(stream))[-1]
     assert (later.time > found.time, later[2:] != found[2:]) == (True, True)
+
+
+@every([("bybit", "option")])
+async def test_what_can_not_be_heard_is_refused(live):
+    with pytest.raises(ConfigError, match="Bybit streams those of all options of a coin"):
+        await live.source.watch(live.stream(StreamKind.TRADES))
+    with pytest.raises(ConfigError, match="Bybit has no 1m candles"):
+        await live.source.watch(live.stream(StreamKind.CANDLES, "1m"))
 
 
 @every([cell for cell in CELLS if cell[1] == "spot"][:1])
