@@ -245,7 +245,7 @@ class Journal(JournalReader):
             self._db.execute("DELETE FROM runs WHERE ended < ?", (time - self._keep_ms,))
             self._db.execute(
                 "INSERT INTO runs (id, started, manifest, first) VALUES (?, ?, ?, ?)",
-                (run, time, _text(self._redactor.value(manifest)), state),
+                (run, time, self._masked(manifest), state),
             )
             self._put_state(state)
         self.run = run
@@ -305,11 +305,13 @@ class Journal(JournalReader):
     def _row(self, time: int, kind: str, body: Any) -> tuple[Any, ...]:
         if self.run is None:
             raise JournalError(f"{self.path}: nothing can be noted before a run has begun, or after its end")
-        text = _text(body)
-        if self._redactor.knows(text):
-            text = _text(self._redactor.value(body))
         self._seq += 1
-        return self.run, self._seq, time, kind, text
+        return self.run, self._seq, time, kind, self._masked(body)
+
+    def _masked(self, body: Any) -> str:
+        """`body` as text in which no secret stands."""
+        text = _text(body)
+        return _text(self._redactor.value(body)) if self._redactor.knows(text) else text
 
     def _state(self, state: Mapping[str, Any]) -> str:
         text = _text(state)
