@@ -5,29 +5,26 @@ from __future__ import annotations
 import asyncio
 import inspect
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import config
-from .errors import ConfigError, StrategyError, did_you_mean
+from .calls import TradingCalls
+from .errors import ConfigError, did_you_mean
 from .handlers import Handlers, is_interactive
 from .inputs import Inputs
-from .models import Side, TradeMode
+from .models import TradeMode
 from .script import digest_of, is_script, name_of, refuse_run_on_import, say_errors_plainly
 from .signals import SignalSource
-from .trader import UNSET, OrderTerms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import pandas as pd
-
     from .backtest.result import Result
-    from .indicators import Indicator
     from .logger import MetaLogger
-    from .models import Account, Market, Order, Position
     from .process import MetaProcess
-    from .trader import Trader
+    from .running import Run
 
 __all__ = ["HANDLERS", "MetaExpert"]
 
@@ -39,7 +36,7 @@ HANDLERS = (
 """The decorators of `MetaExpert`."""
 
 
-class MetaExpert:
+class MetaExpert(TradingCalls):
     """One trading expert: its settings, its handlers, and, while it runs, its trading calls.
 
     Args:
@@ -65,6 +62,7 @@ class MetaExpert:
         self._signals: Callable[[Any], Any] | None = None
         self._inputs = Inputs({})
         self._process: MetaProcess | None = None
+        self._begun: Run | None = None
         self._is_cut = False
 
     def __getattr__(self, name: str) -> Any:
@@ -221,233 +219,125 @@ class MetaExpert:
         """True once `on_init` is registered."""
         return "init" in self._handlers
 
-    @property
-    def log(self) -> MetaLogger:
-        """The run's logger."""
-        return self._running("log").log
-
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        """The unified symbols of the run, in the order in which they were declared."""
-        return tuple(self._trader("symbols").broker.ledger.holdings)
-
-    @property
-    def positions(self) -> list[Position]:
-        """The open positions."""
-        return self._trader("positions").positions()
-
-    @property
-    def orders(self) -> list[Order]:
-        """The orders that can still trade, oldest first."""
-        return list(self._trader("orders").broker.working())
-
-    @property
-    def account(self) -> Account:
-        """The account now."""
-        return self._trader("account").account()
-
-    def position(self, symbol: str | None = None, side: str | None = None) -> Position:
-        """The position in `symbol` (default: the first; hedge mode: on `side`), a flat one when there is none."""
-        return self._trader("position").position(symbol, side)
-
-    def market(self, symbol: str | None = None) -> Market:
-        """The market of `symbol` (default: the first) and its rules."""
-        return self._trader("market").market(symbol)
-
-    def rates(
-        self, symbol: str | None = None, timeframe: str | None = None, count: int | None = None
-    ) -> pd.DataFrame:
-        """The last `count` closed bars known now (default: `lookback_bars`), oldest first."""
-        trader = self._trader("rates")
-        return trader.series(symbol, timeframe).rates(trader.settings.lookback_bars if count is None else count)
-
-    def indicator(
-        self,
-        what: str | Callable[..., Any],
-        *,
-        symbol: str | None = None,
-        timeframe: str | None = None,
-        **kwargs: Any,
-    ) -> Indicator:
-        """An indicator that follows the run: ``ind[-1]`` is its value at the last closed bar.
-
-        Args:
-            what: a pandas-ta name (``"ema"``), or a function of the bars that returns one value a bar.
-            symbol: default the first symbol.
-            timeframe: default the strategy's own.
-            **kwargs: the indicator's parameters.
-        """
-        return self._trader("indicator").series(symbol, timeframe).indicator(what, **kwargs)
-
-    def now(self) -> pd.Timestamp:
-        """The run's time (simulated in a backtest), UTC."""
-        import pandas as pd
-
-        return pd.Timestamp(self._running("now").clock.now(), unit="ms", tz="UTC")
-
-    # -- trading calls --------------------------------------------------------------------------------------------
-
-    def buy(
-        self, qty: float | None = None, price: float | None = None, stop_price: float | None = None, *,
-        symbol: str | None = None, stop_loss: float | None = None, take_profit: float | None = None,
-        reduce_only: bool = False, post_only: bool = False, tif: str = "GTC", tag: str | None = None,
-    ) -> Order:  # fmt: skip
-        """Send a buy order; returns at once, news of it comes through `on_order` and `on_transaction`.
-
-        Market without a price, limit with `price`, stop with `stop_price`, stop-limit with both. In hedge mode it
-        works on the long position, with `reduce_only` on the short one.
-
-        Args:
-            qty: base units (inverse: face value in quote); None sizes it by `size_type`.
-            price: limit price.
-            stop_price: the price at which it is triggered.
-            symbol: default the first symbol.
-            stop_loss: price of the stop-loss of the position that it opens.
-            take_profit: price of the take-profit.
-            reduce_only: never opens or grows a position.
-            post_only: is refused rather than fill as taker.
-            tif: ``"GTC"``, ``"IOC"`` or ``"FOK"``.
-            tag: a word of yours that fills and trades carry; default `comment`.
-
-        Raises:
-            StrategyError: an argument makes no sense. An order that the market or the account can't take is no
-                error: it comes back as rejected.
-        """
-        terms = OrderTerms(
-            price=price, stop_price=stop_price, stop_loss=stop_loss, take_profit=take_profit,
-            reduce_only=reduce_only, post_only=post_only, tif=tif, tag=tag,
-        )  # fmt: skip
-        return self._trader("buy").send(Side.BUY, qty, symbol, terms)
-
-    def sell(
-        self, qty: float | None = None, price: float | None = None, stop_price: float | None = None, *,
-        symbol: str | None = None, stop_loss: float | None = None, take_profit: float | None = None,
-        reduce_only: bool = False, post_only: bool = False, tif: str = "GTC", tag: str | None = None,
-    ) -> Order:  # fmt: skip
-        """Send a sell order; see `buy`. On spot, without `qty`, it sells what is held."""
-        terms = OrderTerms(
-            price=price, stop_price=stop_price, stop_loss=stop_loss, take_profit=take_profit,
-            reduce_only=reduce_only, post_only=post_only, tif=tif, tag=tag,
-        )  # fmt: skip
-        return self._trader("sell").send(Side.SELL, qty, symbol, terms)
-
-    def open_position(
-        self, side: str, qty: float | None = None, price: float | None = None, stop_price: float | None = None, *,
-        symbol: str | None = None, stop_loss: float | None = None, take_profit: float | None = None,
-        post_only: bool = False, tif: str = "GTC", tag: str | None = None,
-    ) -> Order:  # fmt: skip
-        """Open a ``"long"`` or ``"short"`` position, sized by `size_type` unless `qty` is given.
-
-        In one-way mode an opposite position is closed by the same order. The other arguments are those of `buy`.
-        """
-        terms = OrderTerms(
-            price=price, stop_price=stop_price, stop_loss=stop_loss, take_profit=take_profit,
-            post_only=post_only, tif=tif, tag=tag,
-        )  # fmt: skip
-        return self._trader("open_position").open(side, qty, symbol, terms)
-
-    def close_position(
-        self, symbol: str | None = None, side: str | None = None, qty: float | None = None
-    ) -> Order | None:
-        """Close the position (on `side`), or `qty` of it, at market; None when there is nothing to close."""
-        return self._trader("close_position").close(symbol, side, qty)
-
-    def close_all_positions(self) -> list[Order]:
-        """Close every position at market."""
-        return self._trader("close_all_positions").close_all()
-
-    def modify_position(
-        self, symbol: str | None = None, *, side: str | None = None, stop_loss: float | None = UNSET,
-        take_profit: float | None = UNSET, trailing_stop: float | None = UNSET,
-        trailing_activation: float | None = UNSET, breakeven: float | None = UNSET,
-    ) -> Position:  # fmt: skip
-        """Change the protective levels of the position in `symbol`; None removes one, not giving it keeps it.
-
-        A level that the market has reached already is refused: a warning says why, and all stay as they were.
-
-        Args:
-            symbol: default the first symbol.
-            side: in hedge mode which of two positions, ``"long"`` or ``"short"``.
-            stop_loss: price.
-            take_profit: price.
-            trailing_stop: distance in percent.
-            trailing_activation: profit in percent from which it trails.
-            breakeven: profit in percent at which the stop moves to the entry price.
-
-        Returns:
-            The position afterwards; a flat one, and a warning in the log, when there is none.
-        """
-        given = {
-            "stop_loss": stop_loss, "take_profit": take_profit, "trailing_stop_pct": trailing_stop,
-            "trailing_activation_pct": trailing_activation, "breakeven_pct": breakeven,
-        }  # fmt: skip
-        trader = self._trader("modify_position")
-        trader.protect(symbol, {name: value for name, value in given.items() if value is not UNSET}, side)
-        return trader.position(symbol, side)
-
-    def modify_order(self, order: Order | str, price: float | None = None, qty: float | None = None) -> bool:
-        """Change price (stop orders: stop price) or quantity of a working order; False when it works no more."""
-        return self._trader("modify_order").modify(order, price, qty)
-
-    def cancel_order(self, order: Order | str) -> bool:
-        """Cancel a working order; False when it works no more."""
-        return self._trader("cancel_order").cancel(order)
-
-    def cancel_all_orders(self, symbol: str | None = None) -> int:
-        """Cancel the working orders of `symbol`, or all; returns how many."""
-        return self._trader("cancel_all_orders").cancel_all(symbol)
-
-    def stop(self, reason: object = "user_stop") -> None:
-        """Stop the run after what is going on now; `on_deinit` gets the reason, a short word."""
-        if not isinstance(reason, str) or not reason.isprintable() or not reason.strip():
-            raise StrategyError(f"stop: reason must be a word, got {reason!r}")
-        self._running("stop").stop(reason)
-
-    def _running(self, call: str) -> MetaProcess:
-        if self._process is None:
-            raise StrategyError(f"expert.{call} works only while the expert runs: use it in a handler")
-        return self._process
-
-    def _trader(self, call: str) -> Trader:
-        process = self._process
-        return self._running(call).trader if process is None else process.trader
-
     # -- runs -----------------------------------------------------------------------------------------------------
 
-    def run(self, **settings: Any) -> Result:
+    @overload
+    def run(self, *, trade_mode: Literal["paper", "live"], **settings: Any) -> Run: ...
+    @overload
+    def run(self, *, trade_mode: Literal["backtest"] = "backtest", **settings: Any) -> Result: ...
+    def run(self, *, trade_mode: str = "backtest", **settings: Any) -> Result | Run:
         """Run the expert: ``expert.run(trade_mode="backtest", backtest_start="2024-01-01", ...)``.
 
-        Prints the result in a script; works inside a running event loop (Jupyter) too.
+        A backtest prints its result in a script. In paper mode it returns when the run has stopped (Ctrl-C,
+        ``expert.stop()``); inside a running event loop (Jupyter) it returns at once, and the run goes on there:
+        ``run.stop()`` stops it, ``await run`` waits for its end.
 
         Returns:
-            The result of the backtest.
+            The result of the backtest; the `Run` of other modes.
 
         Raises:
             ConfigError: a setting is wrong, or the mode is not available.
             DataError: there are no candles.
+            ExchangeError: the market can't be reached.
             StrategyError: the expert's own code failed.
         """
         refuse_run_on_import()
-        run = config.build(config.RunSettings, settings)
+        run = config.build(config.RunSettings, {"trade_mode": trade_mode, **settings})
         if run.trade_mode is not TradeMode.BACKTEST:
-            raise ConfigError(
-                f"trade_mode={run.trade_mode.value!r} is not available yet: this version runs backtests only"
-            )
+            return self._start(run).begin()
         result = self._backtest(run)
         if is_script(self._file()):
             print(result)  # noqa: T201 - what the user of a script waits for
             print(f"Saved in {result.save()}")  # noqa: T201
         return result
 
-    async def arun(self, **settings: Any) -> Result:
-        """Like `run`, for those who are in a coroutine: the event loop goes on meanwhile."""
+    async def arun(self, **settings: Any) -> Result | Run:
+        """Like `run`, for those who are in a coroutine: the event loop goes on until it returns, at the end."""
         refuse_run_on_import()
         run = config.build(config.RunSettings, settings)
+        if run.trade_mode is not TradeMode.BACKTEST:
+            started = self._start(run).begin()
+            await started
+            return started
         try:
             return await asyncio.to_thread(self._backtest, run)
         except asyncio.CancelledError:
             self._cut()
             raise
+
+    def start(
+        self, trade_mode: str = "paper", *, symbol: str | list[str] | None = None, timeframe: str | None = None,
+        exchange: str | None = None, market_type: str | None = None, contract_type: str | None = None,
+        settings: Mapping[str, Any] | None = None, inputs: Mapping[str, Any] | None = None,
+        path: Path | None = None, **run: Any,
+    ) -> Run:  # fmt: skip
+        """A run in paper mode with some of the file's settings replaced, to be begun by its `begin`.
+
+        Args:
+            trade_mode: ``"paper"``.
+            symbol: other symbol or symbols; None, here and below: as the file says.
+            timeframe: other timeframe.
+            exchange: other exchange.
+            market_type: other market type.
+            contract_type: other contract type.
+            settings: other strategy settings by name.
+            inputs: other inputs by name.
+            path: the expert's file, where the code's digest and the ``.env`` file come from.
+            **run: settings of the run, such as ``initial_capital``.
+
+        Raises:
+            ConfigError: as `run`.
+        """
+        own = config.build(config.RunSettings, {"trade_mode": trade_mode, **run})
+        strategy = dict(settings or {}) | _given(symbol=symbol, timeframe=timeframe)
+        moved = _given(exchange=exchange, market_type=market_type, contract_type=contract_type)
+        return self._start(own, strategy, moved, dict(inputs or {}), path)
+
+    def _start(
+        self, run: config.RunSettings, strategy: Mapping[str, Any] | None = None,
+        exchange: Mapping[str, Any] | None = None, inputs: Mapping[str, Any] | None = None,
+        path: Path | None = None,
+    ) -> Run:  # fmt: skip
+        from .paper import PaperJob
+        from .running import Run
+
+        if run.trade_mode is TradeMode.LIVE:
+            raise ConfigError(
+                "trade_mode='live' is not available yet: this version runs backtests and paper trading"
+            )
+        with self._inputs.changed(inputs or {}):
+            job = PaperJob(**self._job(run, strategy, exchange, path))
+        self._begun = Run(job, partial(self._inputs.changed, inputs or {}))
+        return self._begun
+
+    def _job(
+        self, run: config.RunSettings, strategy: Mapping[str, Any] | None, exchange: Mapping[str, Any] | None,
+        path: Path | None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """What a run of any mode is given."""
+        if not self.is_ready:
+            raise ConfigError("the expert has no @expert.on_init(symbol=..., timeframe=...): add one")
+        if self._process is not None or (self._begun is not None and self._begun.is_running):
+            raise ConfigError("the expert is running: wait until it has stopped")
+        self._is_cut = False
+        file = path or self._file()
+        env = config.load_env(file.parent) if file is not None else None
+        own_exchange = config.exchange_settings(self._exchange_keywords, overrides=exchange, dotenv=env)
+        own_strategy = config.build(config.StrategySettings, self._strategy_keywords, overrides=strategy)
+        name = own_strategy.strategy_name or name_of(file)
+        return {
+            "name": name,
+            "exchange": own_exchange,
+            "strategy": own_strategy,
+            "run": run,
+            "handlers": self._handlers,
+            "log": self._logger(name, own_exchange, file, run.trade_mode),
+            "bind": self._bind,
+            "signals": self._signals,
+            "inputs": self._inputs.as_dict(),
+            "code": digest_of(file),
+            "notes": config.check(own_exchange, own_strategy, run),
+        }
 
     def backtest(
         self, start: Any = None, end: Any = None, capital: float | None = None, *,
@@ -504,31 +394,8 @@ class MetaExpert:
         from .backtest.engine import run as run_job
         from .backtest.result import Result
 
-        if not self.is_ready:
-            raise ConfigError("the expert has no @expert.on_init(symbol=..., timeframe=...): add one")
-        if self._process is not None:
-            raise ConfigError("the expert is running: wait until it has stopped")
-        self._is_cut = False
-        file = path or self._file()
-        env = config.load_env(file.parent) if file is not None else None
-        own_exchange = config.exchange_settings(self._exchange_keywords, overrides=exchange, dotenv=env)
-        own_strategy = config.build(config.StrategySettings, self._strategy_keywords, overrides=strategy)
         with self._inputs.changed(inputs or {}):
-            job = Job(
-                name=own_strategy.strategy_name or name_of(file),
-                exchange=own_exchange,
-                strategy=own_strategy,
-                run=run,
-                handlers=self._handlers,
-                log=self._logger(own_strategy.strategy_name or name_of(file), own_exchange, file),
-                bind=self._bind,
-                signals=self._signals,
-                inputs=self._inputs.as_dict(),
-                code=digest_of(file),
-                notes=config.check(own_exchange, own_strategy, run),
-                progress=progress,
-                engine=engine,
-            )
+            job = Job(**self._job(run, strategy, exchange, path), progress=progress, engine=engine)
             if self._handlers.is_async and _loop_is_running():
                 with ThreadPoolExecutor(1) as pool:
                     try:
@@ -557,20 +424,20 @@ class MetaExpert:
         return file if file is not None and file.is_file() else None
 
     def _logger(
-        self, name: str, exchange: config.ExchangeSettings, file: Path | None
+        self, name: str, exchange: config.ExchangeSettings, file: Path | None, mode: TradeMode
     ) -> Callable[..., MetaLogger]:
         """How the run gets its logger: it is told the run's clock.
 
         In a backtest the console shows warnings and worse, or everything at ``log_level="DEBUG"``.
         """
-        console = None if self._log_settings.log_level == "DEBUG" else "WARNING"
+        shows_all = mode is not TradeMode.BACKTEST or self._log_settings.log_level == "DEBUG"
 
         def make(now: Callable[[], int]) -> MetaLogger:
             from .logger import MetaLogger
 
             return MetaLogger(
                 name, self._log_settings, now=now, folder=None if file is None else file.parent,
-                secrets=exchange.secrets, console_level=console,
+                secrets=exchange.secrets, console_level=None if shows_all else "WARNING",
             )  # fmt: skip
 
         return make

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from .backtest.result import Result
     from .expert import MetaExpert
+    from .running import Run
 
 __all__ = ["NEEDED", "Loaded", "load_expert"]
 
@@ -38,6 +39,9 @@ _RUN_OPTIONS = {
     "start": "backtest_start", "end": "backtest_end", "capital": "initial_capital", "close_at_end": "close_at_end",
 }  # fmt: skip
 """The arguments of `MetaExpert.backtest` by the settings of a run that they stand for."""
+
+_LIVE_SETTINGS = frozenset({"initial_capital", "paper_fills", "latency_ms", "speed", "fresh"})
+"""The settings of a run that a live one takes from the file's own ``run(...)`` call."""
 
 _OPAQUE = object()  # a value in the file's run(...) call that can't be known without running it
 
@@ -68,6 +72,17 @@ class Loaded:
         given = {name: value for name, value in options.items() if value is not None}
         with self.importing():
             return self.expert.backtest(**(own | given), path=self.path)
+
+    def start(self, trade_mode: str, **options: Any) -> Run:
+        """A run of the expert that is not begun yet; `options` (see `MetaExpert.start`) win over the file's own.
+
+        Raises:
+            ConfigError: as `MetaExpert.start`.
+        """
+        known = {name: value for name, value in self.run_defaults.items() if name in _LIVE_SETTINGS}
+        given = {name: value for name, value in options.items() if value is not None}
+        with self.importing():
+            return self.expert.start(trade_mode, **(known | given), path=self.path)
 
     @contextmanager
     def importing(self) -> Generator[None]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .signals import SignalPlan
     from .trader import Trader
 
-__all__ = ["Lane", "MetaProcess", "Timer"]
+__all__ = ["Lane", "MetaProcess", "Timer", "iso"]
 
 _ACTIONS = {
     "flatten": "closing everything",
@@ -259,7 +259,7 @@ class MetaProcess:
             self._told = 0
             self.broker.news.clear()
             raise StrategyError(
-                f"over {_NEWS_PER_STEP} order events at {_iso(self.clock.now())}: a handler answers each with "
+                f"over {_NEWS_PER_STEP} order events at {iso(self.clock.now())}: a handler answers each with "
                 "another order; let it look at why the last one was refused"
             )
         is_fill = isinstance(result, Fill)
@@ -307,7 +307,7 @@ class MetaProcess:
         """Report what a handler raised; an error that tells a secret is not passed on as the cause."""
         what = _describe(error, handler)
         told = self.log.redact(what)
-        failure = StrategyError(f"{event} failed at {_iso(self.clock.now())}: {told}")
+        failure = StrategyError(f"{event} failed at {iso(self.clock.now())}: {told}")
         if told == what:
             failure.__cause__ = error
         if event == "on_error" or "error" not in self.handlers or event == "on_init":
@@ -330,7 +330,8 @@ def _describe(error: BaseException, handler: Handler) -> str:
     return f"{text} ({Path(file).name}:{lines[-1] if lines else code.co_firstlineno})"
 
 
-def _iso(time_ms: int) -> str:
+def iso(time_ms: int) -> str:
+    """A time, ms UTC, as people read it."""
     import pandas as pd
 
     return pd.Timestamp(time_ms, unit="ms", tz="UTC").strftime("%Y-%m-%d %H:%M UTC")

@@ -38,6 +38,9 @@ class Recorded(MetaProcess):
 
     recorder: Recorder | None = None
 
+    def _hears_news(self) -> bool:
+        return self.recorder is not None or super()._hears_news()
+
     def _call(self, event: str, handler: Handler, args: tuple[Any, ...]) -> Any:
         if self.recorder is not None:
             name = getattr(handler, "__name__", repr(handler))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .broker.holding import Holding
     from .clock import Clock
     from .config import StrategySettings
+    from .events import Quote
     from .feed import Feed, Series
     from .logger import MetaLogger
     from .models import Account, Market, Position
@@ -98,6 +99,8 @@ class Trader:
         self.blocked: str | None = None
         """Why it enters nothing more, and ends once it is flat."""
         self.active_from: int | None = None
+        self.quotes: Mapping[str, Quote] | None = None
+        """The best bids and asks as far as they are known; None where there are none to be had."""
         self._symbols = tuple(broker.ledger.holdings)
         self._filters = entry_filters(settings)
         self._looks_at_candles = looks_at_candles(settings)
@@ -108,11 +111,16 @@ class Trader:
 
     def state(self) -> dict[str, Any]:
         """What it goes on from after a restart, with the loss limits, as JSON can hold it."""
-        return {"stopped": self.stopped, "refusals": dict(self.refusals), "limits": self.limits.state()}
+        return {
+            "stopped": self.stopped,
+            "blocked": self.blocked,
+            "refusals": dict(self.refusals),
+            "limits": self.limits.state(),
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take on what `state` told."""
-        self.stopped = state["stopped"]
+        self.stopped, self.blocked = state["stopped"], state["blocked"]
         self.refusals.update(state["refusals"])
         self.limits.restore(state["limits"])
 
@@ -403,7 +411,15 @@ class Trader:
             None if last is None else last.volume,
             0 if filters.max_open_positions is None else self._busy_beside(held),
             (held.entries if is_held else 0) + len(waiting),
+            None if filters.max_spread_pct is None else self._spread_pct(symbol),
         )
+
+    def _spread_pct(self, symbol: str) -> float | None:
+        """The spread in percent of the mid price; inf while it is not known, None where nobody can know it."""
+        if self.quotes is None:
+            return None
+        quote = self.quotes.get(symbol)
+        return math.inf if quote is None else 200.0 * (quote.ask - quote.bid) / (quote.ask + quote.bid)
 
     def _busy_beside(self, held: Holding) -> int:
         """How many positions are held or on their way beside `held`."""

@@ -1,0 +1,182 @@
+"""A run that goes on: begun here, stopped by Ctrl-C, by a signal or by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from .errors import ConfigError
+from .paper import PaperJob, journal_of, trade
+from .process import iso
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from .models import Account, Order, Position
+    from .process import MetaProcess
+
+__all__ = ["Run"]
+
+
+class Run:
+    """One run of an expert on a live market.
+
+    `begin` starts it. In a script it returns at the end; inside a running event loop it returns at once, and
+    ``await run`` waits for the end and gives the reason.
+
+    Args:
+        job: what is run.
+        inputs: makes the inputs of the run those of the expert while it lasts.
+    """
+
+    def __init__(self, job: PaperJob, inputs: Callable[[], AbstractContextManager[Any]]) -> None:
+        self._job = replace(job, bind=self._bind)
+        self._bind_expert = job.bind
+        self._inputs = inputs
+        self._process: MetaProcess | None = None
+        self._task: asyncio.Task[str] | None = None
+        self._stop: str | None = None
+        self._last: dict[str, Any] = {}
+        self.reason: str | None = None
+        """Why it ended; None before the end."""
+
+    def __repr__(self) -> str:
+        return f"<Run {self._job.name}: {self._state()}>"
+
+    def _state(self) -> str:
+        if self.reason is not None:
+            return f"ended ({self.reason})"
+        process = self._process
+        if process is None:
+            return "starting" if self._task is not None else "not begun"
+        account = process.broker.account()
+        return f"running, equity {account.equity:.12g} {account.currency}, {len(self.positions)} positions"
+
+    def __await__(self) -> Generator[Any, None, str]:
+        if self._task is None:
+            raise ConfigError("the run has not begun: call its begin() first")
+        return self._task.__await__()
+
+    @property
+    def is_running(self) -> bool:
+        """Is it begun and not at its end?"""
+        return self._process is not None or (self._task is not None and not self._task.done())
+
+    @property
+    def journal(self) -> Path:
+        """The journal that it writes."""
+        return journal_of(self._job)
+
+    @property
+    def account(self) -> Account | None:
+        """The account now; None while it does not run."""
+        return None if self._process is None else self._process.broker.account()
+
+    @property
+    def positions(self) -> list[Position]:
+        """The open positions; none while it does not run."""
+        return [] if self._process is None else self._process.trader.positions()
+
+    @property
+    def orders(self) -> list[Order]:
+        """The orders that can still trade, oldest first; none while it does not run."""
+        return [] if self._process is None else list(self._process.broker.working())
+
+    @property
+    def time(self) -> str:
+        """The run's time, UTC; "" before it runs."""
+        return "" if self._process is None else iso(self._process.clock.now())
+
+    def summary(self) -> dict[str, Any]:
+        """What came of it: why it ended, the account at the end, how many orders and fills, where it is kept."""
+        return {"reason": self.reason, "journal": str(self.journal), **self._last}
+
+    def stop(self, reason: str = "user_stop") -> None:
+        """Stop it after what is going on now; `on_deinit` is told the reason. From any thread."""
+        self._stop = self._stop or reason
+        if self._process is not None:
+            self._process.stop(reason)
+
+    def begin(self) -> Run:
+        """Start it; see the class.
+
+        Raises:
+            ConfigError: it has begun already, a setting can't be had, or the expert runs elsewhere.
+            ExchangeError: the market can't be reached.
+            StrategyError: the expert's own code failed.
+        """
+        if self._task is not None or self.reason is not None:
+            raise ConfigError("a run begins once: call expert.run(...) again for another one")
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            asyncio.run(self._go())
+            return self
+        self._task = loop.create_task(self._go(), name=f"expert {self._job.name}")
+        return self
+
+    async def _go(self) -> str:
+        with self._inputs(), _signals(self.stop):
+            self.reason = await trade(self._job)
+        return self.reason
+
+    def _bind(self, process: MetaProcess | None) -> None:
+        if process is None and self._process is not None:
+            self._last = _particulars(self._process)
+        self._process = process
+        self._bind_expert(process)
+        if process is not None and self._stop is not None:
+            process.stop(self._stop)
+
+
+def _particulars(process: MetaProcess) -> dict[str, Any]:
+    """The account as it stands, and what was done."""
+    account, trader = process.broker.account(), process.trader
+    return {
+        "ended": iso(process.clock.now()),
+        "bars": process.steps,
+        "currency": account.currency,
+        "balance": account.balance,
+        "equity": account.equity,
+        "positions": {one.symbol: one.qty for one in trader.positions()},
+        "working_orders": len(process.broker.working()),
+        "fills": process.broker.execution.filled,
+        "refusals": dict(trader.refusals),
+    }
+
+
+@contextmanager
+def _signals(stop: Callable[[str], None]) -> Generator[None]:
+    """Let SIGINT and SIGTERM stop a run in order; a second one ends it at once. In the main thread only."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    told: list[signal.Signals] = []
+
+    def heard(number: signal.Signals) -> None:
+        if told and task is not None:
+            task.cancel()
+        told.append(number)
+        stop("signal")
+
+    own = [signal.SIGINT, signal.SIGTERM] if _may_hear(loop) else []
+    for number in own:
+        loop.add_signal_handler(number, heard, number)
+    try:
+        yield
+    finally:
+        for number in own:
+            loop.remove_signal_handler(number)
+
+
+def _may_hear(loop: asyncio.AbstractEventLoop) -> bool:
+    """Signals are ours in a process of our own: not in a notebook, which uses them itself, nor in a thread."""
+    import threading
+
+    del loop
+    main = threading.current_thread() is threading.main_thread()
+    return main and sys.platform != "win32" and "ipykernel" not in sys.modules
