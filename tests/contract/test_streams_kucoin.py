@@ -1,14 +1,17 @@
 """The loopback KuCoin on the wire: tokens, topics, the numbers of its books, and both lives of a stop order."""
 
+import asyncio
 from decimal import Decimal
 
 import pytest
 from ccxt.base.errors import AuthenticationError  # noqa: TID251 - the tests' side of the wall
 from contract.lines import Line
-from contract.streaming import client_of
+from contract.streaming import client_of, subscribed
+from venue import Fault
 from venue.instruments import DAY, Kind
 from venue.orders import Order
 from venue.server import credentials
+from venue.streams import Stream
 
 pytestmark = pytest.mark.asyncio
 MINUTE = 60_000
@@ -205,3 +208,67 @@ async def test_positions_and_money_of_contracts_are_told_as_they_change(venue):
             "walletBalance.change", "USDT", "99999.7",  # 10 lots of 0.001 BTC at 50,000, of which 0.06 %
         )  # fmt: skip
         assert (await line.ask(on("/contract/position:XBTEUR")))["code"] == 404
+
+
+# --- where CCXT stumbles: who uses it must know
+
+
+async def test_ccxt_does_not_notice_a_lost_change_of_a_book(venue):
+    """The numbers have a gap, which it doesn't look at: asks that are gone stay in its book."""
+    state, symbol = venue.states["kucoin"], "BTC/USDT"
+    item = state.instrument("BTC-USDT")
+    client = await client_of(venue, "kucoin")
+
+    async def change():
+        task = await subscribed(venue, "kucoin", client.watch_order_book(symbol), Stream.BOOK)
+        state.trade(item, state.price(item) + 3 * item.tick, item.min_amount)
+        await venue.advance(1000)
+        await asyncio.wait([task], timeout=0.05)
+        return task
+
+    while not (await change()).done():
+        pass
+    venue.faults.add(Fault.DROP, "kucoin/book/*")
+    await change()
+    await (await change())
+    heard, (_, asks) = client.orderbooks[symbol], state.book(item, 1)
+    assert heard["nonce"] == state.books.look(item).sequence
+    assert heard["asks"][0][0] < float(asks[0][0])
+    await client.close()
+
+
+async def test_ccxt_hears_no_candle_that_has_one_trade(venue):
+    """Its subject is that of a new candle; with the second trade the candle is known."""
+    client = await client_of(venue, "kucoin")
+    begin = venue.clock.now() // MINUTE * MINUTE + MINUTE
+    task = await subscribed(venue, "kucoin", client.watch_ohlcv("BTC/USDT"), Stream.CANDLE)
+    await venue.advance(begin - venue.clock.now() - 1)
+    await asyncio.wait_for(task, 5)
+    task = await subscribed(venue, "kucoin", client.watch_ohlcv("BTC/USDT"), Stream.CANDLE)
+    await venue.advance(1)  # the first trade of a minute
+    rows = await asyncio.wait_for(task, 5)
+    assert rows[-1][0] == begin - MINUTE  # how the last one ended
+    task = await subscribed(venue, "kucoin", client.watch_ohlcv("BTC/USDT"), Stream.CANDLE)
+    await venue.advance(15_000)
+    rows = await asyncio.wait_for(task, 5)
+    assert rows[-1][0] == begin
+    await client.close()
+
+
+async def test_ccxt_breaks_down_over_the_first_position_of_a_contract(venue, caplog):
+    """It merges it into the one that it knows, which is none; what it knew from the beginning it follows."""
+    state = venue.states["kucoin"]
+    known, fresh = state.instrument("XBTUSDTM"), state.instrument("ETHUSDTM")
+    for item, price in ((known, 50_000), (fresh, 3_000)):
+        state.pin(item, price)
+    state.place(Order(instrument=known, buy=True, amount=Decimal(10)))
+    client = await client_of(venue, "kucoin", signed=True)
+    assert [held["symbol"] for held in await client.watch_positions()] == ["BTC/USDT:USDT"]
+    task = await subscribed(venue, "kucoin", client.watch_positions(), Stream.POSITIONS)
+    state.place(Order(instrument=fresh, buy=True, amount=Decimal(10)))
+    await venue.advance(0)
+    done, _ = await asyncio.wait([task], timeout=0.1)
+    assert not done
+    assert "Exception in callback" in caplog.text
+    task.cancel()
+    await client.close()

@@ -269,3 +269,28 @@ def test_the_changes_of_a_kucoin_book_are_numbered_without_gaps() -> None:
     row = kucoin.changes(item, [level], [level, level], 100, NOW)
     assert (row["sequenceStart"], row["sequenceEnd"]) == (101, 103)
     assert [one[2] for one in row["changes"]["asks"] + row["changes"]["bids"]] == ["101", "102", "103"]
+
+
+@pytest.mark.parametrize(("cause", "words"), [
+    ("", ("normal", "sell_single", "trade")),
+    ("liquidation", ("full_liquidation", "burst_sell_single", "liquidation")),
+    ("settlement", ("delivery", "delivery_sell_single", "settlement")),
+])  # fmt: skip
+def test_an_order_of_the_exchanges_own_is_told_as_such(cause: str, words: tuple[str, str, str]) -> None:
+    """OKX has a category for it, Bitget a side, KuCoin a type of its trades."""
+    told: list[str] = []
+    for exchange, name in (("okx", "BTC-USDT-SWAP"), ("bitget", "BTCUSDT"), ("kucoin", "XBTUSDTM")):
+        state = Venue(SimClock(NOW)).states[exchange]
+        item = state.instrument(name, Kind.LINEAR)
+        state.pin(item, 50_000)
+        one = Order(instrument=item, buy=False, amount=Decimal(10), cause=cause)
+        news = OrderNews(
+            one, state.fill(state.place(one), Decimal(1), Decimal(50_000), maker=False), Change.FILLED
+        )
+        if exchange == "okx":
+            told.append(okx.order(state, one, news.fill)["category"])
+        elif exchange == "bitget":
+            told.append(bitget.order(state, one, news.fill)["tradeSide"])
+        else:
+            told.append(reports.contract_order(news)[0]["tradeType"])
+    assert tuple(told) == words

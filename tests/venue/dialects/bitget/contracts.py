@@ -37,6 +37,7 @@ KINDS = (Kind.LINEAR, Kind.INVERSE)
 EXITS = {"pos_loss": "StopLoss", "loss_plan": "StopLoss", "pos_profit": "TakeProfit", "profit_plan": "TakeProfit"}
 PLANS = {"normal_plan", "track_plan"}
 NAMES = {"LONG": "long", "SHORT": "short", "BOTH": "net"}
+CAUSES = {"liquidation": "burst", "settlement": "delivery"}
 
 
 def settled_in(item: Instrument, coin: str) -> None:
@@ -206,9 +207,12 @@ def sides_of(order: Order) -> dict[str, str]:
     """In hedge mode the side is the position's."""
     hedged, word = order.side != "BOTH", "buy" if order.buy else "sell"
     closing = hedged and order.buy != (order.side == "LONG")
+    doing = ("close" if closing else "open") if hedged else f"{word}_single"
+    if order.cause:  # the exchange's own
+        doing = f"{CAUSES[order.cause]}_{f'close_{NAMES[order.side]}' if hedged else doing}"
     return {
         "side": ("buy" if order.side == "LONG" else "sell") if hedged else word, "posSide": NAMES[order.side],
-        "tradeSide": ("close" if closing else "open") if hedged else f"{word}_single",
+        "tradeSide": doing,
         "posMode": "hedge_mode" if hedged else "one_way_mode",
         "reduceOnly": "YES" if order.reduce_only or closing else "NO",
     }  # fmt: skip

@@ -249,5 +249,6 @@ def _fill(order: Order, fill: Fill) -> dict[str, Any]:
         "feeRate": text(item.maker if fill.maker else item.taker), "fixFee": "0",
         "feeCurrency": settlement(item), "stop": "", "tradeTime": fill.time * 1_000_000, "fee": text(fill.fee),
         "settleCurrency": settlement(item), "orderType": "market" if order.price is None else "limit",
-        "tradeType": "trade", "createdAt": fill.time, "marginMode": order.raw.get("mode", "ISOLATED"),
+        "tradeType": order.cause or "trade", "createdAt": fill.time,
+        "marginMode": order.raw.get("mode", "ISOLATED"),
     }  # fmt: skip

@@ -94,7 +94,7 @@ def contract_order(news: OrderNews) -> list[Row]:
     if change in {Change.ACCEPTED, Change.TRIGGERED}:
         return [_contract_row(one, "open")] if one.price is not None and one.tif == "GTC" else []
     if news.fill is not None:
-        match = _contract_row(one, "match") | _match(one, news.fill) | {"tradeType": "trade"}
+        match = _contract_row(one, "match") | _match(one, news.fill) | {"tradeType": one.cause or "trade"}
         return [match, _contract_row(one, "filled")] if one.status is Status.FILLED else [match]
     return [_contract_row(one, "update" if change is Change.AMENDED else "canceled")]
 

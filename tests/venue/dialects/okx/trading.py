@@ -27,6 +27,7 @@ ALGOS = {"conditional", "trigger", "move_order_stop"}
 SIDES = {"net": "BOTH", "long": "LONG", "short": "SHORT", "": "BOTH"}
 NAMES = {"BOTH": "net", "LONG": "long", "SHORT": "short"}
 EXITS = {"StopLoss": "sl", "TakeProfit": "tp"}
+CAUSES = {"liquidation": "full_liquidation", "settlement": "delivery"}
 
 
 def _each(call: Call, told: list[Told], act: Callable[[Told], Order], *, algo: bool = False) -> Any:
@@ -326,7 +327,8 @@ def shown(order: Order) -> dict[str, Any]:
         "avgPx": text(order.average) if last else "", "cTime": str(order.created),
         "cancelSource": "" if order.status is not Status.CANCELED else "31" if would_take else "1",
         "cancelSourceReason": "The post-only order will take liquidity" if would_take else "",
-        "category": "normal", "ccy": "", "clOrdId": own_id(order), "fee": text(-order.fee) if last else "0",
+        "category": CAUSES.get(order.cause, "normal"), "ccy": "", "clOrdId": own_id(order),
+        "fee": text(-order.fee) if last else "0",
         "feeCcy": last.fee_coin if last else item.base if spot and order.buy else item.settle,
         "fillPx": text(last.price) if last else "", "fillSz": text(last.amount) if last else "0",
         "fillTime": str(last.time) if last else "", "instId": item.id, "instType": type_of(item),
