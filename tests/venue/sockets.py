@@ -208,8 +208,7 @@ class Sockets:
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, []
         for future in waiting:
-            if not future.done():
-                future.set_result(None)
+            future.get_loop().call_soon_threadsafe(_finish, future)
 
     def dismiss(self, socket: Socket, how: str) -> None:
         """End a connection: nothing is sent any more but a goodbye, unless `how` is "reset"."""
@@ -277,18 +276,22 @@ class Sockets:
     def _feeds(self, exchange: str, item: Instrument, *streams: Stream) -> Iterator[tuple[Socket, Feed]]:
         for socket in self.of(exchange):
             for feed in list(socket.feeds.values()):
-                if feed.topic.item is item and feed.topic.stream in streams:
+                if feed.topic.item is item and (not streams or feed.topic.stream in streams):
                     yield socket, feed
 
     def _told(self, exchange: str, news: News) -> None:
         """Pass on what the state tells: trades and orders at once, positions and money together."""
         if isinstance(news, TradeNews):
-            for socket, feed in self._feeds(exchange, news.instrument, Stream.CANDLE):
-                _close_candles(socket, feed, news.trade.time)  # before the trade, which is of the next one
+            for socket, feed in self._feeds(exchange, news.instrument):
                 feed.moved = True
+                if feed.topic.stream is Stream.CANDLE:  # before the trade, which is of the next one
+                    _close_candles(socket, feed, news.trade.time)
             for socket, feed in self._feeds(exchange, news.instrument, Stream.TRADES):
                 socket.show(feed.topic, news)
             return
+        if isinstance(news, OrderNews):
+            for _, feed in self._feeds(exchange, news.order.instrument):
+                feed.moved = True
         for socket in self.of(exchange):
             streams = [feed.topic.stream for feed in socket.feeds.values()]
             if isinstance(news, OrderNews):
@@ -359,6 +362,11 @@ async def _say_goodbye(wire: web.WebSocketResponse, code: int) -> None:
         await writer.close(code)
 
 
+def _finish(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
@@ -395,22 +403,40 @@ def _show_running(socket: Socket, feed: Feed) -> None:
 
 def _refresh(socket: Socket, feed: Feed) -> None:
     """Push a public topic at a pulse, where there is something new."""
-    topic, state = feed.topic, socket.state
-    now, stream = state.now(), topic.stream
+    topic, state, stream = feed.topic, socket.state, feed.topic.stream
     if topic.item is None:
         return
     if stream is Stream.CANDLE:
-        _close_candles(socket, feed, now)
+        _close_candles(socket, feed, state.now())
         if feed.moved or topic.what != "last":
             _show_running(socket, feed)
-    elif stream in {Stream.BOOK, Stream.QUOTE}:
+        feed.moved = False
+    elif stream in {Stream.MARK, Stream.TICKER}:
+        _show_state(socket, feed)
+    elif stream in {Stream.BOOK, Stream.QUOTE} and _touched(state, topic.item, feed):
         state.books.look(topic.item)
-    feed.moved = False
-    if stream in {Stream.TICKER, Stream.QUOTE, Stream.MARK} and now - feed.last >= (topic.interval or 1):
-        digest = _digest(state, topic)
-        if digest != feed.shown or stream is Stream.MARK:
-            feed.shown, feed.last = digest, now
-            socket.show(topic, what=True)
+        if stream is Stream.QUOTE:
+            _show_state(socket, feed)
+
+
+def _touched(state: State, item: Instrument, feed: Feed) -> bool:
+    """Whether a trade, an order or a test may have changed the book since it was last asked."""
+    pinned = state.pinned.get((item.kind, item.id))
+    touched = feed.moved or pinned != feed.pinned
+    feed.moved, feed.pinned = False, pinned
+    return touched
+
+
+def _show_state(socket: Socket, feed: Feed) -> None:
+    """Push how something stands: a mark in its rhythm, others when they differ from what was told."""
+    topic, now = feed.topic, socket.state.now()
+    if now - feed.last < (topic.interval or 1):
+        feed.moved = True  # the next pulse will do
+        return
+    digest = _digest(socket.state, topic)
+    if digest != feed.shown or topic.stream is Stream.MARK:
+        feed.shown, feed.last = digest, now
+        socket.show(topic, what=True)
 
 
 def _digest(state: State, topic: Topic) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from decimal import Decimal
 
     from .instruments import Instrument
     from .prices import Candle
@@ -79,8 +80,10 @@ class Feed:
     topic: Topic
     opened: int = 0
     """The candle that runs, by its open time."""
-    moved: bool = False
-    """Whether something traded since the last pulse."""
+    moved: bool = True
+    """Whether something traded, or an order of ours changed, since the last pulse."""
+    pinned: Decimal | None = None
+    """The price that a test held at the last pulse."""
     shown: Any = None
     """What the last message told, but for its time."""
     last: int = -1
