@@ -52,8 +52,8 @@ def check_quotes(kind, found, now):
         assert all(
             low <= min(opened, close) <= max(opened, close) <= high for _, opened, high, low, close, _ in rows
         )
-    assert found["trades"] == sorted(found["trades"], key=lambda trade: trade[0])
-    assert all(price > 0 and qty > 0 and side in (-1, 1) for _, price, qty, side in found["trades"])
+    assert found["trades"] == sorted(found["trades"], key=lambda trade: trade.time)
+    assert all(trade.price > 0 and trade.qty > 0 and trade.side in (-1, 1) for trade in found["trades"])
     if kind != "spot":
         assert len(found["funding"]) >= 8
         assert all(abs(rate) < 0.01 for _, rate in found["funding"])
