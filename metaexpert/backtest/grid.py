@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Grid", "sweep"]
 
-_AT_ONCE = 8  # passes that a thread plays before it takes the next ones
+_AT_ONCE = 16  # passes that a thread plays before it takes the next ones
 _AHEAD = 4  # such lots whose signals may wait for a thread: bounds the memory
 
 

@@ -104,13 +104,15 @@ class Logbook:
 
     def fills(self) -> Rows[Fill]:
         """Every fill."""
-        filled = filled_of(self.played.orders)
-        log, n = self.played.log[:, filled], len(filled)
+        orders = self.played.orders
+        filled = filled_of(orders)
+        log: Floats = orders[:, filled]
+        n = int(log.shape[1])
         columns: dict[str, Any] = {
             "id": np.arange(1, n + 1),
             "time": _whole(log[column.O_UPDATED]),
             "symbol": self.market.symbol,
-            "order_id": Numbered(filled + 1),
+            "order_id": Numbered(np.arange(1, orders.shape[1] + 1)[filled]),
             "side": _sides(log[column.O_SIDE]),
             "qty": log[column.O_QTY],
             "price": log[column.F_PRICE],
@@ -228,13 +230,14 @@ class Logbook:
         return risk.tier_refusal(broken, worth, self.leverage, tier, self.market)
 
 
-def filled_of(log: Floats) -> Ints:
-    """The orders of a log that were filled, in the order of their fills."""
-    number = log[column.F_NUMBER]
+def filled_of(orders: Floats) -> Ints | slice:
+    """Which orders of a log were filled, in the order of their fills; a slice where that is all, as they stand."""
+    number = orders[column.F_NUMBER]
     filled = np.flatnonzero(number > 0.0)
     numbers = number[filled]
-    ascends = bool((numbers[1:] > numbers[:-1]).all())
-    return filled if ascends else filled[np.argsort(numbers, kind="stable")]
+    if not (numbers[1:] > numbers[:-1]).all():
+        return filled[np.argsort(numbers, kind="stable")]
+    return slice(None) if len(filled) == len(number) else filled
 
 
 def _sides(values: Floats) -> Coded:

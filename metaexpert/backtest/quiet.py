@@ -207,21 +207,35 @@ def _draw_below(s: Floats, equity: Floats, below: Floats) -> None:
 
 
 def _sum_up(t: Terms, s: Floats, close: Floats) -> None:
-    """Keep what statistics need of the curve: the deepest falls and the time held.
+    """Keep what statistics need of the curve: the deepest falls and the time held."""
+    if s[S_QTY] == 0.0:
+        _rank(s, s[S_BALANCE])
+        return
+    lowest, highest, held = math.inf, -math.inf, 0
+    for k in range(len(close)):  # all three at once, which `min` and `max` would not be: they look for NaN
+        equity = _equity(t, s, close[k])
+        lowest = equity if equity < lowest else lowest  # noqa: FURB136
+        highest = equity if equity > highest else highest  # noqa: FURB136
+        held += 1 if equity > 0.0 else 0
+    s[S_HELD_BARS] += held
+    s[S_LONG_BARS] += held if s[S_QTY] > 0.0 else 0
+    if highest > s[S_TOP]:  # then the order of the bars counts
+        for k in range(len(close)):
+            _rank(s, _equity(t, s, close[k]))
+    else:
+        s[S_LOW] = min(s[S_LOW], lowest)
+
+
+def _rank(s: Floats, equity: float) -> None:
+    """Set `equity` against the highest so far, and against the lowest since.
 
     Falls under one peak are deepest where equity is lowest, so that division waits for the next peak.
     """
-    is_long, is_held = s[S_QTY] > 0.0, s[S_QTY] != 0.0
-    for k in range(len(close) if is_held else 1):  # the others leave the same
-        equity = _equity(t, s, close[k])
-        if equity > s[S_TOP]:
-            settle(s)
-            s[S_TOP] = s[S_LOW] = equity
-        elif equity < s[S_LOW]:
-            s[S_LOW] = equity
-        if is_held and equity > 0.0:
-            s[S_HELD_BARS] += 1.0
-            s[S_LONG_BARS] += 1.0 if is_long else 0.0
+    if equity > s[S_TOP]:
+        settle(s)
+        s[S_TOP] = s[S_LOW] = equity
+    elif equity < s[S_LOW]:
+        s[S_LOW] = equity
 
 
 def settle(s: Floats) -> None:

@@ -150,7 +150,7 @@ def omega(returns: Floats) -> float | None:
     """Return the sum of gains over the sum of losses (Keating & Shadwick 2002, threshold 0)."""
     if not _all_finite(returns):
         return None
-    return ratio(float(returns[returns > 0.0].sum()), -float(returns[returns < 0.0].sum()))
+    return ratio(float(np.maximum(returns, 0.0).sum()), -float(np.minimum(returns, 0.0).sum()))
 
 
 def skew(returns: Floats) -> float | None:

@@ -154,11 +154,10 @@ class Summary(Sample):
     @cached_property
     def costs(self) -> Costs:
         """The cost chain."""
-        log = self._orders
-        filled = filled_of(log)
+        log = self._orders[:, filled_of(self._orders)]
         notional: Any = rules.notional  # plain arithmetic: it takes arrays as well
-        liquidated = log[column.O_REASON, filled] == column.LIQUIDATION
-        fee, slippage = log[column.F_FEE, filled], float(log[column.F_SLIPPAGE, filled].sum())
+        liquidated = log[column.O_REASON] == column.LIQUIDATION
+        fee, slippage = log[column.F_FEE], float(log[column.F_SLIPPAGE].sum())
         funding, net = self._funding(), float(self.path[-1] - self.path[0])
         return Costs(
             gross=net + float(fee.sum()) + slippage - funding,
@@ -168,7 +167,7 @@ class Summary(Sample):
             slippage=slippage,
             funding=funding,
             net=net,
-            turnover=float(notional(self._kind, log[column.O_QTY, filled], log[column.F_PRICE, filled]).sum()),
+            turnover=float(notional(self._kind, log[column.O_QTY], log[column.F_PRICE]).sum()),
             maker_turnover=0.0,
         )
 
