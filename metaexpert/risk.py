@@ -6,7 +6,8 @@ Refusals carry a stable `reason` code (counted in reports) and a `message` for p
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import rules, tiers
@@ -14,7 +15,7 @@ from .models import SizeType
 from .timeframe import DAY_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from .models import Market, Order, Tier
 
@@ -91,21 +92,28 @@ def conform(order: Order, market: Market, reference: float | None, held: float) 
     bad = _bad_number(order)
     if bad is not None:
         return bad
-    side, tick = order.side.sign, market.price_tick
-    qty, price, stop_price = rules.round_down(order.qty, market.qty_step), order.price, order.stop_price
+    qty = rules.round_down(order.qty, market.qty_step)
+    if qty != order.qty:
+        order = order.changed(qty=qty)
+    if order.price is not None or order.stop_price is not None:
+        order = _on_ticks(order, market.price_tick)
+        reference = order.stop_price if order.price is None else order.price
+    bad = _bad_levels(order, reference, market.price_tick)
+    if bad is not None:
+        return bad
+    closes_all = order.reduce_only and qty >= abs(held) > 0.0
+    return order if closes_all else _within_limits(order, market, reference)
+
+
+def _on_ticks(order: Order, tick: float) -> Order:
+    """`order` with its price and stop price on the market's tick."""
+    side, price, stop_price = order.side.sign, order.price, order.stop_price
     if price is not None:
         price = rules.limit_price(price, side, tick)
     if stop_price is not None:
         stop_price = rules.limit_price(stop_price, -side, tick)
-    if qty != order.qty or price != order.price or stop_price != order.stop_price:
-        order = order.changed(qty=qty, price=price, stop_price=stop_price)
-    own = stop_price if price is None else price
-    worth_at = reference if own is None else own
-    bad = _bad_levels(order, worth_at, tick)
-    if bad is not None:
-        return bad
-    closes_all = order.reduce_only and order.qty >= abs(held) > 0.0
-    return order if closes_all else _within_limits(order, market, worth_at)
+    is_same = price == order.price and stop_price == order.stop_price
+    return order if is_same else order.changed(price=price, stop_price=stop_price)
 
 
 def _bad_number(order: Order) -> Refusal | None:
@@ -149,22 +157,19 @@ def _within_limits(order: Order, market: Market, reference: float | None) -> Ord
     price, at_market = rules.NO_PRICE if reference is None else reference, order.price is None
     broken = rules.broken_limit(
         _kind(market), order.qty, price, market.min_qty, largest_qty(market, at_market=at_market),
-        market.min_notional, _or_none(market.max_notional),
+        market.min_notional, math.inf if market.max_notional is None else market.max_notional,
     )  # fmt: skip
-    return (
-        order if broken == rules.NOTHING else limit_refusal(broken, order.qty, price, market, at_market=at_market)
-    )
-
-
-def _or_none(limit: float | None) -> float:
-    """A limit for `rules`, where infinity stands for none."""
-    return math.inf if limit is None else limit
+    if broken == rules.NOTHING:
+        return order
+    return limit_refusal(broken, order.qty, price, market, at_market=at_market)
 
 
 def largest_qty(market: Market, *, at_market: bool) -> float:
     """The largest quantity of one order, infinite where there is no limit; `at_market`: of one without a price."""
-    most = _or_none(market.max_qty)
-    return min(most, _or_none(market.max_market_qty)) if at_market else most
+    most, own = market.max_qty, market.max_market_qty
+    if at_market and own is not None and (most is None or own < most):
+        most = own
+    return math.inf if most is None else most
 
 
 def limit_refusal(broken: int, qty: float, price: float, market: Market, *, at_market: bool) -> Refusal:
@@ -176,7 +181,7 @@ def limit_refusal(broken: int, qty: float, price: float, market: Market, *, at_m
         return Refusal("below_min_qty", f"{qty:.12g} {unit} is below the market's minimum of {least:.12g}")
     if broken == rules.ABOVE_MAX_QTY:
         most = largest_qty(market, at_market=at_market)
-        whose = "market orders" if most < _or_none(market.max_qty) else "orders"
+        whose = "market orders" if most < largest_qty(market, at_market=False) else "orders"
         return Refusal(
             "above_max_qty", f"{qty:.12g} {unit} is above the maximum of {whose}, {most:.12g}: split it"
         )
@@ -251,7 +256,7 @@ def size(
         qty = rules.wanted(kind, SIZE_TYPES[size_type], value, ask.price, ask.equity, ask.leverage, stop)
     if qty == rules.NO_QTY:
         return no_stop(stop)
-    cap = _or_none(cap_quote) / ask.quote_per_settle
+    cap = math.inf if cap_quote is None else cap_quote / ask.quote_per_settle
     qty, by = rules.capped(kind, qty, ask.price, cap, ask.held, ask.room)
     rounded = rules.round_down(qty, market.qty_step)
     return (rounded, CAPS[by]) if rounded > 0.0 else size_is_zero(qty, by, market)
@@ -294,7 +299,10 @@ class EntryState(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryFilters:
-    """The settings that keep entries from being made (rule 24); None switches one off."""
+    """The settings that keep entries from being made (rule 24); None switches one off.
+
+    `checks` are those that are set, in the order in which they are asked.
+    """
 
     trade_hours: Collection[int] | None = None
     allowed_days: Collection[int] | None = None
@@ -302,31 +310,62 @@ class EntryFilters:
     max_spread_pct: float | None = None
     max_open_positions: int | None = None
     max_positions_per_symbol: int = 1
+    checks: tuple[Callable[[EntryState], Refusal | None], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        checks = [partial(check, limit) for name, check in _CHECKS if (limit := getattr(self, name)) is not None]
+        object.__setattr__(self, "checks", tuple(checks))
 
 
 def entry_refusal(state: EntryState, filters: EntryFilters) -> Refusal | None:
     """The first filter that keeps an entry from being made, None when all let it pass (rule 24)."""
-    return next(_entry_refusals(state, filters), None)
+    for check in filters.checks:
+        refusal = check(state)
+        if refusal is not None:
+            return refusal
+    return None
 
 
-def _entry_refusals(state: EntryState, filters: EntryFilters) -> Iterator[Refusal]:
+def _hours(allowed: Collection[int], state: EntryState) -> Refusal | None:
     hour = state.time % DAY_MS // _HOUR_MS
+    return None if hour in allowed else Refusal("trade_hours", f"no entries in hour {hour} UTC")
+
+
+def _days(allowed: Collection[int], state: EntryState) -> Refusal | None:
     day = (state.time // DAY_MS + _THURSDAY) % 7 + 1
-    if filters.trade_hours is not None and hour not in filters.trade_hours:
-        yield Refusal("trade_hours", f"no entries in hour {hour} UTC")
-    if filters.allowed_days is not None and day not in filters.allowed_days:
-        yield Refusal("allowed_days", f"no entries on day {day} of the week")
-    least, volume = filters.min_volume, state.volume
-    if least is not None and not (volume is not None and volume >= least):  # NaN is not enough either
-        yield Refusal("min_volume", f"volume of the last bar {volume} is below {least:g}")
-    widest, spread = filters.max_spread_pct, state.spread_pct
-    if widest is not None and spread is not None and not spread <= widest:
-        yield Refusal("max_spread_pct", f"spread {spread:.4g} % is above {widest:g} %")
-    most = filters.max_open_positions
-    if most is not None and not state.entries and state.open_positions >= most:
-        yield Refusal("max_open_positions", f"positions that are open already: {state.open_positions}")
-    if state.entries >= filters.max_positions_per_symbol:
-        yield Refusal("max_positions_per_symbol", f"entries that stand in this symbol already: {state.entries}")
+    return None if day in allowed else Refusal("allowed_days", f"no entries on day {day} of the week")
+
+
+def _volume(least: float, state: EntryState) -> Refusal | None:
+    volume = state.volume
+    if volume is not None and volume >= least:  # NaN is not enough either
+        return None
+    return Refusal("min_volume", f"volume of the last bar {volume} is below {least:g}")
+
+
+def _spread(widest: float, state: EntryState) -> Refusal | None:
+    spread = state.spread_pct
+    if spread is None or spread <= widest:
+        return None
+    return Refusal("max_spread_pct", f"spread {spread:.4g} % is above {widest:g} %")
+
+
+def _positions(most: int, state: EntryState) -> Refusal | None:
+    if state.entries or state.open_positions < most:
+        return None
+    return Refusal("max_open_positions", f"positions that are open already: {state.open_positions}")
+
+
+def _entries(most: int, state: EntryState) -> Refusal | None:
+    if state.entries < most:
+        return None
+    return Refusal("max_positions_per_symbol", f"entries that stand in this symbol already: {state.entries}")
+
+
+_CHECKS: tuple[tuple[str, Callable[[Any, EntryState], Refusal | None]], ...] = (
+    ("trade_hours", _hours), ("allowed_days", _days), ("min_volume", _volume), ("max_spread_pct", _spread),
+    ("max_open_positions", _positions), ("max_positions_per_symbol", _entries),
+)  # fmt: skip
 
 
 # --- loss limits (rules 21, 25) -----------------------------------------------------------------------------

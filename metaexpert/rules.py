@@ -51,6 +51,7 @@ _EPSILON = 1e-9  # percent, or a part of a step: what counts as nothing
 _ULPS = 8 * 2.0**-52  # and how much of a number a few operations on floats may get wrong
 _COUNTABLE = 2.0**47  # more steps than this a float can't tell apart after a few operations
 _NOISE = 1e-12  # of a number: what products such as 0.57 * 100 may be off by
+_OVER = 1.0 + _NOISE  # times a limit: what is beyond that exceeds it
 
 
 # --- money (rules 12 to 17) ---------------------------------------------------------------------------------
@@ -96,7 +97,7 @@ def initial_margin(kind: int, qty: float, price: float, leverage: float) -> floa
 
 def cash_cost(kind: int, qty: float, price: float, leverage: float, fee_rate: float) -> float:
     """What opening `qty` takes from the free margin: its initial margin and its fee; a rebate gives nothing."""
-    return notional(kind, qty, price) * (1.0 / leverage + max(fee_rate, 0.0))
+    return notional(kind, qty, price) * (1.0 / leverage + (fee_rate if fee_rate > 0.0 else 0.0))
 
 
 def liquidation_price(kind: int, qty: float, entry: float, margin: float, rate: float) -> float:
@@ -113,7 +114,8 @@ def liquidation_price(kind: int, qty: float, entry: float, margin: float, rate: 
         if below * qty <= 0.0:
             return NONE_HIGH
         return (qty + rate * abs(qty)) / below
-    return max((qty * entry - margin) / (qty - rate * abs(qty)), NONE_LOW)
+    level = (qty * entry - margin) / (qty - rate * abs(qty))
+    return level if level > NONE_LOW else NONE_LOW
 
 
 def maintenance_margin(notional: float, rate: float, deduction: float) -> float:
@@ -235,7 +237,7 @@ def room(kind: int, free: float, price: float, leverage: float, fee_rate: float)
 
 def is_too_large(opening: float, room: float) -> bool:
     """Does `opening` need more than there is `room` for, by more than the noise of floats (rule 17)?"""
-    return opening > room * (1.0 + _NOISE)
+    return opening > room * _OVER
 
 
 def carried(
@@ -266,28 +268,24 @@ def broken_limit(
     Quantities that are no multiple of the step were rounded down before. Limits on the notional, in quote, are
     left out where the price is not known (`NO_PRICE`).
     """
-    if qty <= 0.0 or _exceeds(min_qty, qty):
+    if qty <= 0.0 or min_qty > qty * _OVER:
         return BELOW_MIN_QTY
-    if _exceeds(qty, max_qty):
+    if qty > max_qty * _OVER:
         return ABOVE_MAX_QTY
     if price <= 0.0:
         return NOTHING
     worth = qty if kind == INVERSE else qty * price
-    if _exceeds(min_notional, worth):
+    if min_notional > worth * _OVER:
         return BELOW_MIN_NOTIONAL
-    return ABOVE_MAX_NOTIONAL if _exceeds(worth, max_notional) else NOTHING
-
-
-def _exceeds(first: float, second: float) -> bool:
-    """Is `first` above `second` by more than the noise of floats?"""
-    return first > second * (1.0 + _NOISE)
+    return ABOVE_MAX_NOTIONAL if worth > max_notional * _OVER else NOTHING
 
 
 def closing_qty(held: float, side: int, qty: float) -> float:
     """How much of an order of `qty` on `side` closes the signed position `held`; the rest opens."""
     if held * side >= 0.0:
         return 0.0
-    return min(abs(held), qty)
+    whole = abs(held)
+    return qty if qty < whole else whole
 
 
 # --- prices and steps (rules 4, 6, 11) ----------------------------------------------------------------------
@@ -323,6 +321,8 @@ def sum_of_steps(first: float, second: float, step: float) -> float:
     A sum that is no multiple of `step`, because one of the two is none, stays as it is.
     """
     total, scale = first + second, abs(first) + abs(second)
+    if first == 0.0 or total == 0.0:
+        return total
     if step <= 0.0 or not scale / step < _COUNTABLE:
         return total
     whole = math.floor(total / step + 0.5)
@@ -428,11 +428,13 @@ def capped(kind: int, qty: float, price: float, cap_quote: float, held: float, r
 
     Returns the quantity and what capped it: `NOTHING`, `CAPPED_BY_SETTING` or `CAPPED_BY_MARGIN` (rule 22).
     """
-    by, cap = NOTHING, max(0.0, qty_for_notional(kind, cap_quote, price) - held)
+    by, cap = NOTHING, qty_for_notional(kind, cap_quote, price) - held
+    if cap < 0.0:
+        cap = 0.0
     if qty > cap:
         qty, by = cap, CAPPED_BY_SETTING
     if qty > room:
-        qty, by = max(0.0, room), CAPPED_BY_MARGIN
+        qty, by = room if room > 0.0 else 0.0, CAPPED_BY_MARGIN
     return qty, by
 
 
@@ -441,13 +443,17 @@ def capped(kind: int, qty: float, price: float, cap_quote: float, held: float, r
 
 def stop_level(side: int, entry: float, pct: float, tick: float) -> float:
     """Stop-loss of a position on `side`, `pct` percent from `entry`, never nearer than asked (rule 11)."""
-    level = max(entry * (1.0 - side * pct / 100.0), NONE_LOW)
+    level = entry * (1.0 - side * pct / 100.0)
+    if level < NONE_LOW:
+        level = NONE_LOW
     return round_down(level, tick) if side > 0 else round_up(level, tick)
 
 
 def target_level(side: int, entry: float, pct: float, tick: float) -> float:
     """Take-profit of a position on `side`, `pct` percent from `entry`, never nearer than asked (rule 11)."""
-    level = max(entry * (1.0 + side * pct / 100.0), NONE_LOW)
+    level = entry * (1.0 + side * pct / 100.0)
+    if level < NONE_LOW:
+        level = NONE_LOW
     return round_up(level, tick) if side > 0 else round_down(level, tick)
 
 
@@ -470,7 +476,9 @@ def breakeven_level(side: int, entry: float, best: float, pct: float, tick: floa
 
 def better_stop(side: int, first: float, second: float) -> float:
     """The one of two stops that protects more: the higher for longs, the lower for shorts."""
-    return max(first, second) if side > 0 else min(first, second)
+    if side > 0:
+        return second if second > first else first
+    return second if second < first else first
 
 
 def unset_stop(side: int) -> float:

@@ -59,6 +59,7 @@ class OrderTerms(NamedTuple):
 
 
 _REDUCES = OrderTerms(reduce_only=True)
+_SIDES = {"long": Side.BUY, "short": Side.SELL}
 _KINDS = {
     (False, False): OrderType.MARKET, (True, False): OrderType.LIMIT,
     (False, True): OrderType.STOP, (True, True): OrderType.STOP_LIMIT,
@@ -104,6 +105,7 @@ class Trader:
         self._symbols = tuple(broker.ledger.holdings)
         self._filters = entry_filters(settings)
         self._looks_at_candles = looks_at_candles(settings)
+        self._stop_pct = first_stop_pct(settings)
         self._draft = Order(
             id="", symbol="", side=Side.BUY, type=OrderType.MARKET, qty=0.0, tag=settings.comment or None,
             strategy_id=settings.strategy_id,
@@ -167,10 +169,13 @@ class Trader:
     def _held(self, call: str, symbol: str, side: str | None) -> Holding:
         """The holding that a call means: of `side` in hedge mode, else the one that is open."""
         if side is not None:
-            _check_side(call, side)
-        legs = self.broker.ledger.legs(symbol)
-        if self.hedge and side is not None:
-            return self.broker.ledger.leg(symbol, side)
+            _side_of(call, side)
+        ledger = self.broker.ledger
+        if not ledger.hedge:
+            return ledger.holdings[symbol]
+        if side is not None:
+            return ledger.leg(symbol, side)
+        legs = ledger.legs(symbol)
         is_open = [held for held in legs if held.qty != 0.0]
         if len(is_open) > 1:
             raise StrategyError(
@@ -178,9 +183,13 @@ class Trader:
             )
         return is_open[0] if is_open else legs[0]
 
-    def _leg(self, symbol: str, side: Side, *, reduces: bool) -> Holding:
+    def _leg(self, symbol: str | None, side: Side, *, reduces: bool) -> Holding:
         """The holding that an order works on: buying opens longs and reduces shorts (rule 20)."""
-        return self.broker.ledger.leg(symbol, "long" if (side is Side.BUY) != reduces else "short")
+        name = self._symbols[0] if symbol is None else self.resolve(symbol)
+        ledger = self.broker.ledger
+        if not ledger.hedge:
+            return ledger.holdings[name]
+        return ledger.leg(name, "long" if (side is Side.BUY) != reduces else "short")
 
     def account(self) -> Account:
         """The account now."""
@@ -202,8 +211,8 @@ class Trader:
 
     def send(self, side: Side, qty: float | None, symbol: str | None, terms: OrderTerms) -> Order:
         """Send an order; without `qty` an entry is sized by the strategy's settings (see `MetaExpert.buy`)."""
-        held = self._leg(self.symbol(symbol), side, reduces=terms.reduce_only)
-        closing, terms = held.closing_qty(side.sign, math.inf), _checked(terms)
+        held = self._leg(symbol, side, reduces=terms.reduce_only)
+        closing, terms = rules.closing_qty(held.qty, side.sign, math.inf), _checked(terms)
         only_closes = terms.reduce_only or (held.is_spot and side is Side.SELL)
         if qty is None and not only_closes:
             return self._enter(side, held, terms, 0.0)
@@ -216,10 +225,9 @@ class Trader:
 
     def open(self, direction: str, qty: float | None, symbol: str | None, terms: OrderTerms) -> Order:
         """Open a long or short position, in one-way mode reversing an opposite one; see `MetaExpert`."""
-        _check_side("open_position", direction)
-        side = Side.BUY if direction == "long" else Side.SELL
-        held = self._leg(self.symbol(symbol), side, reduces=False)
-        closing, terms = held.closing_qty(side.sign, math.inf), _checked(terms)
+        side = _side_of("open_position", direction)
+        held = self._leg(symbol, side, reduces=False)
+        closing, terms = rules.closing_qty(held.qty, side.sign, math.inf), _checked(terms)
         if qty is None:
             return self._enter(side, held, terms, closing)
         order = self._order(side, held, terms, _number("qty", qty) + closing)
@@ -351,18 +359,17 @@ class Trader:
         sells_option = held.is_option and side < 0
         if held.is_option and held.underlying is None and (sells_option or held.in_base):
             return risk.Refusal("no_underlying", f"no price of the underlying of {market.symbol} is known")
-        ledger, closing = self.broker.ledger, held.closing_qty(side, math.inf)
-        rate = self.costs.taker(market)
+        ledger, closing = self.broker.ledger, rules.closing_qty(held.qty, side, math.inf)
         ask = risk.SizeRequest(
             market,
             expected,
             ledger.equity(),
             held.leverage,
-            ledger.room(held, side, closing, expected, fee_rate=rate, reserved=0.0),
+            ledger.room(held, side, closing, expected, fee_rate=held.taker, reserved=0.0),
             self._stop(terms, expected, side, market.price_tick),
-            abs(held.qty) if held.side == side else 0.0,
+            abs(held.qty) if held.qty * side > 0.0 else 0.0,
             held.short_margin() if sells_option else None,
-            held.quote_per_settle(),
+            held.quote_per_settle() if held.is_option else 1.0,
         )
         settings = self.settings
         return risk.size(settings.size_type, settings.size_value, ask, settings.max_position_size_quote)
@@ -371,7 +378,7 @@ class Trader:
         """The price at which a position from an order of `terms` would be stopped out at first."""
         if terms.stop_loss is not None:
             return terms.stop_loss
-        pct = first_stop_pct(self.settings)
+        pct = self._stop_pct
         return None if pct is None else rules.stop_level(side, price, pct, tick)
 
     def _submit(self, order: Order, *, shrinkable: bool = False) -> Order:
@@ -401,7 +408,7 @@ class Trader:
         filters, symbol, last = self._filters, held.market.symbol, None
         if filters.min_volume is not None:
             last = self.feed.matching(symbol).last()
-        is_held = held.side == side.sign
+        is_held = held.qty * side.sign > 0.0
         waiting = [
             one for one in self.broker.working(symbol)
             if not one.reduce_only and one.side is side and not (is_held and one.filled > 0.0)
@@ -458,9 +465,16 @@ def _id_of(call: str, order: Order | str) -> str:
     return order
 
 
-def _check_side(call: str, side: object) -> None:
-    if side not in ("long", "short"):
-        raise StrategyError(f"{call}: unknown side {side!r}{did_you_mean(str(side), ('long', 'short'))}")
+def _side_of(call: str, word: object) -> Side:
+    """The side of the orders that open a position.
+
+    Raises:
+        StrategyError: the word is none of the two.
+    """
+    side = _SIDES.get(word) if isinstance(word, str) else None
+    if side is None:
+        raise StrategyError(f"{call}: unknown side {word!r}{did_you_mean(str(word), _SIDES)}")
+    return side
 
 
 def _checked(terms: OrderTerms) -> OrderTerms:

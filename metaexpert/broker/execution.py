@@ -8,7 +8,7 @@ from .. import risk, rules
 from ..models import ExitReason, Fill, OrderStatus, TimeInForce
 from .book import Working
 from .margin import Margin
-from .protection import Guard, Protection
+from .protection import UNPROTECTED, Guard, Protection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ class Execution:
         self.moment: int | None = None
         """Open time of the bar that is being matched."""
         self._clock = clock
-        self._default = default
+        self._default = UNPROTECTED if default == UNPROTECTED else default
         self._volume: dict[str, float] = {}  # of the bar of each symbol that is being matched, in base units
         self._used: dict[str, float] = {}
 
@@ -87,7 +87,7 @@ class Execution:
         if qty == 0.0:
             self.book.drop(working, OrderStatus.CANCELED, NOTHING_TO_REDUCE)
             return
-        if held.qty * side < 0.0:
+        if held.qty * side < 0.0 and held.can_be_liquidated:
             paid = self.margin.bounded(held, paid)
             price = rules.better_stop(held.side, price, paid)  # what a bound gives is no slippage
         tif = working.terms.tif
@@ -133,12 +133,13 @@ class Execution:
             profit, order.reason, order.tag,
         )  # fmt: skip
         self.fills.append(fill)
-        self._guard(order, held, side_before, is_first=is_first)
+        side = held.side
+        self._guard(order, held, side_before, side, is_first=is_first)
         working.enter(qty, price, fee)
         if working.status is OrderStatus.FILLED:
             self.book.remove(working)
         self.book.announce(working, fill)
-        if held.side != side_before and self.book.of[order.symbol]:
+        if side != side_before and self.book.of[order.symbol]:
             self._cancel_reducing(held)
             self._cancel_building(held, side_before)
 
@@ -201,19 +202,31 @@ class Execution:
 
     # -- levels -----------------------------------------------------------------------------------------------
 
-    def _guard(self, order: Order, held: Holding, side_before: int, *, is_first: bool) -> None:
+    def _guard(self, order: Order, held: Holding, side_before: int, side: int, *, is_first: bool) -> None:
         """Set, move or lift the protective levels after a fill, the first one of `order` or another."""
-        if held.side == 0:
+        if side == 0:
             self.guards.pop(held, None)
             return
         guard = self.guards.get(held)
-        if guard is None or held.side != side_before:
-            guard = Guard(self._default.with_order(order), held.side, held.entry, held.market.price_tick)
-            self.guards[held] = guard
-        elif held.side == order.side.sign:
+        if guard is None or side != side_before:
+            protection = self._default.with_order(order)
+            if held.is_spot and protection is UNPROTECTED:
+                return  # there is no level to look at
+            self.guards[held] = Guard(protection, side, held.entry, held.market.price_tick)
+        elif side == order.side.sign:
             # the rest of an order brings no levels: they may have been changed since
             guard.regrow(guard.protection.with_order(order) if is_first else guard.protection, held.entry)
         self.relevel(held)
+
+    def protect(self, held: Holding, protection: Protection) -> None:
+        """Replace the protective levels of an open position."""
+        guard = self.guards.get(held)
+        if guard is None:
+            guard = self.guards[held] = Guard(UNPROTECTED, held.side, held.entry, held.market.price_tick)
+        if protection.follows and not guard.protection.follows:
+            guard.best = held.mark  # it follows from here on, as a trailing order does
+        guard.protection = protection
+        guard.refresh()
 
     def relevel(self, held: Holding) -> None:
         """Compute the liquidation price of a position anew, and of the other leg that shares its margin."""

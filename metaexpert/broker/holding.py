@@ -84,10 +84,6 @@ class Holding:
         """Is something held on `side`, ``"long"`` or ``"short"``?"""
         return self.side == (1 if side == "long" else -1)
 
-    def closing_qty(self, side: int, qty: float) -> float:
-        """How much of an order of `qty` on `side` closes; the rest opens."""
-        return rules.closing_qty(self.qty, side, qty)
-
     # -- worth and margin ---------------------------------------------------------------------------------
 
     def unrealized(self) -> float:
@@ -182,21 +178,23 @@ class Holding:
 
     def close(self, qty: float, price: float, share_of_fee: float, slippage: float) -> float:
         """Take `qty` off the position at `price`; returns the realised profit before fees."""
-        profit = rules.pnl(self.kind, self.side * qty, self.entry, price)
+        signed = qty if self.qty > 0.0 else -qty
+        profit = rules.pnl(self.kind, signed, self.entry, price)
         self.realized += profit
         self.fees += share_of_fee
         self.slippage += slippage
         self.exited += qty
         self.exited_value += rules.notional(self.kind, qty, price)
-        self.posted *= 1.0 - qty / abs(self.qty)
-        self.qty = rules.sum_of_steps(self.qty, -self.side * qty, self.market.qty_step)
+        if self.is_option:
+            self.posted *= 1.0 - qty / abs(self.qty)
+        self.qty = rules.sum_of_steps(self.qty, -signed, self.market.qty_step)
         return profit
 
     def open(self, side: int, qty: float, price: float, share_of_fee: float, slippage: float) -> None:
         """Add `qty` on `side` at `price`."""
         self.entry = rules.average_entry(self.kind, abs(self.qty), self.entry, qty, price)
         self.qty = rules.sum_of_steps(self.qty, side * qty, self.market.qty_step)
-        if self.is_short_option:
+        if self.is_option and self.qty < 0.0:
             self.posted += qty * self.short_margin()
         self.max_qty = max(self.max_qty, abs(self.qty))
         self.fees += share_of_fee

@@ -117,7 +117,7 @@ class Ledger:
         `continues` marks a further fill of an order that has filled in part: it is no entry of its own.
         """
         sign = side.sign
-        closing = holding.closing_qty(sign, qty)
+        closing = rules.closing_qty(holding.qty, sign, qty)
         opening = qty - closing if closing < qty else 0.0
         share = closing / qty
         profit = 0.0
@@ -155,7 +155,8 @@ class Ledger:
         """Profit of all open positions at their marks, in the settlement currency."""
         total = 0.0  # added up one by one: `sum` rounds otherwise, from Python 3.12 on
         for held in self._all:
-            total += held.unrealized()
+            if held.qty != 0.0:
+                total += held.unrealized()
         return total
 
     def equity(self) -> float:
@@ -172,7 +173,7 @@ class Ledger:
 
     def margin_used(self) -> float:
         """Initial margin of all open positions."""
-        return sum([held.margin() for held in self._all])
+        return sum([held.margin() for held in self._all if held.qty != 0.0], 0.0)
 
     def margin_free(self) -> float:
         """What new positions can bind: balance - margins, with unrealised profit counted in cross mode only.
@@ -309,21 +310,10 @@ def _trade(
 ) -> Trade:
     """The round trip of a holding."""
     still_open = held.unrealized() if time is None else 0.0
+    entry_price = rules.average_price(held.kind, held.entered, held.entered_value)
+    exit_price = None if time is None else rules.average_price(held.kind, held.exited, held.exited_value)
     return Trade(
-        id=number,
-        symbol=held.market.symbol,
-        side="long" if side > 0 else "short",
-        qty=held.max_qty,
-        entry_time=held.opened,
-        entry_price=rules.average_price(held.kind, held.entered, held.entered_value),
-        exit_time=time,
-        exit_price=rules.average_price(held.kind, held.exited, held.exited_value) if time is not None else None,
-        pnl=held.realized + still_open,
-        fees=held.fees,
-        slippage=held.slippage,
-        funding=held.funding,
-        entry_notional=held.entered_value,
-        exit_reason=reason,
-        tag=held.tag,
-        ambiguous=ambiguous,
-    )
+        number, held.market.symbol, "long" if side > 0 else "short", held.max_qty, held.opened, entry_price, time,
+        exit_price, held.realized + still_open, held.fees, held.slippage, held.funding, held.entered_value, reason,
+        held.tag, ambiguous,
+    )  # fmt: skip

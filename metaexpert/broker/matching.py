@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from .. import risk, rules
 from ..models import ExitReason, OrderStatus, OrderType, TimeInForce
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Matching", "Reached"]
 
 _LIQUIDATION, _STOP, _STOP_ORDER, _LIMIT_ORDER, _TARGET = range(5)  # who goes first at one price
+_NOTHING = MarketData()
 _RANKS = {rules.AT_STOP: _STOP, rules.AT_TARGET: _TARGET}
 
 
@@ -72,7 +73,8 @@ class Matching:
         self.ledger: Ledger = execution.ledger
         self.book: Book = execution.book
         self._touch = execution.costs.touch
-        self._data = {symbol: data.get(symbol, MarketData()) for symbol in self.ledger.holdings}
+        known = {symbol: data.get(symbol, _NOTHING) for symbol in self.ledger.holdings}
+        self._data = {symbol: _NOTHING if one == _NOTHING else one for symbol, one in known.items()}
         self._opened: dict[str, Bar] = {}
         self._liquidates = not all(held.is_spot for held in self.ledger.legs())
 
@@ -87,19 +89,18 @@ class Matching:
         self.execution.begin(bar)
         if data.funding is not None:
             self.pay_funding(bar.symbol, bar.time, bar.open)
-        marks = _within(bar, data.marks)
-        mark = bar.open if marks is None else marks.open
-        last = legs[0].mark
+        last, mark, guards = legs[0].mark, bar.open, self.execution.guards
         for held in legs:
-            held.mark = bar.open
-            if data.underlying is not None:
-                held.underlying = data.underlying.opening(bar.time) or held.underlying
-        if self._liquidates:
+            held.mark = mark
+        if data is not _NOTHING:
+            mark = _known_at_open(bar, data, legs)
+        if guards and self._liquidates:
             yield from self._sweep(legs, mark)
         for working in self.book.active(bar):
             self._arrive(working, bar.open, last)
-            yield from self.book.flush()
-            if self._liquidates:
+            if self.book.news:
+                yield from self.book.flush()
+            if guards and self._liquidates:
                 yield from self._sweep(legs, mark)
         if data.funding is not None:
             self.pay_funding(bar.symbol, bar.time + length_of(bar.timeframe) - 1, bar.open)
@@ -206,7 +207,7 @@ class Matching:
         """Match one bar."""
         legs = self.ledger.legs(bar.symbol)
         if self.book.of[bar.symbol] or not all(self._passes(bar, held) for held in legs):
-            return cast("Iterator[News]", self._match(bar, legs))  # it does not stop
+            return self._match(bar, legs)  # pyright: ignore[reportReturnType] - it does not stop
         for held in legs:
             guard = self.execution.guards.get(held)
             if guard is not None:
@@ -249,9 +250,17 @@ class Matching:
         return guard.is_safe(bar.low, bar.high) and (marks is None or guard.is_safe(marks.low, marks.high))
 
     def _match(self, bar: Bar, legs: Sequence[Holding], *, stops: bool = False) -> Iterator[News | Reached]:
-        active, data = self.book.active(bar), self._data[bar.symbol]
         self.execution.moment = bar.time
         yield from self.on_open(bar)
+        active, data = self.book.active(bar), self._data[bar.symbol]
+        if active or stops or self.execution.guards or data is not _NOTHING:
+            yield from self._within_bar(bar, legs, active, data, stops=stops)
+        self._end(bar, legs)
+
+    def _within_bar(
+        self, bar: Bar, legs: Sequence[Holding], active: Sequence[Working], data: MarketData, *, stops: bool
+    ) -> Iterator[News | Reached]:
+        """What happens after the open, to one position after the other."""
         if self.ledger.cross:  # the open of another symbol may have moved the account
             for held in legs:
                 self.execution.relevel(held)
@@ -270,7 +279,6 @@ class Matching:
             guard = self.execution.guards.get(held)
             if guard is not None:
                 guard.saw(best)
-        self._end(bar, legs)
 
     def _walk(self, walk: _Walk) -> Generator[News | Reached, None, float]:
         """Walk the bar; returns the best price that the position at its end certainly saw."""
@@ -401,6 +409,15 @@ class Matching:
         reason = guard.reason if hit.rank == _STOP else ExitReason.TAKE_PROFIT
         ambiguous = hit.rank == _STOP and hit.price != bar.open and _reaches_target(guard, bar)
         self.execution.leave(held, reason, hit.price, ambiguous=ambiguous)
+
+
+def _known_at_open(bar: Bar, data: MarketData, legs: Sequence[Holding]) -> float:
+    """Note what the underlying of an option costs as `bar` opens; returns the mark price then."""
+    if data.underlying is not None:
+        for held in legs:
+            held.underlying = data.underlying.opening(bar.time) or held.underlying
+    marks = _within(bar, data.marks)
+    return bar.open if marks is None else marks.open
 
 
 def _within(bar: Bar, prices: Reference | None) -> Span | None:

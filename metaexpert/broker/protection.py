@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..models import Order
     from .book import Working
 
-__all__ = ["Guard", "Protection"]
+__all__ = ["UNPROTECTED", "Guard", "Protection"]
 
 _REASONS = {
     rules.BY_STOP: ExitReason.STOP_LOSS,
@@ -49,6 +49,9 @@ class Protection:
     def follows(self) -> bool:
         """True when a level moves with the price."""
         return self.trailing_stop_pct is not None or self.breakeven_pct is not None
+
+
+UNPROTECTED = Protection()
 
 
 class Guard:

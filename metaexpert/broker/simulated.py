@@ -30,7 +30,7 @@ from .costs import Costs
 from .execution import ENDED, NOTHING_TO_REDUCE, Execution
 from .expiry import CONTRACT_ENDED, Expiry
 from .matching import Matching, Reached
-from .protection import Protection
+from .protection import UNPROTECTED, Protection
 from .quiet import NEVER, Quiet, between
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from .data import MarketData
     from .holding import Holding
     from .ledger import Ledger
-    from .protection import Guard
 
 __all__ = ["ENDED", "NOTHING_TO_REDUCE", "SHRUNK", "Reached", "SimulatedBroker"]
 
@@ -104,7 +103,7 @@ class SimulatedBroker:
         if (order.position_side is not None) != self.ledger.hedge:
             mode = "needs" if self.ledger.hedge else "has no"
             return risk.Refusal("wrong_position_side", f"position_mode={self._mode!r} {mode} position_side")
-        if self.expiry.has_ended(order.symbol):
+        if held.market.expiry is not None and self.expiry.has_ended(order.symbol):
             return risk.Refusal("expired", CONTRACT_ENDED)
         checked = risk.conform(order, held.market, held.mark or None, held.qty)
         if isinstance(checked, risk.Refusal):
@@ -167,26 +166,25 @@ class SimulatedBroker:
 
     def protect(self, symbol: str, protection: Protection, position_side: str | None = None) -> bool:
         """Replace the protective levels of a position; see `Broker.protect`."""
-        guard = self._guard(symbol, position_side)
-        if guard is None:
+        held = self._open_leg(symbol, position_side)
+        if held is None:
             return False
-        if protection.follows and not guard.protection.follows:
-            guard.best = self.ledger.leg(
-                symbol, position_side
-            ).mark  # it follows from here on, as a trailing order does
-        guard.protection = protection
-        guard.refresh()
+        self._execution.protect(held, protection)
         self.book.stirred = True
         return True
 
     def protection(self, symbol: str, position_side: str | None = None) -> Protection | None:
         """The protective levels of the position in `symbol`, None when it is flat."""
-        guard = self._guard(symbol, position_side)
-        return None if guard is None else guard.protection
+        held = self._open_leg(symbol, position_side)
+        if held is None:
+            return None
+        guard = self._guards.get(held)
+        return UNPROTECTED if guard is None else guard.protection
 
-    def _guard(self, symbol: str, position_side: str | None) -> Guard | None:
-        known = symbol in self.ledger.holdings
-        return self._guards.get(self.ledger.leg(symbol, position_side)) if known else None
+    def _open_leg(self, symbol: str, position_side: str | None) -> Holding | None:
+        """The position in `symbol`, None when it is flat."""
+        held = self.ledger.leg(symbol, position_side) if symbol in self.ledger.holdings else None
+        return None if held is None or held.qty == 0.0 else held
 
     def working(self, symbol: str | None = None) -> Sequence[Order]:
         """The orders that can still trade, oldest first."""
@@ -195,7 +193,7 @@ class SimulatedBroker:
     def position(self, symbol: str, position_side: str | None = None) -> Position:
         """The position in `symbol` (hedge mode: its leg) with its protective levels."""
         position = self.ledger.position(symbol, position_side)
-        guard = self._guard(symbol, position_side)
+        guard = self._guards.get(self.ledger.leg(symbol, position_side))
         if guard is None:
             return position
         return replace(
