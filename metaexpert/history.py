@@ -175,7 +175,8 @@ class HistoryProcess(MetaProcess):
                 clock.advance(max(bar.time, clock.now()))
                 self.tell(broker.on_open(bar))
         for bar in matched:
-            clock.advance(max(bar.time, clock.now()))
+            if bar.time > clock.now():
+                clock.advance(bar.time)
             self.tell(broker.on_bar(bar))
         clock.advance(time)
         if broker.expiry.next_time <= time:

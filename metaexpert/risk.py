@@ -89,18 +89,22 @@ def conform(order: Order, market: Market, reference: float | None, held: float) 
     Returns:
         The rounded order, or the reason why it can't be placed.
     """
-    bad = _bad_number(order)
-    if bad is not None:
-        return bad
+    prices = order.price, order.stop_price, order.stop_loss, order.take_profit
+    is_plain = prices == _NO_PRICES
+    if not (is_plain and 0.0 < order.qty < math.inf):
+        bad = _bad_number(order.qty, *prices)
+        if bad is not None:
+            return bad
     qty = rules.round_down(order.qty, market.qty_step)
     if qty != order.qty:
         order = order.changed(qty=qty)
-    if order.price is not None or order.stop_price is not None:
+    if not is_plain:
         order = _on_ticks(order, market.price_tick)
-        reference = order.stop_price if order.price is None else order.price
-    bad = _bad_levels(order, reference, market.price_tick)
-    if bad is not None:
-        return bad
+        own = order.stop_price if order.price is None else order.price
+        reference = reference if own is None else own
+        bad = _bad_levels(order, reference, market.price_tick)
+        if bad is not None:
+            return bad
     closes_all = order.reduce_only and qty >= abs(held) > 0.0
     return order if closes_all else _within_limits(order, market, reference)
 
@@ -116,11 +120,8 @@ def _on_ticks(order: Order, tick: float) -> Order:
     return order if is_same else order.changed(price=price, stop_price=stop_price)
 
 
-def _bad_number(order: Order) -> Refusal | None:
-    prices = order.price, order.stop_price, order.stop_loss, order.take_profit
-    if prices == _NO_PRICES and 0.0 < order.qty < math.inf:
-        return None  # a plain market order
-    for name, value in zip(_NUMBERS, (order.qty, *prices), strict=True):
+def _bad_number(*numbers: float | None) -> Refusal | None:
+    for name, value in zip(_NUMBERS, numbers, strict=True):
         if value is not None and not 0.0 < value < math.inf:
             return bad_number(name, value)
     return None

@@ -320,9 +320,10 @@ def sum_of_steps(first: float, second: float, step: float) -> float:
 
     A sum that is no multiple of `step`, because one of the two is none, stays as it is.
     """
-    total, scale = first + second, abs(first) + abs(second)
-    if first == 0.0 or total == 0.0:
-        return total
+    total = first + second
+    if total == 0.0:
+        return 0.0
+    scale = abs(first) + abs(second)
     if step <= 0.0 or not scale / step < _COUNTABLE:
         return total
     whole = math.floor(total / step + 0.5)

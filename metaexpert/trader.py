@@ -54,10 +54,12 @@ class OrderTerms(NamedTuple):
     def are_plain(self) -> bool:
         """True where they ask for a market order and no more, reducing or not."""
         price, stop_price, stop_loss, take_profit, _, post_only, tif, tag = self
-        no_price = price is None and stop_price is None and stop_loss is None and take_profit is None
-        return no_price and not post_only and tif == "GTC" and tag is None
+        if price is None and stop_price is None and stop_loss is None and take_profit is None:
+            return tag is None and tif == "GTC" and not post_only
+        return False
 
 
+_PLAIN = OrderTerms()
 _REDUCES = OrderTerms(reduce_only=True)
 _SIDES = {"long": Side.BUY, "short": Side.SELL}
 _KINDS = {
@@ -326,7 +328,7 @@ class Trader:
             created=now,
             updated=now,
         )
-        if terms.are_plain:
+        if terms is _PLAIN or terms is _REDUCES:
             return order
         return order.changed(
             type=_KINDS[terms.price is not None, terms.stop_price is not None],
@@ -382,7 +384,8 @@ class Trader:
         return None if pct is None else rules.stop_level(side, price, pct, tick)
 
     def _submit(self, order: Order, *, shrinkable: bool = False) -> Order:
-        self.broker.submit(order, active_from=self._from(), shrinkable=shrinkable)
+        active_from = order.created if self.active_from is None else self.active_from
+        self.broker.submit(order, active_from=active_from, shrinkable=shrinkable)
         return order
 
     def _from(self) -> int:
@@ -484,7 +487,7 @@ def _checked(terms: OrderTerms) -> OrderTerms:
         StrategyError: a price is no price, or the terms contradict each other.
     """
     if terms.are_plain:
-        return terms
+        return _REDUCES if terms.reduce_only else _PLAIN
     tif = str(terms.tif).upper()
     if tif not in _TIFS:
         raise StrategyError(f"unknown tif {terms.tif!r}{did_you_mean(str(terms.tif), _TIFS)}")

@@ -365,15 +365,14 @@ def _record(job: Job, history: _History, process: HistoryProcess, reason: str, c
     refuse_overflow(curves.equity, process.feed.times(process.steps).astype("datetime64[ms]"))
     if "book" in job.handlers:
         history.notes.append("@expert.on_book was not called: candles hold no order books")
-    return Record(
+    return LazyRecord(
+        {"orders": lambda: list(broker.orders.values())} | _examined(job, history),
         **_particulars(job, history, process),
-        **{name: make() for name, make in _examined(job, history).items()},
         time=process.feed.times(process.steps),
         equity=curves.equity,
         balance=curves.balance,
         exposure=curves.exposure,
         fills=broker.fills,
-        orders=list(broker.orders.values()),
         trades=broker.ledger.all_trades(),
         refusals=dict(sorted(process.trader.refusals.items())),
         notes=(*history.notes, *broker.expiry.notes),

@@ -58,8 +58,9 @@ class Working:
         self.active_from = active_from
         self.shrinkable = shrinkable
         self.arrived = self.waits = self.passed = self.is_changed = False
-        self.triggered = order.type is OrderType.LIMIT
-        self.taking = order.type is OrderType.MARKET
+        kind = order.type
+        self.taking = kind is OrderType.MARKET
+        self.triggered = kind is OrderType.LIMIT
 
     @property
     def order(self) -> Order:
@@ -132,7 +133,7 @@ class Book:
         self._working: dict[str, Working] = {}
         self.news: deque[News] = deque()
         self.is_heard = True
-        """False where nobody hears of orders: then only what is counted is told, refusals and shrunk sizes."""
+        """False where nobody hears of orders: then only those with a message are told of, such as refused ones."""
         self.stirred = False
         """Set with every change of an order; whoever wants to know of them resets it."""
         self._clock = clock
@@ -203,14 +204,15 @@ class Book:
     def announce(self, working: Working, result: Fill | Rejection | None = None) -> None:
         """Make news of an order that has changed."""
         working.updated = self._clock.now()
-        working.is_changed = True
+        working.is_changed = self.stirred = True
         self.all[working.terms.id] = working
-        self.tell(working, result)
+        if self.is_heard or working.message is not None:
+            self.news.append(News(working.order, result))
 
-    def tell(self, working: Working, result: Fill | Rejection | None) -> None:
+    def tell(self, working: Working, result: Rejection) -> None:
         """Make news of an order that has not changed."""
         self.stirred = True
-        if self.is_heard or working.message == SHRUNK or isinstance(result, Rejection):
+        if self.is_heard:
             self.news.append(News(working.order, result))
 
     def flush(self) -> Iterator[News]:

@@ -56,7 +56,9 @@ class Execution:
 
     def begin(self, bar: Bar) -> None:
         """A bar of a symbol begins: its volume can be filled."""
-        self.moment, self._volume[bar.symbol], self._used[bar.symbol] = bar.time, bar.volume, 0.0
+        self.moment = bar.time
+        if self.costs.max_fill_volume_pct is not None:
+            self._volume[bar.symbol], self._used[bar.symbol] = bar.volume, 0.0
 
     def now(self) -> int:
         """The time of the run, ms UTC."""

@@ -82,28 +82,28 @@ class Matching:
 
     def on_open(self, bar: Bar) -> Iterator[News]:
         """Do what happens at the open of `bar`, once."""
-        if self._opened.get(bar.symbol) is bar:
+        symbol, price, book = bar.symbol, bar.open, self.book
+        if self._opened.get(symbol) is bar:
             return
-        self._opened[bar.symbol] = bar
-        legs, data = self.ledger.legs(bar.symbol), self._data[bar.symbol]
+        self._opened[symbol] = bar
+        legs, data, guards = self.ledger.legs(symbol), self._data[symbol], self.execution.guards
         self.execution.begin(bar)
         if data.funding is not None:
-            self.pay_funding(bar.symbol, bar.time, bar.open)
-        last, mark, guards = legs[0].mark, bar.open, self.execution.guards
+            self.pay_funding(symbol, bar.time, price)
+        last = legs[0].mark
         for held in legs:
-            held.mark = mark
-        if data is not _NOTHING:
-            mark = _known_at_open(bar, data, legs)
+            held.mark = price
+        mark = price if data is _NOTHING else _known_at_open(bar, data, legs)
         if guards and self._liquidates:
             yield from self._sweep(legs, mark)
-        for working in self.book.active(bar):
-            self._arrive(working, bar.open, last)
-            if self.book.news:
-                yield from self.book.flush()
+        for working in book.active(bar):
+            self._arrive(working, price, last)
+            if book.news:
+                yield from book.flush()
             if guards and self._liquidates:
                 yield from self._sweep(legs, mark)
         if data.funding is not None:
-            self.pay_funding(bar.symbol, bar.time + length_of(bar.timeframe) - 1, bar.open)
+            self.pay_funding(symbol, bar.time + length_of(bar.timeframe) - 1, price)
 
     def pay_funding(self, symbol: str, until: int, price: float | None = None) -> None:
         """Charge the funding instants up to `until` to the positions of `symbol` as they stand (rule 19).
@@ -252,15 +252,13 @@ class Matching:
     def _match(self, bar: Bar, legs: Sequence[Holding], *, stops: bool = False) -> Iterator[News | Reached]:
         self.execution.moment = bar.time
         yield from self.on_open(bar)
-        active, data = self.book.active(bar), self._data[bar.symbol]
-        if active or stops or self.execution.guards or data is not _NOTHING:
-            yield from self._within_bar(bar, legs, active, data, stops=stops)
+        if stops or self.book.of[bar.symbol] or self.execution.guards or self._data[bar.symbol] is not _NOTHING:
+            yield from self._within_bar(bar, legs, stops=stops)
         self._end(bar, legs)
 
-    def _within_bar(
-        self, bar: Bar, legs: Sequence[Holding], active: Sequence[Working], data: MarketData, *, stops: bool
-    ) -> Iterator[News | Reached]:
+    def _within_bar(self, bar: Bar, legs: Sequence[Holding], *, stops: bool) -> Iterator[News | Reached]:
         """What happens after the open, to one position after the other."""
+        active, data = self.book.active(bar), self._data[bar.symbol]
         if self.ledger.cross:  # the open of another symbol may have moved the account
             for held in legs:
                 self.execution.relevel(held)

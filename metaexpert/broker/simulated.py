@@ -238,11 +238,11 @@ class SimulatedBroker:
 
         True until `book.stirred` is set, and until a bar of any symbol that isn't quiet is matched.
         """
-        held, until = self.ledger.holdings[symbol], self.expiry.next_time - 1
-        if self.ledger.hedge or held.is_option:
+        held, queue = self.ledger.holdings[symbol], self.book.of[symbol]
+        if (queue and not queue[-1].arrived) or self.ledger.hedge or held.is_option:
             return NEVER
-        guard = self._guards.get(held)
-        low, high = between(self.book.of[symbol], guard)
+        guard, until = self._guards.get(held), self.expiry.next_time - 1
+        low, high = between(queue, guard)
         if guard is None or low >= high:
             return Quiet(low, high, until)
         data = self.data.get(symbol)
