@@ -7,7 +7,6 @@ behind the cursor exists; what lies ahead of it can't be reached through it.
 from __future__ import annotations
 
 from bisect import bisect_right
-from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
@@ -19,7 +18,7 @@ from .models import Bar
 from .timeframe import TIMEFRAMES, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy as np
     import pandas as pd
@@ -27,11 +26,7 @@ if TYPE_CHECKING:
 
     type Row = tuple[int, str, str, float, float, float, float, float]
 
-__all__ = ["Feed", "HistoryFeed", "Merged", "Series", "Step", "bar_of"]
-
-_tuple: Any = tuple
-bar_of: Callable[[Iterable[Any]], Bar] = partial(_tuple.__new__, Bar)
-"""Makes a `Bar` of its fields, the quickest way."""
+__all__ = ["Feed", "HistoryFeed", "Merged", "Series", "Step"]
 
 
 class Series:
@@ -79,7 +74,7 @@ class Series:
         )  # fmt: skip
 
     def play(self, index: int) -> Iterator[Row]:
-        """The bars from `index` on as bare fields, which `bar_of` makes a `Bar` of, each when its turn comes."""
+        """The bars from `index` on as bare fields, of which a `Bar` can be made, each when its turn comes."""
         columns: Any = (column[index:] for column in self.columns)
         return zip(self.times[index:], repeat(self.symbol), repeat(self.timeframe), *columns)
 

@@ -8,9 +8,9 @@ from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
 
-from .feed import bar_of
 from .inside import Inside, Loop
 from .marks import Journal, Tally
+from .models import Bar, maker
 from .process import Lane, MetaProcess
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from .handlers import Handler, Handlers
     from .logger import MetaLogger
     from .marks import Marks
-    from .models import Bar
     from .signals import SignalPlan
     from .trader import Trader
 
 __all__ = ["HistoryProcess"]
 
+_bar_of = maker(Bar)
 _STEPS_BETWEEN = 1000  # two reports of progress
 
 
@@ -235,7 +235,7 @@ class HistoryProcess(MetaProcess):
         done, index = self.steps - first, first - 1
         for index, row in zip(range(first, end - done), lane.rows):  # noqa: B905 - the range ends it
             opened, _, _, _, high, low, close, _ = row
-            bar, time, looks = bar_of(row), opened + length, True
+            bar, time, looks = _bar_of(row), opened + length, True
             if low > floor and high < ceiling and time <= until:
                 advance(time)
                 held.mark = close
@@ -277,7 +277,7 @@ class HistoryProcess(MetaProcess):
             time, is_quiet = times[self.steps], True
             for which in series[begin[self.steps] : begin[self.steps + 1]]:
                 lane = lanes[which]
-                bar = bar_of(next(lane.rows))
+                bar = _bar_of(next(lane.rows))
                 closing.append((lane, lane.index, bar))
                 lane.index += 1
                 if bar.low <= lane.low or bar.high >= lane.high:

@@ -365,9 +365,11 @@ def _record(job: Job, history: _History, process: HistoryProcess, reason: str, c
     refuse_overflow(curves.equity, process.feed.times(process.steps).astype("datetime64[ms]"))
     if "book" in job.handlers:
         history.notes.append("@expert.on_book was not called: candles hold no order books")
+    examined = _examined(job, history)
     return LazyRecord(
-        {"orders": lambda: list(broker.orders.values())} | _examined(job, history),
+        {"orders": lambda: list(broker.orders.values()), "data": examined["data"]},
         **_particulars(job, history, process),
+        quality=examined["quality"](),
         time=process.feed.times(process.steps),
         equity=curves.equity,
         balance=curves.balance,

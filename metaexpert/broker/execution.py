@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import risk, rules
-from ..models import ExitReason, Fill, OrderStatus, TimeInForce
+from ..models import ExitReason, Fill, OrderStatus, TimeInForce, maker
 from .book import Working
 from .margin import Margin
 from .protection import UNPROTECTED, Guard, Protection
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ENDED", "NOTHING_TO_REDUCE", "Execution"]
 
+_fill_of = maker(Fill)
 NOTHING_TO_REDUCE = "reduce_only: there is no position to reduce"
 ENDED = "the backtest has ended"
 
@@ -130,10 +131,10 @@ class Execution:
             tag=order.tag, ambiguous=ambiguous, continues=not is_first,
         )  # fmt: skip
         self.filled += 1
-        fill = Fill(
+        fill = _fill_of((
             self.filled, time, order.symbol, order.id, order.side, qty, price, fee, maker, slippage,
             profit, order.reason, order.tag,
-        )  # fmt: skip
+        ))  # fmt: skip
         self.fills.append(fill)
         side = held.side
         self._guard(order, held, side_before, side, is_first=is_first)

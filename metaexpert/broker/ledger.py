@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from .. import options, rules, tiers
 from ..errors import ConfigError
-from ..models import Account, ExitReason, MarginMode, Market, Position, Side, Trade
+from ..models import Account, ExitReason, MarginMode, Market, Position, Side, Trade, maker
 from .holding import Holding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = ["Ledger"]
+
+_trade_of = maker(Trade)
 
 
 class Ledger:
@@ -312,8 +314,8 @@ def _trade(
     still_open = held.unrealized() if time is None else 0.0
     entry_price = rules.average_price(held.kind, held.entered, held.entered_value)
     exit_price = None if time is None else rules.average_price(held.kind, held.exited, held.exited_value)
-    return Trade(
+    return _trade_of((
         number, held.market.symbol, "long" if side > 0 else "short", held.max_qty, held.opened, entry_price, time,
         exit_price, held.realized + still_open, held.fees, held.slippage, held.funding, held.entered_value, reason,
         held.tag, ambiguous,
-    )  # fmt: skip
+    ))  # fmt: skip
