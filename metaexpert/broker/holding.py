@@ -101,7 +101,7 @@ class Holding:
     @property
     def is_short_option(self) -> bool:
         """True for a short position in an option, which posts margin instead of paying."""
-        return self.qty < 0.0 and self.is_option
+        return self.is_option and self.qty < 0.0
 
     @property
     def can_be_liquidated(self) -> bool:

@@ -169,7 +169,7 @@ class SimulatedBroker:
         held = self._open_leg(symbol, position_side)
         if held is None:
             return False
-        self._execution.protect(held, protection)
+        self.execution.protect(held, protection)
         self.book.stirred = True
         return True
 
