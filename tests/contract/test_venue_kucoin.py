@@ -168,16 +168,16 @@ async def test_spot_orders_can_be_changed(kucoin: Any) -> None:
 
 
 async def test_linear_position(kucoin: Any, venue: Venue, linear: Instrument) -> None:
-    """A long of 500 lots (0.5 BTC) at 50,000, marked at 51,000: +500; leverage 20: margin 25,500 / 20."""
+    """A long of 500 lots (0.5 BTC) at 50,000, marked at 51,000: +500; isolated at 20: margin 25,000 / 20."""
     params = {"leverage": 20}
     await kucoin.create_order(LINEAR, "market", "buy", 500, params=params)
     venue.states["kucoin"].pin(linear, 51_000)
     (position,) = await kucoin.fetch_positions([LINEAR])
     assert (position["side"], position["contracts"], position["entryPrice"]) == ("long", 500.0, 50_000.0)
-    assert (position["unrealizedPnl"], position["initialMargin"], position["leverage"]) == (500.0, 1275.0, 20.0)
+    assert (position["unrealizedPnl"], position["initialMargin"], position["leverage"]) == (500.0, 1250.0, 20.0)
     assert position["marginMode"] == "isolated"
     balance = (await kucoin.fetch_balance({"type": "swap", "code": "USDT"}))["USDT"]
-    assert (balance["total"], balance["free"]) == (100_485.0, 98_710.0)  # fee 15, margin 1,275, gain 500
+    assert (balance["total"], balance["free"]) == (100_485.0, 98_735.0)  # fee 15, margin 1,250, gain 500
     await kucoin.create_order(LINEAR, "market", "sell", 500, params=params | {"reduceOnly": True})
     assert await kucoin.fetch_positions() == []
     (opened, closed) = await kucoin.fetch_my_trades(LINEAR)

@@ -205,7 +205,7 @@ OKX: list[tuple[str, tuple[str, dict[str, Any]], list[str], set[str]]] = [
      ["fetchClosedOrders", "fetchOrder"], set()),
     ("waiting", ("GET /api/v5/trade/orders-algo-pending", SWAP | {"ordType": "conditional"}),
      ["fetchOpenOrders"], set()),
-    ("fills", ("GET /api/v5/trade/fills-history", {"instType": "SPOT"}), ["fetchMyTrades"], set()),
+    ("fills", ("GET /api/v5/trade/fills-history", {"instType": "SPOT"}), ["fetchMyTrades"], {"subType"}),
     ("fresh", ("POST /api/v5/trade/order", {
         "instId": "BTC-USDT", "side": "buy", "ordType": "market", "sz": "100", "tdMode": "cash"}),
      ["createOrder"], set()),

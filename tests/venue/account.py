@@ -35,6 +35,8 @@ class Habits(NamedTuple):
     """An order may fill another one of the same account; else that one expires."""
     isolated_at_first: bool = False
     """Margin is isolated until cross is chosen."""
+    forced_ids: tuple[str, str] | None = None
+    """How the client ids of the exchange's own orders begin: of liquidations and of settlements."""
 
 
 class Entry(NamedTuple):
@@ -47,6 +49,9 @@ class Entry(NamedTuple):
     coin: str
     change: Decimal
     cause: Cause
+    amount: Decimal = ZERO
+    """Of what position, and at which mark price: of funding alone."""
+    price: Decimal = ZERO
 
 
 class Account(Market):
@@ -91,9 +96,13 @@ class Account(Market):
             and (not kinds or order.instrument.kind in kinds)
         ]  # fmt: skip
 
-    def pay(self, item: Instrument, coin: str, change: Decimal, cause: Cause) -> None:
-        """Change a balance on account of an instrument, and tell."""
+    def pay(
+        self, item: Instrument, coin: str, change: Decimal, cause: Cause, amount: Decimal = ZERO,
+        price: Decimal = ZERO,
+    ) -> None:  # fmt: skip
+        """Change a balance on account of an instrument, and tell; see `Entry`."""
         for news in self._moved(item, coin, change, cause):
+            self.ledger[-1] = self.ledger[-1]._replace(amount=amount, price=price)
             self.tell(news)
 
     def _moved(self, item: Instrument, coin: str, change: Decimal, cause: Cause) -> list[News]:
@@ -188,6 +197,11 @@ class Account(Market):
         if not item.margined or not size:
             return ZERO
         return item.tiers.maintenance(size, item.value(size, self.price(item, "mark")))
+
+    def maintenance_rate(self, position: Position) -> Decimal:
+        """The rate of the tier that a position is in, at the mark price."""
+        item, size = position.instrument, abs(position.amount)
+        return item.tiers.at(size if item.tiers.by_amount else item.value(size, self.price(item, "mark")))[0]
 
     def stake(self, position: Position) -> Decimal:
         """What a position can lose: its own margin, or all that the rest of a cross account leaves to it."""

@@ -40,7 +40,7 @@ class Tier(NamedTuple):
 
     cap: Decimal
     rate: Decimal
-    leverage: int
+    leverage: Decimal
 
 
 class Tiers(NamedTuple):
@@ -71,7 +71,12 @@ class Tiers(NamedTuple):
         return self.steps[-1].rate, deduction
 
 
-FLAT = Tiers((Tier(Decimal("Infinity"), Decimal("0.005"), 125),))
+def even(cap: int, rate: str, leverage: int, levels: tuple[int, ...] = (1, 2, 3)) -> tuple[Tier, ...]:
+    """Tiers of which each has so many times the size and the rate of the first, and its part of the leverage."""
+    return tuple(Tier(Decimal(cap * n), Decimal(rate) * n, Decimal(leverage) / n) for n in levels)
+
+
+FLAT = Tiers((Tier(Decimal("Infinity"), Decimal("0.005"), Decimal(125)),))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,6 +68,8 @@ class Risk(Matching):
             instrument=position.instrument, buy=position.amount < 0, amount=abs(position.amount),
             side=position.side, reduce_only=True, cause=cause.value,
         )  # fmt: skip
+        if self.habits.forced_ids is not None:
+            order.client_id = f"{self.habits.forced_ids[cause is Cause.SETTLEMENT]}{self.now()}"
         self.accept(order)
         self.fill(order, order.amount, price, maker=False, fee=fee)
 
@@ -78,11 +80,12 @@ class Risk(Matching):
             if not item.perpetual or now % (item.funding_hours * HOUR):
                 continue
             rate = self.prices.funding_rate(item, now)
-            paid = -item.value(position.amount, self.price(item, "mark")) * rate
+            price = self.price(item, "mark")
+            paid = -item.value(position.amount, price) * rate
             position.funding += paid
             if self.is_isolated(item):
                 position.margin += paid
-            self.pay(item, item.settle, paid, Cause.FUNDING)
+            self.pay(item, item.settle, paid, Cause.FUNDING, position.amount, price)
             self.tell(PositionNews(position))
 
     def settle(self, now: int) -> None:

@@ -6,14 +6,20 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ...instruments import Instrument, Kind, fixed, text
+from ...news import Cause
 from ...orders import Position, Reason, Refusal
 from .listing import kind_of
 from .market import ROUTES
 
 if TYPE_CHECKING:
+    from ...instruments import Tiers
     from ...routes import Call
 
-MAINTENANCE = Decimal("0.004")
+WEEK = 7 * 86_400_000
+INCOMES = {
+    Cause.FILL: "REALIZED_PNL", Cause.FEE: "COMMISSION", Cause.FUNDING: "FUNDING_FEE",
+    Cause.LIQUIDATION: "INSURANCE_CLEAR", Cause.SETTLEMENT: "DELIVERED_SETTELMENT", Cause.TRANSFER: "TRANSFER",
+}  # fmt: skip
 
 
 @ROUTES.on("GET", "/api/v3/account", signed=True)
@@ -114,9 +120,11 @@ def _asset(call: Call, wallet: str, coin: str) -> dict[str, Any]:
     used, locked, free = state.used(wallet, coin), state.locked(wallet, coin), state.free(wallet, coin)
     return {
         "asset": coin, "walletBalance": fixed(balance), "unrealizedProfit": fixed(gains),
-        "marginBalance": fixed(balance + gains), "maintMargin": fixed(used * MAINTENANCE),
+        "marginBalance": fixed(balance + gains), "maintMargin": fixed(state.needed(wallet, coin)),
         "initialMargin": fixed(used + locked), "positionInitialMargin": fixed(used),
-        "openOrderInitialMargin": fixed(locked), "crossWalletBalance": fixed(balance), "crossUnPnl": fixed(gains),
+        "openOrderInitialMargin": fixed(locked),
+        "crossWalletBalance": fixed(state.cross_balance(wallet, coin)),
+        "crossUnPnl": fixed(sum((state.profit(one) for one in state.crossed(wallet, coin)), Decimal(0))),
         "availableBalance": fixed(free), "maxWithdrawAmount": fixed(free), "updateTime": call.now,
     }  # fmt: skip
 
@@ -127,9 +135,11 @@ def _account_position(call: Call, position: Position) -> dict[str, Any]:
     isolated = (item.kind, item.id) in state.isolated
     return {
         "symbol": item.id, "positionSide": position.side, "positionAmt": text(position.amount, item.step),
-        "unrealizedProfit": fixed(state.profit(position)), "isolatedMargin": "0", "isolatedWallet": "0",
+        "unrealizedProfit": fixed(state.profit(position)),
+        "isolatedMargin": fixed(position.margin + state.profit(position)) if isolated else "0",
+        "isolatedWallet": fixed(position.margin) if isolated else "0",
         key: fixed(_signed_value(call, position)), "initialMargin": fixed(state.margin(position)),
-        "maintMargin": fixed(abs(_signed_value(call, position)) * MAINTENANCE), "updateTime": position.updated,
+        "maintMargin": fixed(state.maintenance(position)), "updateTime": position.updated,
         "positionInitialMargin": fixed(state.margin(position)), "openOrderInitialMargin": "0",
         "leverage": text(state.leverage(item)), "isolated": isolated, "entryPrice": fixed(position.entry),
         "breakEvenPrice": fixed(position.entry),
@@ -160,19 +170,20 @@ def position_risk(call: Call) -> Any:
 def _risk(call: Call, item: Instrument, position: Position) -> dict[str, Any]:
     state, value = call.state, _signed_value(call, position)
     isolated = (item.kind, item.id) in state.isolated
-    wallet = fixed(state.margin(position)) if isolated else "0"
+    wallet = fixed(position.margin) if isolated else "0"
     row: dict[str, Any] = {
         "symbol": item.id, "positionSide": position.side, "positionAmt": text(position.amount, item.step),
         "entryPrice": fixed(position.entry), "breakEvenPrice": fixed(position.entry),
         "markPrice": fixed(state.price(item, "mark")), "unRealizedProfit": fixed(state.profit(position)),
         "liquidationPrice": fixed(state.liquidation(position)) if position.amount else "0",
-        "isolatedMargin": wallet,
+        "isolatedMargin": fixed(position.margin + state.profit(position)) if isolated else "0",
         "isolatedWallet": wallet, "updateTime": position.updated,
     }  # fmt: skip
     if "/v3/" in call.path:
         return row | {
             "notional": fixed(value), "marginAsset": item.settle, "initialMargin": fixed(state.margin(position)),
-            "maintMargin": fixed(abs(value) * MAINTENANCE), "positionInitialMargin": fixed(state.margin(position)),
+            "maintMargin": fixed(state.maintenance(position)),
+            "positionInitialMargin": fixed(state.margin(position)),
             "openOrderInitialMargin": "0", "adl": 2, "bidNotional": "0", "askNotional": "0",
         }  # fmt: skip
     mode = {
@@ -280,24 +291,33 @@ def brackets(call: Call) -> Any:
     kind, name = kind_of(call.path), call.get("symbol")
     asked = [call.state.instrument(name, kind)] if name else call.state.listed(kind)
     floor, cap = ("qtyFloor", "qtyCap") if kind is Kind.INVERSE else ("notionalFloor", "notionalCap")
-    edges = (0, 50, 500, 5000) if kind is Kind.INVERSE else (0, 50_000, 500_000, 50_000_000)
-    ratios = (0.004, 0.01, 0.025)
+    return [{"symbol": item.id, "brackets": _brackets(item.tiers, floor, cap)} for item in asked]
+
+
+def _brackets(tiers: Tiers, floor: str, cap: str) -> list[dict[str, Any]]:
+    edges = [0, *(int(step.cap) for step in tiers.steps)]
     return [
         {
-            "symbol": item.id,
-            "brackets": [
-                {
-                    "bracket": place + 1, "initialLeverage": item.max_leverage // 2**place, cap: edges[place + 1],
-                    floor: edges[place], "maintMarginRatio": ratios[place],
-                    "cum": round(sum(edges[n] * (ratios[n] - ratios[n - 1]) for n in range(1, place + 1)), 8),
-                }
-                for place in range(3)
-            ],
+            "bracket": place + 1, "initialLeverage": int(step.leverage), cap: edges[place + 1],
+            floor: edges[place],
+            "maintMarginRatio": float(step.rate), "cum": float(tiers.at(step.cap)[1]),
         }
-        for item in asked
+        for place, step in enumerate(tiers.steps)
     ]  # fmt: skip
 
 
 @ROUTES.on("GET", "/fapi/v1/income", "/dapi/v1/income", signed=True)
-def income(_: Call) -> Any:
-    return []
+def income(call: Call) -> Any:
+    """Why a wallet has changed, the oldest first."""
+    kind, name, sort = kind_of(call.path), call.get("symbol"), call.get("incomeType")
+    begin, end = call.whole("startTime", call.now - WEEK), call.whole("endTime", call.now)
+    rows = [
+        {
+            "symbol": one.instrument.id, "incomeType": INCOMES[one.cause], "income": fixed(one.change),
+            "asset": one.coin, "time": one.time, "info": INCOMES[one.cause], "tranId": one.id, "tradeId": "",
+        }
+        for one in call.state.ledger
+        if one.instrument.kind is kind and name in {"", one.instrument.id} and begin <= one.time <= end
+        and sort in {"", INCOMES[one.cause]}
+    ]  # fmt: skip
+    return rows[: min(call.whole("limit", 100), 1000)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from ...instruments import Instrument, Kind, day_code, decimals_of, quarters, strikes, text
+from ...instruments import Instrument, Kind, Tier, Tiers, day_code, decimals_of, quarters, strikes, text
 
 PERPETUAL = 4_133_404_800_000
 """The delivery date of what is never delivered."""
@@ -38,6 +38,7 @@ def instruments(now: int) -> list[Instrument]:
             quote="USDT",
             settle="USDT", tick=number(tick), step=number(step), min_amount=number(step), max_amount=number(1000),
             min_cost=number(cost), expiry=expiry, max_leverage=125,
+            tiers=_tiers(125, 50_000, 500_000, 50_000_000),
         )
         for base, expiry, tick, step, cost in (
             ("BTC", None, "0.1", "0.001", "50"), ("ETH", None, "0.01", "0.001", "20"),
@@ -48,13 +49,23 @@ def instruments(now: int) -> list[Instrument]:
         Instrument(
             id=f"{base}USD_{day_code(expiry) if expiry else 'PERP'}", kind=Kind.INVERSE, base=base, quote="USD",
             settle=base, tick=number(tick), step=number(1), min_amount=number(1), max_amount=number(1_000_000),
-            contract=number(face), expiry=expiry, maker=number("0.0001"),
+            contract=number(face), expiry=expiry, maker=number("0.0001"), tiers=_tiers(100, 50, 500, 5_000),
         )
         for base, expiry, tick, face in (
             ("BTC", None, "0.1", 100), ("ETH", None, "0.01", 10), ("BTC", quarters(now)[0], "0.1", 100),
         )
     ]  # fmt: skip
     return spot + linear + inverse + _options(now)
+
+
+def _tiers(leverage: int, *caps: int) -> Tiers:
+    """Each slice of a position has its own rate."""
+    rates = (Decimal("0.004"), Decimal("0.01"), Decimal("0.025"))
+    steps = (
+        Tier(Decimal(cap), rate, Decimal(leverage // 2**place))
+        for place, (cap, rate) in enumerate(zip(caps, rates, strict=True))
+    )
+    return Tiers(tuple(steps), sliced=True)
 
 
 def _options(now: int) -> list[Instrument]:

@@ -262,7 +262,8 @@ def account(socket: Socket, topic: Topic, news: Sequence[News]) -> list[Any]:
     for coin in coins:
         moved = sum(one.change for one in money if one.coin == coin and REASONS[one.cause] != "ORDER")
         whole = fixed(state.balances[kind.value, coin])
-        balances.append({"a": coin, "wb": whole, "cw": whole, "bc": fixed(moved)})
+        cross = fixed(state.cross_balance(kind.value, coin))
+        balances.append({"a": coin, "wb": whole, "cw": cross, "bc": fixed(moved)})
     told = {"m": reason, "B": balances, "P": [_position(state, one) for one in held.values()]}
     return [{"e": "ACCOUNT_UPDATE", "T": now, "E": now, "a": told}]
 

@@ -34,7 +34,7 @@ __all__ = [
 
 NAME = "bitget"
 HOSTS = ("bitget.com",)
-HABITS = Habits(cancels_post_only=True, client_ids_are_spent=True)
+HABITS = Habits(cancels_post_only=True, client_ids_are_spent=True, self_trades=True)
 MODULES = (market, spot, contracts, account)
 """Their functions fill the one table of routes."""
 WINDOW = 30_000

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ...routes import Call
     from ...state import State
 
-MAINTENANCE = Decimal("0.004")
 RIGHTS = {"trade": ("coow", "cpow", "stow"), "read": ("coor", "cpor", "stor"), "withdraw": ("wwow",)}
 
 
@@ -80,14 +79,16 @@ def _account(call: Call, wallet: str, coin: str) -> dict[str, Any]:
     state = call.state
     equity, gains = state.balances[wallet, coin] + state.gains(wallet, coin), state.gains(wallet, coin)
     dollars, free = equity * Decimal(str(LEVELS[coin])), text(state.free(wallet, coin))
+    crossed = sum((state.profit(one) for one in state.crossed(wallet, coin)), Decimal(0))
+    alone = state.balances[wallet, coin] - state.cross_balance(wallet, coin)
     return {
         "marginCoin": coin, "locked": text(state.locked(wallet, coin)), "available": free,
         "crossedMaxAvailable": free, "isolatedMaxAvailable": free, "maxTransferOut": free,
         "accountEquity": text(equity), "usdtEquity": text(dollars),
         "btcEquity": text(dollars / Decimal(str(LEVELS["BTC"]))), "crossedRiskRate": "0",
-        "unrealizedPL": text(gains), "coupon": "0", "crossedUnrealizedPL": text(gains),
-        "isolatedUnrealizedPL": "0", "assetMode": "single", "isolatedMargin": "0",
-        "crossedMargin": text(state.used(wallet, coin)),
+        "unrealizedPL": text(gains), "coupon": "0", "crossedUnrealizedPL": text(crossed),
+        "isolatedUnrealizedPL": text(gains - crossed), "assetMode": "single", "isolatedMargin": text(alone),
+        "crossedMargin": text(state.used(wallet, coin) - alone),
     }  # fmt: skip
 
 
@@ -118,7 +119,7 @@ def _position(call: Call, held: Position) -> dict[str, Any]:
         "total": text(size), "leverage": text(state.leverage(item)), "achievedProfits": text(held.realized),
         "openPriceAvg": text(held.entry), "marginMode": "isolated" if isolated else "crossed",
         "posMode": mode_of(call.state, product_of(item)), "unrealizedPL": text(state.profit(held)),
-        "liquidationPrice": text(state.liquidation(held)), "keepMarginRate": text(MAINTENANCE),
+        "liquidationPrice": text(state.liquidation(held)), "keepMarginRate": text(state.maintenance_rate(held)),
         "markPrice": text(mark, item.tick), "marginRatio": "0.001", "breakEvenPrice": text(held.entry),
         "totalFee": "", "deductedFee": "0", "grant": "", "takeProfit": "", "stopLoss": "", "takeProfitId": "",
         "stopLossId": "", "assetMode": "single", "autoMargin": "off", "cTime": str(held.opened),

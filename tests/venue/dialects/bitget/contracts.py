@@ -302,21 +302,19 @@ def place_tpsl(call: Call) -> Any:
 @ROUTES.on("POST", "/api/v2/mix/order/modify-plan-order", signed=True)
 def modify_plan(call: Call) -> Any:
     order = _find(call, call.args, plan=True)
-    call.state.amend(order, number(call.args, "newSize"), limit_of(call.args, "newPrice"))
     level, ratio = number(call.args, "newTriggerPrice"), number(call.args, "newCallbackRatio")
+    levels = {"trigger": level}
     if order.trailing is not None:
-        order.activation = order.activation if level is None else level
-        order.trailing = order.trailing if ratio is None else ratio / 100
-    else:
-        order.trigger = order.trigger if level is None else level
+        levels = {"activation": level, "trailing": None if ratio is None else ratio / 100}
+    call.state.amend(order, number(call.args, "newSize"), limit_of(call.args, "newPrice"), **levels)
     return placed(order)
 
 
 @ROUTES.on("POST", "/api/v2/mix/order/modify-tpsl-order", signed=True)
 def modify_tpsl(call: Call) -> Any:
     order = _find(call, call.args, plan=True)
-    order.trigger, order.price = needed(call.args, "triggerPrice"), limit_of(call.args, "executePrice")
-    order.amount = number(call.args, "size") or order.amount
+    order.price = limit_of(call.args, "executePrice")
+    call.state.amend(order, number(call.args, "size"), trigger=needed(call.args, "triggerPrice"))
     return placed(order)
 
 

@@ -297,11 +297,11 @@ def open_interest(call: Call) -> Any:
 @ROUTES.on("GET", "/api/v2/mix/market/query-position-lever")
 def position_lever(call: Call) -> Any:
     item = contract(call)
+    edges = [Decimal(0), *(step.cap for step in item.tiers.steps)]
     return [
         {
-            "symbol": item.id, "level": str(level), "startUnit": str(150_000 * (level - 1)),
-            "endUnit": str(150_000 * level), "leverage": str(item.max_leverage // level),
-            "keepMarginRate": text(Decimal("0.004") * level),
+            "symbol": item.id, "level": str(level), "startUnit": text(least), "endUnit": text(step.cap),
+            "leverage": str(int(step.leverage)), "keepMarginRate": text(step.rate),
         }
-        for level in (1, 2, 3)
+        for level, (least, step) in enumerate(zip(edges, item.tiers.steps, strict=False), 1)
     ]  # fmt: skip

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ...instruments import LEVELS, Kind, text
-from .account import MAINTENANCE, mode_of
+from .account import mode_of
 from .contracts import plan_of, sides_of
 from .listing import product_of
 from .market import candle_of, coming, contract_ticker_of, ticker_of
@@ -193,7 +193,7 @@ def position(state: State, held: Position) -> dict[str, Any]:
         "total": text(size), "available": text(size), "frozen": "0", "openPriceAvg": text(held.entry),
         "leverage": int(state.leverage(item)), "achievedProfits": text(held.realized),
         "unrealizedPL": text(gain), "unrealizedPLR": text(gain / margin if margin else 0),
-        "liquidationPrice": text(state.liquidation(held)), "keepMarginRate": text(MAINTENANCE),
+        "liquidationPrice": text(state.liquidation(held)), "keepMarginRate": text(state.maintenance_rate(held)),
         "marginRate": "0.001", "cTime": str(held.opened), "breakEvenPrice": text(held.entry), "totalFee": "0",
         "deductedFee": "0", "uTime": str(held.updated), "autoMargin": "off",
     }  # fmt: skip

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ...state import State
 
 WALLET = "unified"
-MAINTENANCE = Decimal("0.005")
 MODES = {"ISOLATED_MARGIN", "REGULAR_MARGIN", "PORTFOLIO_MARGIN"}
 
 
@@ -54,7 +53,7 @@ def _coin(state: State, coin: str) -> dict[str, Any]:
     return {
         "availableToBorrow": "", "bonus": "0", "accruedInterest": "0", "availableToWithdraw": "",
         "totalOrderIM": text(state.locked(WALLET, coin) - spot), "equity": text(balance + gains),
-        "totalPositionMM": text(used * MAINTENANCE), "usdValue": text((balance + gains) * _worth(coin)),
+        "totalPositionMM": text(state.needed(WALLET, coin)), "usdValue": text((balance + gains) * _worth(coin)),
         "unrealisedPnl": text(gains), "collateralSwitch": True, "spotHedgingQty": "0", "spotBorrow": "0",
         "borrowAmount": "0", "totalPositionIM": text(used), "walletBalance": text(balance), "cumRealisedPnl": "0",
         "locked": text(spot), "marginCollateral": True, "coin": coin,
@@ -88,7 +87,7 @@ def position_row(state: State, position: Position) -> dict[str, Any]:
         "tradeMode": 0, "positionStatus": "Normal", "autoAddMargin": 0, "adlRankIndicator": 2 if held else 0,
         "leverage": text(state.leverage(item)) if item.margined else "", "positionBalance": "0",
         "markPrice": text(mark), "liqPrice": text(state.liquidation(position)) if held and item.margined else "",
-        "bustPrice": "", "positionMM": text(item.value(size, mark) * MAINTENANCE), "positionIM": text(margin),
+        "bustPrice": "", "positionMM": text(state.maintenance(position)), "positionIM": text(margin),
         "tpslMode": "Full", "takeProfit": "", "stopLoss": "", "trailingStop": "0",
         "unrealisedPnl": text(state.profit(position)) if held else "", "curRealisedPnl": text(position.realized),
         "cumRealisedPnl": text(position.realized), "seq": position.updated, "isReduceOnly": False,

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from ...instruments import Instrument, Kind, day_code, quarters, strikes, text
+from ...instruments import Instrument, Kind, Tiers, day_code, even, quarters, strikes, text
 
 MONTHS = {3: "H", 6: "M", 9: "U", 12: "Z"}
 """The letters of quarterly inverse contracts."""
+TIERS = Tiers(even(2_000_000, "0.005", 100), sliced=True)
 
 
 def instruments(now: int) -> list[Instrument]:
@@ -31,7 +32,7 @@ def instruments(now: int) -> list[Instrument]:
         Instrument(
             id=name, kind=Kind.LINEAR, base=base, quote=quote, settle=quote, tick=number(tick), step=number(step),
             min_amount=number(step), max_amount=number(1500), min_cost=number(5), expiry=ends,
-            taker=number("0.00055"),
+            taker=number("0.00055"), tiers=TIERS,
         )
         for name, base, quote, ends, tick, step in (
             ("BTCUSDT", "BTC", "USDT", None, "0.1", "0.001"), ("ETHUSDT", "ETH", "USDT", None, "0.01", "0.01"),
@@ -44,6 +45,7 @@ def instruments(now: int) -> list[Instrument]:
         Instrument(
             id=name, kind=Kind.INVERSE, base=base, quote="USD", settle=base, tick=number(tick), step=number(1),
             min_amount=number(1), max_amount=number(25_000_000), expiry=ends, taker=number("0.00055"),
+            tiers=TIERS,
         )
         for name, base, ends, tick in (
             ("BTCUSD", "BTC", None, "0.1"), ("ETHUSD", "ETH", None, "0.01"),

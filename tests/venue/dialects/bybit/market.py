@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -15,6 +14,8 @@ from ...routes import Call, Routes, newest
 from .listing import entry_of
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from ...books import BookChange
     from ...prices import Greeks, Trade
     from ...state import State
@@ -229,12 +230,11 @@ def risk_limit(call: Call) -> Any:
     items = [asked(call)] if call.get("symbol") else call.state.listed(kind_of(call))
     rows = [
         {
-            "id": place + 1, "symbol": item.id, "riskLimitValue": str(2_000_000 * (place + 1)),
-            "maintenanceMargin": text(Decimal("0.005") * (place + 1)),
-            "initialMargin": text(Decimal("0.01") * (place + 1)), "isLowestRisk": int(place == 0),
-            "maxLeverage": f"{100 / (place + 1):.2f}", "mmDeduction": "",
+            "id": place, "symbol": item.id, "riskLimitValue": text(step.cap),
+            "maintenanceMargin": text(step.rate), "initialMargin": text(step.rate * 2),
+            "isLowestRisk": int(place == 1), "maxLeverage": f"{step.leverage:.2f}", "mmDeduction": "",
         }
-        for item in items for place in range(3)
+        for item in items for place, step in enumerate(item.tiers.steps, 1)
     ]  # fmt: skip
     return listing(call, rows, 1000)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from ...instruments import Kind, text
+from ...news import Cause
 from ...orders import LIVE, Order, Reason, Refusal, Status
 from .market import ROUTES, asked, kind_of, listing
 
@@ -21,6 +22,9 @@ STATUS = {
 }  # fmt: skip
 SIDES = {"0": "BOTH", "1": "LONG", "2": "SHORT"}
 INDEX = {"BOTH": 0, "LONG": 1, "SHORT": 2}
+FORCED = {"liquidation": "BustTrade", "settlement": "Delivery"}
+CREATED = {"liquidation": "CreateByLiq", "settlement": "CreateBySettle"}
+"""What is said of the exchange's own orders."""
 PRICES = {"LastPrice": "last", "MarkPrice": "mark", "IndexPrice": "index"}
 TIFS = {"GTC", "IOC", "FOK", "PostOnly"}
 
@@ -119,7 +123,26 @@ def executions(call: Call) -> Any:
         for fill in order.fills if begin <= fill.time <= end
     ]  # fmt: skip
     pairs.sort(key=lambda pair: pair[1].id, reverse=True)
-    return listing(call, [] if call.get("execType") == "Funding" else [execution(*pair) for pair in pairs], 100)
+    if call.get("execType") == "Funding":
+        return listing(call, _fundings(call, kind, begin, end), 100)
+    return listing(call, [execution(*pair) for pair in pairs], 100)
+
+
+def _fundings(call: Call, kind: Kind, begin: int, end: int) -> list[dict[str, Any]]:
+    """What was paid (positive) or received at funding instants, the newest first."""
+    return [
+        {
+            "symbol": one.instrument.id, "orderId": str(UUID(int=one.id)), "orderLinkId": "", "orderQty": "0",
+            "side": "Buy" if one.amount > 0 else "Sell", "execId": str(UUID(int=one.id)), "execType": "Funding",
+            "execFee": text(-one.change), "execPrice": text(one.price), "execQty": text(abs(one.amount)),
+            "execValue": text(one.instrument.value(abs(one.amount), one.price)), "execTime": str(one.time),
+            "feeRate": text(-one.change / one.instrument.value(one.amount, one.price)), "feeCurrency": "",
+            "markPrice": text(one.price), "isMaker": False, "seq": one.id,
+        }
+        for one in reversed(call.state.ledger)
+        if one.cause is Cause.FUNDING and one.instrument.kind is kind and begin <= one.time <= end
+        and call.get("symbol") in {"", one.instrument.id}
+    ]  # fmt: skip
 
 
 @ROUTES.on("POST", "/v5/position/trading-stop", signed=True)
@@ -235,7 +258,8 @@ def shown(order: Order) -> dict[str, Any]:
         "price": text(order.price or 0, item.tick),
         "qty": text(order.amount if order.cost is None else order.cost),
         "side": "Buy" if order.buy else "Sell", "isLeverage": "0" if item.kind is Kind.SPOT else "",
-        "positionIdx": INDEX[order.side], "orderStatus": status, "createType": "CreateByUser",
+        "positionIdx": INDEX[order.side], "orderStatus": status,
+        "createType": CREATED.get(order.cause, "CreateByUser"),
         "cancelType": "CancelByUser" if order.status is Status.CANCELED else "UNKNOWN", "rejectReason": reason,
         "avgPrice": text(order.average) if order.fills else "", "leavesQty": text(left),
         "leavesValue": text(item.value(left, order.price or order.trigger or Decimal(1))),
@@ -265,7 +289,8 @@ def execution(order: Order, fill: Fill) -> dict[str, Any]:
         "stopOrderType": order.raw.get("stop", "UNKNOWN"),
         "execFee": text(fill.fee), "feeCurrency": fill.fee_coin if item.kind is Kind.SPOT else "",
         "execId": str(UUID(int=fill.id)), "execPrice": text(fill.price), "execQty": text(fill.amount),
-        "execType": "Trade", "execValue": text(item.value(fill.amount, fill.price)), "execTime": str(fill.time),
+        "execType": FORCED.get(order.cause, "Trade"),
+        "execValue": text(item.value(fill.amount, fill.price)), "execTime": str(fill.time),
         "isMaker": fill.maker, "feeRate": text(rate), "tradeIv": "", "markIv": "", "markPrice": text(fill.price),
         "indexPrice": "", "underlyingPrice": "", "blockTradeId": "", "closedSize": "0", "seq": fill.id,
         "marketUnit": "",

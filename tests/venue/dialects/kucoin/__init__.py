@@ -23,7 +23,7 @@ NAME = "kucoin"
 HOSTS = ("kucoin.com", "kucoin.eu")
 HABITS = Habits(
     fee_in_quote=True, keeps_id=frozenset({Kind.LINEAR, Kind.INVERSE}), cancels_post_only=True,
-    client_ids_are_spent=True,
+    client_ids_are_spent=True, self_trades=True, isolated_at_first=True,
 )  # fmt: skip
 MODULES = (market, spot, contracts, account, signing)
 """Their functions fill the one table of routes."""

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ...routes import Call
     from ...state import State
 
-MAINTENANCE = 0.004
 SPOT, WALLET = "trade_hf", "contract"
 
 
@@ -72,25 +71,25 @@ def position_of(state: State, held: Position) -> dict[str, Any]:
     """The quantity is signed; costs are in the coin of settlement, negative of an inverse long."""
     item, amount = held.instrument, held.amount
     mark, margin, gain = state.price(item, "mark"), state.margin(held), state.profit(held)
-    sign = -1 if item.kind is Kind.INVERSE else 1
+    sign, rate = -1 if item.kind is Kind.INVERSE else 1, float(state.maintenance_rate(held))
     cost = float(sign * item.value(amount, held.entry)) if amount else 0.0
     worth, cross = float(sign * item.value(amount, mark)), margin_mode(state, item) == "CROSS"
     more = {} if cross else {"autoDeposit": False, "riskLimit": 250_000, "posCross": 0, "posComm": 0}
     return {
         "id": str(zlib.crc32(f"{item.id} {held.side}".encode())), "symbol": item.id, "crossMode": cross,
-        "maintMarginReq": MAINTENANCE, "delevPercentage": 0.5, "openingTimestamp": held.opened or None,
+        "maintMarginReq": rate, "delevPercentage": 0.5, "openingTimestamp": held.opened or None,
         "currentTimestamp": state.now(), "currentQty": int(amount), "currentCost": cost, "currentComm": 0.0,
         "unrealisedCost": cost, "realisedGrossCost": 0.0, "realisedCost": 0.0, "isOpen": bool(amount),
         "markPrice": float(mark), "markValue": worth, "posCost": cost, "posInit": float(margin),
-        "posMargin": float(margin), "posMaint": abs(worth) * MAINTENANCE, "realisedGrossPnl": 0.0,
+        "posMargin": float(margin), "posMaint": float(state.maintenance(held)), "realisedGrossPnl": 0.0,
         "realisedPnl": float(held.realized), "unrealisedPnl": float(gain),
         "unrealisedPnlPcnt": round(float(gain) / abs(cost), 4) if cost else 0.0,
         "unrealisedRoePcnt": round(float(gain / margin), 4) if margin else 0.0,
         "avgEntryPrice": float(held.entry), "liquidationPrice": float(state.liquidation(held)) if amount else 0.0,
         "bankruptPrice": float(held.entry), "settleCurrency": settlement(item),
-        "isInverse": item.kind is Kind.INVERSE, "maintainMargin": MAINTENANCE,
+        "isInverse": item.kind is Kind.INVERSE, "maintainMargin": rate,
         "marginMode": "CROSS" if cross else "ISOLATED", "positionSide": held.side,
-        "leverage": float(state.leverage(item)), "dealComm": 0.0, "fundingFee": 0.0, "tax": 0,
+        "leverage": float(state.leverage(item)), "dealComm": 0.0, "fundingFee": float(held.funding), "tax": 0,
     } | more  # fmt: skip
 
 
@@ -124,9 +123,8 @@ def change_margin_mode(call: Call) -> Any:
     item, mode = contract(call), call.need("marginMode")
     if mode not in {"ISOLATED", "CROSS"}:
         raise Refusal(Reason.PARAMETER, "marginMode")
-    if mode != margin_mode(call.state, item) and (call.state.held(item) or call.state.open_orders(item)):
-        raise Refusal(Reason.BUSY, "margin mode")
-    call.state.settings[f"mode {item.id}"] = mode
+    if mode != margin_mode(call.state, item):
+        call.state.set_isolated(item, mode == "ISOLATED")
     if mode == "CROSS":
         call.state.leverages[item.kind, item.id] = Decimal(call.state.settings.get(f"lever {item.id}", "10"))
     return {"symbol": item.id, "marginMode": mode}

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from ...state import State
     from .reading import Told
 
+FORCED = {"liquidation": "liquid", "settlement": "settlement"}
+"""What a fill is called that the exchange itself has ordered."""
 PRICES = {"TP": "last", "MP": "mark", "IP": "index"}
 SIDES = {"": "BOTH", "BOTH": "BOTH", "LONG": "LONG", "SHORT": "SHORT"}
 
 
 def margin_mode(state: State, item: Instrument) -> str:
     """The margin mode that is chosen for a contract."""
-    return state.settings.get(f"mode {item.id}", "ISOLATED")
+    return "ISOLATED" if state.is_isolated(item) else "CROSS"
 
 
 def _read(call: Call, told: Told) -> Order:
@@ -249,6 +251,6 @@ def _fill(order: Order, fill: Fill) -> dict[str, Any]:
         "feeRate": text(item.maker if fill.maker else item.taker), "fixFee": "0",
         "feeCurrency": settlement(item), "stop": "", "tradeTime": fill.time * 1_000_000, "fee": text(fill.fee),
         "settleCurrency": settlement(item), "orderType": "market" if order.price is None else "limit",
-        "tradeType": order.cause or "trade", "createdAt": fill.time,
+        "tradeType": FORCED.get(order.cause, "trade"), "createdAt": fill.time,
         "marginMode": order.raw.get("mode", "ISOLATED"),
     }  # fmt: skip

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from ...instruments import Instrument, Kind, quarters, text
+from ...instruments import Instrument, Kind, Tiers, even, quarters, text
 
 if TYPE_CHECKING:
     from ...routes import Call
@@ -40,6 +40,7 @@ def instruments(now: int) -> list[Instrument]:
             settle=base if quote == "USD" else quote, tick=number(tick), step=number(1), min_amount=number(1),
             max_amount=number(1_000_000), contract=number(lot), expiry=ends, taker=number("0.0006"),
             max_leverage=75 if quote == "USD" else 125,
+            tiers=Tiers(even(250_000, "0.004", 75 if quote == "USD" else 125)),
         )
         for name, base, quote, ends, tick, lot in (
             ("XBTUSDTM", "BTC", "USDT", None, "0.1", "0.001"), ("ETHUSDTM", "ETH", "USDT", None, "0.01", "0.01"),

@@ -320,13 +320,14 @@ def _perpetual(call: Call) -> Instrument:
 @ROUTES.on("GET", "/api/v1/contracts/risk-limit/{symbol}")
 def risk_limit(call: Call) -> Any:
     item = contract(call)
+    edges = [0, *(int(step.cap) for step in item.tiers.steps)]
     return [
         {
-            "symbol": item.id, "level": level, "maxRiskLimit": 250_000 * level,
-            "minRiskLimit": 250_000 * (level - 1), "maxLeverage": item.max_leverage // level,
-            "initialMargin": 0.008 * level, "maintainMargin": 0.004 * level,
+            "symbol": item.id, "level": level, "maxRiskLimit": int(step.cap), "minRiskLimit": least,
+            "maxLeverage": int(step.leverage), "initialMargin": float(step.rate * 2),
+            "maintainMargin": float(step.rate),
         }
-        for level in (1, 2, 3)
+        for level, (least, step) in enumerate(zip(edges, item.tiers.steps, strict=False), 1)
     ]  # fmt: skip
 
 

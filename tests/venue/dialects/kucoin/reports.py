@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ...instruments import Kind, text
 from ...news import Cause, Change
 from ...orders import LIVE, Status
-from .account import MAINTENANCE, SPOT, WALLET, position_of
-from .contracts import PRICES
+from .account import SPOT, WALLET, position_of
+from .contracts import FORCED, PRICES
 from .listing import coin_id
 from .pushes import NANO
 
@@ -94,7 +94,8 @@ def contract_order(news: OrderNews) -> list[Row]:
     if change in {Change.ACCEPTED, Change.TRIGGERED}:
         return [_contract_row(one, "open")] if one.price is not None and one.tif == "GTC" else []
     if news.fill is not None:
-        match = _contract_row(one, "match") | _match(one, news.fill) | {"tradeType": one.cause or "trade"}
+        sort = {"tradeType": FORCED.get(one.cause, "trade")}
+        match = _contract_row(one, "match") | _match(one, news.fill) | sort
         return [match, _contract_row(one, "filled")] if one.status is Status.FILLED else [match]
     return [_contract_row(one, "update" if change is Change.AMENDED else "canceled")]
 
@@ -175,7 +176,7 @@ def position(state: State, held: Position) -> Row:
     return row | {
         "posLoss": 0.0, "maintMargin": float(margin + state.profit(held)), "changeReason": "positionChange",
         "realLeverage": round(worth / float(margin), 2) if margin else 0.0, "autoDeposit": False,
-        "riskLimit": 250_000, "posCross": 0.0, "posComm": 0.0, "posMaint": worth * MAINTENANCE,
+        "riskLimit": 250_000, "posCross": 0.0, "posComm": 0.0, "posMaint": float(state.maintenance(held)),
         "openingTimestamp": held.opened,
     }  # fmt: skip
 
@@ -187,6 +188,7 @@ def unified_position(state: State, held: Position) -> Row:
         "O": held.opened * NANO, "U": held.updated * NANO, "l": text(state.leverage(held.instrument)),
         "q": text(held.amount), "s": held.instrument.id, "bP": text(held.entry), "eP": text(held.entry),
         "iM": text(row["posInit"]), "lP": text(row["liquidationPrice"]), "mM": row["marginMode"],
-        "mP": text(row["markPrice"]), "pV": text(abs(row["markValue"])), "pi": row["id"], "mmr": text(MAINTENANCE),
+        "mP": text(row["markPrice"]), "pV": text(abs(row["markValue"])), "pi": row["id"],
+        "mmr": text(row["maintMarginReq"]),
         "mtM": text(row["posMaint"]), "rPL": text(held.realized), "uPL": text(row["unrealisedPnl"]),
     }  # fmt: skip

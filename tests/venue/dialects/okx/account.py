@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ...state import State
 
 WALLET = "trading"
-MAINTENANCE = Decimal("0.004")
 EMPTY = (
     "baseBal", "baseBorrowed", "baseInterest", "bizRefId", "bizRefType", "clSpotInUseAmt", "deltaBS", "deltaPA",
     "gammaBS", "gammaPA", "interest", "liab", "liabCcy", "maxSpotInUseAmt", "pendingCloseOrdLiabVal", "posCcy",
@@ -58,7 +57,7 @@ def _coin(state: State, coin: str) -> dict[str, Any]:
         "collateralRestrict": False, "crossLiab": "", "disEq": "0", "eq": text(equity),
         "eqUsd": text(equity * Decimal(str(LEVELS[coin]))), "fixedBal": "0", "frozenBal": text(ordered + used),
         "imr": text(used), "interest": "", "isoEq": "0", "isoLiab": "", "isoUpl": "0", "liab": "", "maxLoan": "",
-        "maxSpotInUse": "", "mgnRatio": "", "mmr": text(used * MAINTENANCE), "notionalLever": "0",
+        "maxSpotInUse": "", "mgnRatio": "", "mmr": text(state.needed(WALLET, coin)), "notionalLever": "0",
         "openAvgPx": "", "ordFrozen": text(ordered), "rewardBal": "", "smtSyncEq": "0", "spotBal": "",
         "spotCopyTradingEq": "0", "spotInUseAmt": "", "spotIsoBal": "0", "spotUpl": "", "spotUplRatio": "",
         "stgyEq": "0", "totalPnl": "", "totalPnlRatio": "", "twap": "0", "uTime": str(state.now()),
@@ -100,13 +99,14 @@ def position_of(state: State, position: Position) -> dict[str, Any]:
     return empty | {
         "adl": "1" if size else "", "availPos": text(size), "avgPx": text(position.entry) if size else "",
         "bePx": text(position.entry) if size else "", "cTime": str(position.opened), "ccy": item.settle,
-        "closeOrderAlgo": [], "fee": "0", "fundingFee": "0", "idxPx": text(state.price(item, "index"), item.tick),
+        "closeOrderAlgo": [], "fee": "0", "fundingFee": text(position.funding),
+        "idxPx": text(state.price(item, "index"), item.tick),
         "imr": "" if isolated else text(margin), "instId": item.id, "instType": type_of(item),
         "last": text(last, item.tick), "lever": text(state.leverage(item)) if item.margined else "",
         "liqPenalty": "0", "liqPx": text(state.liquidation(position)) if size and item.margined else "",
         "margin": text(margin) if isolated else "", "markPx": text(mark, item.tick),
         "mgnMode": "isolated" if isolated else "cross", "mgnRatio": "100",
-        "mmr": text(item.value(size, mark) * MAINTENANCE), "notionalUsd": text(worth), "pnl": "0",
+        "mmr": text(state.maintenance(position)), "notionalUsd": text(worth), "pnl": "0",
         "optVal": text(item.value(amount, mark)) if item.kind is Kind.OPTION else "",
         "pos": text(amount if position.side == "BOTH" else size),
         "posId": str(zlib.crc32(f"{item.id} {side}".encode())), "posSide": side,

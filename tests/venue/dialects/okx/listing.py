@@ -5,12 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from ...instruments import Instrument, Kind, day_code, quarters, strikes, text
+from ...instruments import Instrument, Kind, Tiers, day_code, even, quarters, strikes, text
 
 SPOT = (
     ("BTC", "USDT", "0.1", "0.00000001", "0.00001"), ("ETH", "USDT", "0.01", "0.000001", "0.001"),
     ("ETH", "BTC", "0.00001", "0.000001", "0.001"), ("DOGE", "USDT", "0.00001", "0.000001", "10"),
 )  # fmt: skip
+TIERS = Tiers(even(2_000, "0.004", 100, (1, 2, 4)), by_amount=True)
 NUMBERS = {"SPOT": "3", "SWAP": "10459", "FUTURES": "20111", "OPTION": "30001"}
 
 
@@ -30,7 +31,7 @@ def instruments(now: int) -> list[Instrument]:
         Instrument(
             id=name, kind=Kind.LINEAR, base=base, quote=quote, settle=quote, tick=number(tick),
             step=number("0.01"), min_amount=number("0.01"), max_amount=number(100_000_000),
-            contract=number(value), expiry=ends,
+            contract=number(value), expiry=ends, tiers=TIERS,
         )
         for name, base, quote, ends, tick, value in (
             ("BTC-USDT-SWAP", "BTC", "USDT", None, "0.1", "0.01"),
@@ -43,7 +44,7 @@ def instruments(now: int) -> list[Instrument]:
         Instrument(
             id=name, kind=Kind.INVERSE, base=base, quote="USD", settle=base, tick=number(tick),
             step=number(step), min_amount=number(step), max_amount=number(100_000_000), contract=number(value),
-            expiry=ends,
+            expiry=ends, tiers=TIERS,
         )
         for name, base, ends, tick, step, value in (
             ("BTC-USD-SWAP", "BTC", None, "0.1", "0.1", 100), ("ETH-USD-SWAP", "ETH", None, "0.01", "0.1", 10),

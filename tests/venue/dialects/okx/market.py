@@ -11,7 +11,7 @@ from ...instruments import Instrument, Kind, fixed, text
 from ...orders import Reason, Refusal
 from ...prices import VOLATILITY, greeks
 from ...routes import Call, Routes, newest
-from .listing import entry_of, family_of, type_of
+from .listing import TIERS, entry_of, family_of, type_of
 
 if TYPE_CHECKING:
     from ...prices import Candle, Trade
@@ -291,15 +291,14 @@ def _perpetual(call: Call) -> Instrument:
 def position_tiers(call: Call) -> Any:
     call.need("instType")
     family = call.get("instFamily") or call.get("uly") or call.get("instId")
+    edges = [Decimal(0), *(step.cap + 1 for step in TIERS.steps)]
     return [
         {
-            "baseMaxLoan": "", "imr": text(Decimal("0.01") * tier), "instFamily": family, "instId": "",
-            "maxLever": text(Decimal(100) / tier), "maxSz": str(2000 * tier),
-            "minSz": str(2000 * (tier - 1) + (tier > 1)),
-            "mmr": text(Decimal("0.004") * tier), "optMgnFactor": "0", "quoteMaxLoan": "", "tier": str(tier),
-            "uly": family,
+            "baseMaxLoan": "", "imr": text(1 / step.leverage), "instFamily": family, "instId": "",
+            "maxLever": text(step.leverage), "maxSz": text(step.cap), "minSz": text(least),
+            "mmr": text(step.rate), "optMgnFactor": "0", "quoteMaxLoan": "", "tier": str(place), "uly": family,
         }
-        for tier in (1, 2, 4)
+        for place, (least, step) in enumerate(zip(edges, TIERS.steps, strict=False), 1)
     ]  # fmt: skip
 
 

@@ -93,11 +93,9 @@ def amend_algo(call: Call) -> Any:
 
     def change(told: Told) -> Order:
         order = _find(call, told, algo=True)
-        call.state.amend(order, _number(told, "newSz"))
         sort = EXITS.get(order.raw.get("stop", ""))
         level = _number(told, {"sl": "newSlTriggerPx", "tp": "newTpTriggerPx"}.get(sort or "", "newTriggerPx"))
-        order.trigger = order.trigger if level is None else level
-        return order
+        return call.state.amend(order, _number(told, "newSz"), trigger=level)
 
     return _each(call, [call.args], change, algo=True)
 
@@ -405,5 +403,15 @@ def _fill(order: Order, fill: Fill) -> dict[str, str]:
         "instId": item.id, "clOrdId": own_id(order), "posSide": NAMES[order.side], "billId": str(fill.id),
         "fillMarkVol": "", "tag": order.raw.get("tag", ""), "fillTime": str(fill.time),
         "execType": "M" if fill.maker else "T", "fillIdxPx": "", "tradeId": str(fill.id), "fillMarkPx": "",
-        "feeCcy": fill.fee_coin, "ts": str(fill.time),
+        "feeCcy": fill.fee_coin, "ts": str(fill.time), "subType": sub_type(order),
     }  # fmt: skip
+
+
+def sub_type(order: Order) -> str:
+    """What a fill was: bought or sold, or of a position that was liquidated or has expired."""
+    long = not order.buy
+    if order.cause == "liquidation":
+        return "104" if long else "105"
+    if order.cause == "settlement":
+        return "112" if long else "113"
+    return "1" if order.buy else "2"
