@@ -273,7 +273,7 @@ def test_the_changes_of_a_kucoin_book_are_numbered_without_gaps() -> None:
 
 @pytest.mark.parametrize(("cause", "words"), [
     ("", ("normal", "sell_single", "trade")),
-    ("liquidation", ("full_liquidation", "burst_sell_single", "liquidation")),
+    ("liquidation", ("full_liquidation", "burst_sell_single", "liquid")),
     ("settlement", ("delivery", "delivery_sell_single", "settlement")),
 ])  # fmt: skip
 def test_an_order_of_the_exchanges_own_is_told_as_such(cause: str, words: tuple[str, str, str]) -> None:
