@@ -306,7 +306,7 @@ class MetaExpert(TradingCalls):
                 "trade_mode='live' is not available yet: this version runs backtests and paper trading"
             )
         with self._inputs.changed(inputs or {}):
-            job = PaperJob(**self._job(run, strategy, exchange, path))
+            job = PaperJob(**self._job(run, strategy, exchange, path), file=path or self._file())
         self._begun = Run(job, partial(self._inputs.changed, inputs or {}))
         return self._begun
 

@@ -26,7 +26,8 @@ from .timeframe import parse
 from .trader import Trader, same_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from pathlib import Path
 
     from .clock import LiveClock
     from .config import ExchangeSettings, RunSettings, StrategySettings
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from .models import Market
     from .process import MetaProcess
 
-__all__ = ["Markets", "PaperJob", "feed_of", "journal_of", "process_of", "trade"]
+__all__ = ["Markets", "PaperJob", "feed_of", "journal_of", "named", "process_of", "trade", "wanted_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,7 @@ class PaperJob:
     bind: Callable[[MetaProcess | None], None]
     signals: Callable[[Any], Any] | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    file: Path | None = None
     code: str = ""
     notes: tuple[str, ...] = ()
     gateway: Callable[[ExchangeSettings], Gateway] | None = None
@@ -94,10 +96,8 @@ async def trade(job: PaperJob) -> str:
         feed = feed_of(job, markets, source, clock)
         stack.push_async_callback(feed.close)
         await feed.open(_history(job.strategy), None if state is None else since_of(state))
-        process = process_of(job, markets, feed, JournalKeeper(journal, feed), log)
+        process = process_of(job, markets, feed, JournalKeeper(journal, feed), log, state)
         if state is not None:
-            process.restore(state)
-            process.clock.advance(max(state["time"], process.clock.now()))
             log.info("going on where the last run stopped", equity=process.broker.ledger.equity())
         run = journal.begin(process.clock.now(), manifest_of(job, markets), state)
         log.info("paper trading", run=run, exchange=job.exchange.exchange, symbols=list(markets.by_symbol))
@@ -120,15 +120,16 @@ def journal_of(job: PaperJob) -> Any:
 
 def feed_of(job: PaperJob, markets: Markets, source: Source, clock: LiveClock) -> LiveFeed:
     """The feed of a run, with what its handlers and fills need of the market."""
-    wanted = _timeframes(job)
     return LiveFeed(
-        source, clock, dict.fromkeys(markets.by_symbol, wanted), _kinds(job), lookback=job.strategy.lookback_bars,
-        terms=job.terms,
-    )  # fmt: skip
+        source, clock, wanted_of(job, markets), _kinds(job), lookback=job.strategy.lookback_bars, terms=job.terms
+    )
 
 
-def process_of(job: PaperJob, markets: Markets, feed: LiveFeed, keeper: Keeper, log: MetaLogger) -> LiveProcess:
-    """The loop of a run, its account as it is at the start."""
+def process_of(
+    job: PaperJob, markets: Markets, feed: LiveFeed, keeper: Keeper, log: MetaLogger,
+    state: Mapping[str, Any] | None,
+) -> LiveProcess:  # fmt: skip
+    """The loop of a run, its account as it is at the start: as `state` told of the last run, None: a new one."""
     strategy, capital, start = job.strategy, job.run.initial_capital, feed.now()
     clock = SimClock(start)
     ledger = Ledger(
@@ -154,10 +155,14 @@ def process_of(job: PaperJob, markets: Markets, feed: LiveFeed, keeper: Keeper, 
     plans = [] if function is None else [
         LivePlan(function, feed.series[symbol, strategy.timeframe]) for symbol in markets.by_symbol
     ]  # fmt: skip
-    return LiveProcess(
+    process = LiveProcess(
         handlers=job.handlers, feed=feed, broker=broker, trader=trader, clock=clock, log=log, keeper=keeper,
         signals=plans, latency=job.run.latency_ms,
     )  # fmt: skip
+    if state is not None:
+        process.restore(state)
+        clock.advance(max(state["time"], start))
+    return process
 
 
 def manifest_of(job: PaperJob, markets: Markets) -> dict[str, Any]:
@@ -168,12 +173,13 @@ def manifest_of(job: PaperJob, markets: Markets) -> dict[str, Any]:
         "name": job.name,
         "mode": str(job.run.trade_mode),
         "metaexpert": __version__,
+        "file": None if job.file is None else str(job.file.resolve()),
         "code": job.code,
         "exchange": plain({name: getattr(job.exchange, name) for name in _PUBLIC}),
-        "strategy": plain({name: getattr(job.strategy, name) for name in job.strategy.defaults()}),
-        "run": plain({name: getattr(job.run, name) for name in job.run.defaults()}),
+        "strategy": job.strategy.as_dict(),
+        "run": job.run.as_dict(),
         "inputs": plain(job.inputs),
-        "markets": [plain(market) for market in markets.by_symbol.values()],
+        "markets": [market.as_dict() for market in markets.by_symbol.values()],
     }
 
 
@@ -208,9 +214,10 @@ def _clock(speed: float, last: int) -> LiveClock:
     return wall if speed == 1.0 and last <= wall.now() else FastClock(speed, max(last, wall.now()))
 
 
-def _timeframes(job: PaperJob) -> list[str]:
+def wanted_of(job: PaperJob, markets: Markets) -> dict[str, list[str]]:
+    """The timeframes that a run hears of, by symbol."""
     wanted = {job.strategy.timeframe} | {name for name, _ in job.handlers.bars if name is not None}
-    return sorted(wanted, key=parse)
+    return dict.fromkeys(markets.by_symbol, sorted(wanted, key=parse))
 
 
 def _kinds(job: PaperJob) -> Collection[StreamKind]:
@@ -245,10 +252,15 @@ async def _connect(job: PaperJob, clock: LiveClock, stack: AsyncExitStack) -> tu
         found = [await gateway.market(text) for text in job.strategy.symbols]
         source = MarketStreams(gateway, clock)
     stack.push_async_callback(source.close)
-    return _named(job, found), source
+    return named(job, found), source
 
 
-def _named(job: PaperJob, found: list[Market]) -> Markets:
+def named(job: PaperJob, found: Sequence[Market]) -> Markets:
+    """The markets of a run, in the order of its symbols, with what a person may call them.
+
+    Raises:
+        ConfigError: two symbols mean the same market, or it does not allow the leverage.
+    """
     markets = Markets({}, {})
     for text, market in zip(job.strategy.symbols, found, strict=True):
         if market.symbol in markets.by_symbol:

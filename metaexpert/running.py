@@ -33,12 +33,14 @@ class Run:
     Args:
         job: what is run.
         inputs: makes the inputs of the run those of the expert while it lasts.
+
+    `job` and `inputs` are there for those who play a run again.
     """
 
     def __init__(self, job: PaperJob, inputs: Callable[[], AbstractContextManager[Any]]) -> None:
-        self._job = replace(job, bind=self._bind)
+        self.job = replace(job, bind=self._bind)
         self._bind_expert = job.bind
-        self._inputs = inputs
+        self.inputs = inputs
         self._process: MetaProcess | None = None
         self._task: asyncio.Task[str] | None = None
         self._stop: str | None = None
@@ -47,7 +49,7 @@ class Run:
         """Why it ended; None before the end."""
 
     def __repr__(self) -> str:
-        return f"<Run {self._job.name}: {self._state()}>"
+        return f"<Run {self.job.name}: {self._state()}>"
 
     def _state(self) -> str:
         if self.reason is not None:
@@ -71,7 +73,7 @@ class Run:
     @property
     def journal(self) -> Path:
         """The journal that it writes."""
-        return journal_of(self._job)
+        return journal_of(self.job)
 
     @property
     def account(self) -> Account | None:
@@ -118,12 +120,12 @@ class Run:
         except RuntimeError:
             asyncio.run(self._go())
             return self
-        self._task = loop.create_task(self._go(), name=f"expert {self._job.name}")
+        self._task = loop.create_task(self._go(), name=f"expert {self.job.name}")
         return self
 
     async def _go(self) -> str:
-        with self._inputs(), _signals(self.stop):
-            self.reason = await trade(self._job)
+        with self.inputs(), _signals(self.stop):
+            self.reason = await trade(self.job)
         return self.reason
 
     def _bind(self, process: MetaProcess | None) -> None:

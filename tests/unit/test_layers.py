@@ -27,7 +27,7 @@ LAYERS = (
     ("backtest", "paper", "running"),
     ("expert",),
     ("loading",),
-    ("research",),
+    ("research", "rerun"),
     ("cli",),
     ("__main__",),
     ("",),  # the root itself, which re-exports everything and which nothing imports
