@@ -19,7 +19,11 @@ STUMBLES = {("binance", "spot"): KeyError} | {cell: ExchangeError for cell in CE
 DEAF = {("binance", "option")}
 """Where a fill ends CCXT's receive loop: it has a fee without a coin there. The messages are looked at below."""
 FILLED = [cell for cell in CELLS if cell not in DEAF]
+ADDED = [cell for cell in FILLED if cell[0] != "bitget"]
+"""Where CCXT does not take the last fill of an order for all that was filled of it."""
 HELD = [cell for cell in FILLED if cell[1] != "spot"]
+STOPS = [(exchange, kind) for exchange in ("binance", "bybit") for kind in ("linear", "inverse")]
+"""Where stops are told among the other orders."""
 SIGN = {"okx": -1}
 """Where CCXT leaves the sign of a fee as the exchange has it."""
 FEELESS = {"kucoin"}
@@ -69,11 +73,11 @@ class Account:
         watch = partial(self.client.watch_orders, self.symbol)
         return (await self.hears(watch, Stream.ORDERS, lambda heard: heard[-1]["status"] == status, act))[-1]
 
-    async def send(self, side="buy", price=None):
+    async def send(self, side="buy", price=None, **params):
         """Send a limit order, or a market order with no price; Bitget must know what that may cost."""
         limit = self.price if price is None and self.client.id == "bitget" else price
         kind, limit = "market" if price is None else "limit", None if limit is None else float(limit)
-        return await self.client.create_order(self.symbol, kind, side, float(self.amount), limit)
+        return await self.client.create_order(self.symbol, kind, side, float(self.amount), limit, params)
 
     @property
     def below(self):
@@ -108,6 +112,42 @@ async def test_a_resting_order_is_told_when_the_price_reaches_it(account):
     sent = await account.send(price=account.below)
     filled = await account.hears_order("closed", fall())
     assert (filled["id"], filled["status"], filled["filled"]) == (sent["id"], "closed", float(account.amount))
+
+
+@pytest.mark.parametrize("account", ADDED, indirect=True, ids="-".join)
+async def test_an_order_is_told_as_it_is_filled_bit_by_bit(account):
+    sent = await account.send(price=account.below)
+    (order,) = account.state.open_orders()
+    watch, half = partial(account.client.watch_orders, account.symbol), account.amount / 2
+    for filled, status in ((half, "open"), (account.amount, "closed")):
+
+        async def fill():
+            account.state.fill(order, half, account.below, maker=True)
+
+        def fits(heard, told=(float(filled), status)):
+            return (heard[-1]["filled"], heard[-1]["status"]) == told
+
+        heard = await account.hears(watch, Stream.ORDERS, fits, fill())
+        assert (heard[-1]["id"], heard[-1]["amount"]) == (sent["id"], float(account.amount))
+
+
+@pytest.mark.parametrize("account", STOPS, indirect=True, ids="-".join)
+async def test_a_stop_is_told_as_it_waits_and_as_it_fires(account):
+    above = (account.price * Decimal("1.1") / account.item.tick).to_integral_value() * account.item.tick
+    account.state.pin(account.item, account.price)
+
+    async def rise():
+        account.state.pin(account.item, above)
+
+    waiting = await account.hears_order(
+        "open", account.send(triggerPrice=float(above), triggerDirection="ascending")
+    )
+    assert (waiting["triggerPrice"], waiting["filled"] or 0) == (float(above), 0)
+    watch = partial(account.client.watch_my_trades, account.symbol)
+    (fill,) = await account.hears(watch, Stream.FILLS, bool, rise())
+    assert (fill["side"], fill["amount"], fill["price"]) == ("buy", float(account.amount), float(above))
+    stop = account.client.orders.hashmap[account.symbol][waiting["id"]]
+    assert stop["status"] == "closed"
 
 
 @pytest.mark.parametrize("account", FILLED, indirect=True, ids="-".join)
@@ -187,3 +227,47 @@ async def test_a_fill_of_a_binance_option_is_told(venue, account):
     (money,), (held,) = changed["B"], changed["P"]
     assert Decimal(money["b"]) == round(account.state.balances["option", "USDT"], 8)
     assert (held["s"], Decimal(held["c"]), Decimal(held["a"])) == (account.item.id, account.amount, fill.price)
+
+
+@pytest.mark.parametrize("account", [("binance", "linear")], indirect=True, ids="-".join)
+async def test_binance_tells_what_it_does_itself(venue, account):
+    """Funding is told as money alone, a liquidation as an order of Binance's own."""
+    state, item = account.state, account.item
+    state.pin(item, account.price)
+    state.set_leverage(item, Decimal(100))
+    state.balances["linear", "USDT"] = item.value(account.amount, account.price) / 20
+    await account.send()
+    key = (await account.client.fapiPrivatePostListenKey())["listenKey"]
+    async with Wire(venue, f"/private/ws?listenKey={key}", "fstream.binance.com") as wire:
+        await venue.advance(8 * 3_600_000 - venue.clock.now() % (8 * 3_600_000))
+        state.pin(item, account.price * Decimal("0.9"))
+        await venue.advance(1000)
+        async with asyncio.timeout(WAIT):
+            paid, opened, closed, emptied = [await wire.hear() for _ in range(4)]
+    assert (paid["a"]["m"], paid["a"]["B"][0]["a"]) == ("FUNDING_FEE", "USDT")
+    funding = next(entry for entry in state.ledger if entry.cause == "funding")
+    assert Decimal(paid["a"]["B"][0]["bc"]) == round(funding.change, 8)
+    assert [opened["o"][name] for name in "oxX"] == ["LIQUIDATION", "NEW", "NEW"]
+    assert [closed["o"][name] for name in "oxXS"] == ["LIQUIDATION", "CALCULATED", "FILLED", "SELL"]
+    assert closed["o"]["c"].startswith("autoclose-")
+    assert Decimal(emptied["a"]["P"][0]["pa"]) == 0
+
+
+@pytest.mark.parametrize("account", [("bybit", "linear")], indirect=True, ids="-".join)
+async def test_bybit_tells_a_liquidation_as_such(account):
+    state, item = account.state, account.item
+    state.pin(item, account.price)
+    state.set_leverage(item, Decimal(100))
+    for coin in state.coins("unified"):
+        state.balances["unified", coin] = Decimal(0)
+    state.balances["unified", "USDT"] = item.value(account.amount, account.price) / 20
+    await account.send()
+
+    async def fall():
+        state.pin(item, account.price * Decimal("0.9"))
+
+    watch = partial(account.client.watch_my_trades, account.symbol)
+    (heard,) = await account.hears(watch, Stream.FILLS, bool, fall())
+    assert [heard["info"][name] for name in ("execType", "createType", "side")] == [
+        "BustTrade", "CreateByLiq", "Sell",
+    ]  # fmt: skip

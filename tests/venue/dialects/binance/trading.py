@@ -225,6 +225,12 @@ def status_of(order: Order) -> str:
     return word
 
 
+def client_id_of(order: Order) -> str:
+    """Ours, or what Binance gives an order of its own."""
+    prefix = {"liquidation": "autoclose-", "settlement": "settlement_autoclose-"}.get(order.cause)
+    return order.client_id if prefix is None else f"{prefix}{order.created}{order.id}"
+
+
 def is_algo(order: Order) -> bool:
     return order.conditional and order.instrument.margined
 
@@ -305,7 +311,7 @@ def _spot(order: Order, *, fresh: bool, canceled: bool) -> dict[str, Any]:
 def _contract(order: Order) -> dict[str, Any]:
     item, inverse = order.instrument, order.instrument.kind is Kind.INVERSE
     row: dict[str, Any] = {
-        "orderId": order.id, "symbol": item.id, "status": status_of(order), "clientOrderId": order.client_id,
+        "orderId": order.id, "symbol": item.id, "status": status_of(order), "clientOrderId": client_id_of(order),
         "price": text(order.price or 0, item.tick), "avgPrice": fixed(order.average, 5 if not inverse else 1),
         "origQty": text(order.amount, item.step), "executedQty": text(order.filled, item.step),
         "cumQty": text(order.filled, item.step), "cumBase" if inverse else "cumQuote": fixed(order.value),

@@ -14,7 +14,7 @@ from ...streams import Stream, Topic
 from .codes import code_of
 from .listing import kind_of
 from .market import ROUTES
-from .trading import is_algo, status_of
+from .trading import client_id_of, is_algo, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,16 +185,18 @@ def _execution(news: OrderNews, now: int) -> dict[str, Any]:
 
 def _contract(news: OrderNews, now: int) -> dict[str, Any]:
     order, fill, item = news.order, news.fill, news.order.instrument
+    forced = order.cause == Cause.LIQUIDATION
+    kind = "LIQUIDATION" if forced else "MARKET" if order.price is None else "LIMIT"
     told: dict[str, Any] = {
-        "s": item.id, "c": order.client_id, "S": "BUY" if order.buy else "SELL",
-        "o": "MARKET" if order.price is None else "LIMIT", "f": order.tif, "q": text(order.amount, item.step),
+        "s": item.id, "c": client_id_of(order), "S": "BUY" if order.buy else "SELL", "o": kind,
+        "f": order.tif, "q": text(order.amount, item.step),
         "p": text(order.price or 0, item.tick), "ap": fixed(order.average, 5), "sp": text(0, item.tick),
-        "x": EXECUTION[news.change], "X": status_of(order), "i": order.id,
+        "x": "CALCULATED" if forced and fill else EXECUTION[news.change], "X": status_of(order), "i": order.id,
         "l": text(fill.amount if fill else 0, item.step), "z": text(order.filled, item.step),
         "L": text(fill.price if fill else 0, item.tick), "T": now, "t": fill.id if fill else 0, "b": "0", "a": "0",
         "m": bool(fill and fill.maker), "R": order.reduce_only,
         "wt": order.raw.get("workingType", "CONTRACT_PRICE"),
-        "ot": order.raw.get("type", "MARKET"), "ps": order.side, "cp": order.close_all, "pP": False, "si": 0,
+        "ot": order.raw.get("type", kind), "ps": order.side, "cp": order.close_all, "pP": False, "si": 0,
         "ss": 0, "rp": fixed(fill.profit if fill else 0), "V": "EXPIRE_MAKER", "pm": "NONE",
         "gtd": order.expires or 0,
     }  # fmt: skip
