@@ -121,11 +121,13 @@ class Wire:
         """The pings and pongs that came."""
 
     async def __aenter__(self):
-        self.socket = await self.venue.client_session().ws_connect(self.url, autoping=False)
+        self.session = self.venue.client_session()
+        self.socket = await self.session.ws_connect(self.url, autoping=False)
         return self
 
     async def __aexit__(self, *_):
         await self.socket.close()
+        await self.session.close()
 
     async def ask(self, method, *params):
         """Send a request; returns what came before its answer, which must be good."""

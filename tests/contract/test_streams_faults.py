@@ -6,9 +6,11 @@ import pytest
 import pytest_asyncio
 from aiohttp import WSServerHandshakeError
 from contract.streaming import Wire
-from venue import Fault, Plan, Venue
+from venue import Fault, Plan, Venue, VenueThread
 from venue.faults import STREAM
+from venue.instruments import Kind
 from venue.prices import Prices
+from venue.streams import Stream
 
 from metaexpert.clock import SimClock
 
@@ -190,3 +192,19 @@ async def test_a_random_plan_comes_from_its_seed():
     assert plans[0].rules == plans[1].rules != plans[2].rules
     assert all(rule.fault in STREAM and rule.seconds <= 10 and rule.after < 40 for rule in plans[0].rules)
     assert {rule.fault for seed in range(20) for rule in Plan.random(seed).rules} == set(STREAM)
+
+
+async def test_a_venue_in_a_thread_pushes_what_another_thread_does():
+    """A price that is held from here reaches the book of a client here, through the venue's own loop there."""
+    with VenueThread(Venue(SimClock(START))) as venue:
+        async with Wire(venue) as wire:
+            await wire.ask("SUBSCRIBE", "btcusdt@bookTicker")
+            state = venue.states["binance"]
+            item = state.instrument("BTCUSDT", Kind.SPOT)
+            state.pin(item, 50_000)
+            venue.clock.advance(START + 1000)
+            venue.pulse()
+            async with asyncio.timeout(5):
+                told = await wire.hear()
+            assert float(told["b"]) == 50_000
+            await venue.sockets.until(lambda: venue.sockets.listens("binance", Stream.QUOTE))

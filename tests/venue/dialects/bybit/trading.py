@@ -284,7 +284,8 @@ def execution(order: Order, fill: Fill) -> dict[str, Any]:
     return {
         "symbol": item.id, "orderId": id_of(order), "orderLinkId": order.client_id,
         "side": "Buy" if order.buy else "Sell", "orderPrice": text(order.price or fill.price),
-        "orderQty": text(order.amount), "leavesQty": text(order.remaining), "createType": "CreateByUser",
+        "orderQty": text(order.amount), "leavesQty": text(order.remaining),
+        "createType": CREATED.get(order.cause, "CreateByUser"),
         "orderType": "Market" if order.price is None else "Limit",
         "stopOrderType": order.raw.get("stop", "UNKNOWN"),
         "execFee": text(fill.fee), "feeCurrency": fill.fee_coin if item.kind is Kind.SPOT else "",
