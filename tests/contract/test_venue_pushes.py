@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from venue import Venue
+from venue.books import checksum
 from venue.dialects.bitget import pushes as bitget
 from venue.dialects.kucoin import pushes as kucoin
 from venue.dialects.kucoin import reports
@@ -224,19 +225,12 @@ def test_kucoin_messages_are_as_recorded(
 
 
 def test_a_checksum_covers_25_levels_in_turn() -> None:
-    """Bid and ask in turn, price and amount, and the longer side's rest: `3366.1:7:3366.8:9:3368.0:8`."""
-    item = Venue(SimClock(NOW)).states["okx"].instrument("BTC-USDT-SWAP")
-    bids = [(Decimal("3366.1"), Decimal(7))]
-    asks = [(Decimal("3366.8"), Decimal(9)), (Decimal(3368), Decimal(8))]
-    value = zlib.crc32(b"3366.1:7:3366.8:9:3368.0:8")
-    signed = value - 2**32 if value >= 2**31 else value
-    assert okx.checksum(item, bids, asks) == bitget.checksum(item, bids, asks) == signed
-    deep = [(Decimal(3000) - level, Decimal(1)) for level in range(30)]
-    assert (
-        okx.checksum(item, deep, asks)
-        == okx.checksum(item, deep[:25], asks)
-        != okx.checksum(item, deep[:24], asks)
-    )
+    """Bid and ask in turn, price and amount, and the longer side's rest: `3366.1:7:3366.8:9:3368:8`."""
+    bids, asks = [["3366.1", "7", "0", "3"]], [["3366.8", "9", "10", "3"], ["3368", "8", "3", "4"]]
+    value = zlib.crc32(b"3366.1:7:3366.8:9:3368:8")
+    assert checksum(bids, asks) == (value - 2**32 if value >= 2**31 else value)
+    deep = [[str(3000 - level), "1"] for level in range(30)]
+    assert checksum(deep, asks) == checksum(deep[:25], asks) != checksum(deep[:24], asks)
 
 
 def test_a_kucoin_order_ends_after_its_last_match() -> None:

@@ -14,7 +14,7 @@ from .orders import ZERO, Fill, Order, Position, Reason, Refusal, Status
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from .news import News
+    from .news import News, OrderNews
     from .prices import Prices
 
 RIGHTS = frozenset({"read", "trade"})
@@ -275,6 +275,12 @@ class Account(Market):
         """The coins that a wallet has or had."""
         return [coin for name, coin in self.balances if name == wallet]
 
+    def purse(self, news: BalanceNews | OrderNews) -> tuple[str, str]:
+        """The wallet and the coin of which there is more or less after some news, or another part is free."""
+        if isinstance(news, BalanceNews):
+            return news.wallet, news.coin
+        return self.wallet_of(news.order.instrument), news.order.coin
+
     def position(self, item: Instrument, side: str) -> Position:
         """The position of one side, empty perhaps."""
         return self.positions.setdefault((item.kind, item.id, side), Position(item, side))
@@ -293,10 +299,9 @@ class Account(Market):
             return ZERO
         price = order.price or order.trigger or price or self.price(item)
         if item.kind in {Kind.SPOT, Kind.OPTION}:
-            wanted = (item.quote if order.buy else item.base) if item.kind is Kind.SPOT else item.settle
             cost = order.buy or item.kind is Kind.OPTION
             amount = item.notional(order.remaining, price) if cost else order.remaining
-            return amount if coin == wanted else ZERO
+            return amount if coin == order.coin else ZERO
         if order.status is Status.WAITING or coin != item.settle:
             return ZERO  # a conditional order of a margined contract needs no money before it fires
         held = self.position(item, order.side).amount

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .instruments import Instrument
 
@@ -17,8 +18,21 @@ if TYPE_CHECKING:
 
 DEPTH = 100
 """Levels on a side: there are no deeper ones, in no answer and no message."""
+CHECKED = 25
+"""The levels of each side that a checksum covers."""
 FIRST = 1_000_000
 """The number of a book that was never looked at."""
+
+
+def checksum(bids: Sequence[Sequence[str]], asks: Sequence[Sequence[str]]) -> int:
+    """The CRC-32, signed, of the best 25 levels: bid and ask in turn, price and amount between colons.
+
+    So OKX and Bitget have it, of levels as they write them.
+    """
+    sides = bids[:CHECKED], asks[:CHECKED]
+    words = [word for place in range(CHECKED) for side in sides if place < len(side) for word in side[place][:2]]
+    value = zlib.crc32(":".join(words).encode())
+    return value - (1 << 32) if value >= 1 << 31 else value
 
 
 class BookChange(NamedTuple):

@@ -146,6 +146,12 @@ class Order:
         return self.trigger is not None or self.trailing is not None or self.trailing_gap is not None
 
     @property
+    def coin(self) -> str:
+        """The coin that it costs, and of which it locks some until it is filled."""
+        item = self.instrument
+        return (item.quote if self.buy else item.base) if item.kind == "spot" else item.settle
+
+    @property
     def guards(self) -> bool:
         """Whether it is a level of a position, with which it goes."""
         return self.instrument.margined and self.raw.get("stop") in EXITS

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,6 +25,11 @@ KEY = "venueKey0123456789"
 SECRET = "venueSecret0123456789"
 PASSPHRASE = "venuePassphrase"
 """The credentials that the venue knows, on every exchange."""
+
+
+def signature(message: str) -> str:
+    """The HMAC of a message by the secret, as OKX, Bitget and KuCoin write it."""
+    return base64.b64encode(hmac.new(SECRET.encode(), message.encode(), hashlib.sha256).digest()).decode()
 
 
 @dataclass

@@ -90,6 +90,14 @@ class Feed:
     """When that was."""
 
 
+class Wrong(Exception):
+    """What a client says is refused: with a code, in words, perhaps with what was said."""
+
+    def __init__(self, code: int | str, message: str, arg: Any = None) -> None:
+        super().__init__(message)
+        self.code, self.message, self.arg = code, message, arg
+
+
 def _no_feed(_: Socket) -> None:
     """Let everybody connect."""
 

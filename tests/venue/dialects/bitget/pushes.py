@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from ...prices import Candle, Trade
     from ...state import State
 
-CHECKED = 25
-"""The levels of each side that a checksum covers."""
 PLANS = {"profit_plan": "tp", "loss_plan": "sl", "pos_profit": "ptp", "pos_loss": "psl", "track_plan": "track"}
 NOT_PUSHED = ("symbol", "usdtVolume")
 NOT_OF_CONTRACTS = ("changeUtc24h", "deliveryStartTime", "deliveryTime", "deliveryStatus")
@@ -60,16 +57,6 @@ def ticker(state: State, item: Instrument) -> dict[str, Any]:
 def levels(item: Instrument, side: Levels) -> list[list[str]]:
     """A side of the book: price and amount."""
     return [[text(price, item.tick), text(size)] for price, size in side]
-
-
-def checksum(item: Instrument, bids: Levels, asks: Levels) -> int:
-    """CRC-32, signed, of the best 25 levels: bid and ask in turn, price and amount between colons."""
-    told = levels(item, bids[:CHECKED]), levels(item, asks[:CHECKED])
-    words = [
-        word for place in range(CHECKED) for side in told if place < len(side) for word in side[place]
-    ]  # fmt: skip
-    value = zlib.crc32(":".join(words).encode())
-    return value - (1 << 32) if value >= 1 << 31 else value
 
 
 # --- orders

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 import json
 from typing import TYPE_CHECKING, Any
 
 from metaexpert.timeframe import TIMEFRAMES, floor
 
+from ...books import CHECKED, checksum
 from ...instruments import Kind
-from ...news import BalanceNews, OrderNews, PositionNews
 from ...orders import Reason, Refusal
-from ...routes import KEY, PASSPHRASE, SECRET
-from ...streams import CandleNews, Speech, Stream, Topic
+from ...routes import KEY, PASSPHRASE, signature
+from ...streams import CandleNews, Speech, Stream, Topic, Wrong
 from . import pushes
 from .listing import PRODUCTS, product_of
 from .market import BARS, UTC
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 
     from ...books import BookChange
     from ...instruments import Instrument
-    from ...news import TradeNews
+    from ...news import BalanceNews, OrderNews, PositionNews, TradeNews
     from ...sockets import Socket
 
     type Arg = dict[str, str]
@@ -44,14 +42,6 @@ OWN = {
 }  # fmt: skip
 TRADES, CANDLES = 50, 500
 """How many come with a subscription."""
-
-
-class Wrong(Exception):
-    """What a client said is refused with a code."""
-
-    def __init__(self, code: int, message: str, arg: Arg | None = None) -> None:
-        super().__init__(message)
-        self.code, self.message, self.arg = code, message, arg
 
 
 def connect(socket: Socket) -> None:
@@ -104,8 +94,7 @@ def _log_in(socket: Socket, arg: Arg) -> None:
         raise Wrong(30013, "Invalid ACCESS_TIMESTAMP")
     if abs(socket.state.now() // 1000 - int(stamp)) > WINDOW:
         raise Wrong(30014, "Request timestamp expired")
-    digest = hmac.new(SECRET.encode(), f"{stamp}GET/user/verify".encode(), hashlib.sha256).digest()
-    if not hmac.compare_digest(base64.b64encode(digest).decode(), str(arg.get("sign", ""))):
+    if not hmac.compare_digest(signature(f"{stamp}GET/user/verify"), str(arg.get("sign", ""))):
         raise Wrong(30015, "Invalid sign")
     if arg.get("passphrase") != PASSPHRASE:
         raise Wrong(30012, "Invalid ACCESS_PASSPHRASE")
@@ -200,11 +189,11 @@ def ticker(socket: Socket, topic: Topic, _: bool | None) -> list[Any]:
 def book(socket: Socket, topic: Topic, change: BookChange) -> list[Any]:
     """`books` is a snapshot and then changes with a checksum; those with a depth are whole each time."""
     item = _of(topic)
-    whole = socket.state.books.look(item).top(topic.depth or pushes.CHECKED).whole()
-    shown = whole if topic.depth else change
-    row: dict[str, Any] = {
-        "asks": pushes.levels(item, shown.asks), "bids": pushes.levels(item, shown.bids),
-        "checksum": 0 if topic.depth else pushes.checksum(item, whole.bids, whole.asks), "seq": change.sequence,
+    whole = socket.state.books.look(item).top(topic.depth or CHECKED).whole()
+    best = {"asks": pushes.levels(item, whole.asks), "bids": pushes.levels(item, whole.bids)}
+    moved = {"asks": pushes.levels(item, change.asks), "bids": pushes.levels(item, change.bids)}
+    row: dict[str, Any] = (best if topic.depth else moved) | {
+        "checksum": 0 if topic.depth else checksum(best["bids"], best["asks"]), "seq": change.sequence,
         "ts": str(socket.state.now()),
     }  # fmt: skip
     return _told(socket, topic, [row], "snapshot" if topic.depth or change.before is None else "update")
@@ -241,21 +230,10 @@ def positions(socket: Socket, topic: Topic, news: list[PositionNews] | None) -> 
 def account(socket: Socket, topic: Topic, news: list[BalanceNews | OrderNews] | None) -> list[Any]:
     """All coins of a wallet with the subscription, then those that change."""
     state, wallet = socket.state, str(topic.terms["instType"])
-    if news is None:
-        coins = state.coins(wallet)
-    else:
-        coins = sorted({coin for one in news for name, coin in _coins(one) if name == wallet})
+    moved = None if news is None else {state.purse(one) for one in news}
+    coins = [coin for coin in state.coins(wallet) if moved is None or (wallet, coin) in moved]
     asked = [coin for coin in coins if topic.terms["coin"] in {"default", coin}]
     return _told(socket, topic, [pushes.money(state, wallet, coin) for coin in asked]) if asked else []
-
-
-def _coins(news: BalanceNews | OrderNews) -> set[tuple[str, str]]:
-    """The wallets and coins whose balance, or its free part, may be another one now."""
-    if isinstance(news, BalanceNews):
-        return {(news.wallet, news.coin)}
-    item = news.order.instrument
-    coin = (item.quote if news.order.buy else item.base) if item.kind is Kind.SPOT else item.settle
-    return {(product_of(item), coin)}
 
 
 SPEECH = Speech(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 from typing import TYPE_CHECKING, Any
 
 from ...instruments import DAY
 from ...orders import Reason, Refusal
-from ...routes import KEY, PASSPHRASE, SECRET
+from ...routes import KEY, PASSPHRASE, SECRET, signature
 from .codes import is_contracts
 from .market import ROUTES
 
@@ -31,18 +30,13 @@ def authorise(call: Call) -> None:
     if not stamp.isdigit() or abs(call.now - int(stamp)) > WINDOW:
         raise Refusal(Reason.TIMESTAMP)
     target = f"{call.path}?{call.query}" if call.query else call.path
-    if not hmac.compare_digest(
-        _signed(f"{stamp}{call.method}{target}{call.body}"), call.headers.get("KC-API-SIGN", "")
-    ):
+    message = f"{stamp}{call.method}{target}{call.body}"
+    if not hmac.compare_digest(signature(message), call.headers.get("KC-API-SIGN", "")):
         raise Refusal(Reason.SIGNATURE)
-    if not hmac.compare_digest(_signed(PASSPHRASE), call.headers.get("KC-API-PASSPHRASE", "")):
+    if not hmac.compare_digest(signature(PASSPHRASE), call.headers.get("KC-API-PASSPHRASE", "")):
         raise Refusal(Reason.PASSPHRASE)
     if call.state.addresses and call.state.address not in call.state.addresses:
         raise Refusal(Reason.ADDRESS, call.state.address)
-
-
-def _signed(message: str) -> str:
-    return base64.b64encode(hmac.new(SECRET.encode(), message.encode(), hashlib.sha256).digest()).decode()
 
 
 @ROUTES.on("POST", "/api/v1/bullet-public")

@@ -12,7 +12,7 @@ from metaexpert.timeframe import floor
 from ...instruments import Instrument, Kind
 from ...news import BalanceNews, Change, OrderNews, PositionNews
 from ...orders import Refusal
-from ...streams import CandleNews, Speech, Stream, Topic
+from ...streams import CandleNews, Speech, Stream, Topic, Wrong
 from . import pushes, reports
 from .account import SPOT, WALLET
 from .market import CONTRACTS, TYPES, contract_ticker_of
@@ -58,14 +58,6 @@ SUBJECTS = {
     "/contractMarket/tickerV2": "tickerV2",
 }  # fmt: skip
 USER = "1001"
-
-
-class Wrong(Exception):
-    """What a client said is refused with a code."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code, self.message = code, message
 
 
 def unified(socket: Socket) -> bool:
@@ -303,22 +295,14 @@ def positions(socket: Socket, topic: Topic, news: list[PositionNews]) -> list[Me
 def balance(socket: Socket, topic: Topic, news: list[BalanceNews | OrderNews]) -> list[Message]:
     """One coin at a time."""
     state, spot = socket.state, topic.terms == "/account/balance"
-    wallet = SPOT if spot else WALLET
     moved: dict[str, BalanceNews | None] = {}
     for one in news:
-        if isinstance(one, BalanceNews) and one.wallet == wallet:
-            moved[one.coin] = one
-        elif isinstance(one, OrderNews) and state.wallet_of(one.order.instrument) == wallet:
-            moved.setdefault(_locked(one), None)
+        wallet, coin = state.purse(one)
+        if wallet == (SPOT if spot else WALLET):
+            moved[coin] = one if isinstance(one, BalanceNews) else moved.get(coin)
     if not spot:
         return [_own(topic, "walletBalance.change", reports.wallet(state, coin)) for coin in sorted(moved)]
     return [_own(topic, "account.balance", reports.balance(state, coin, moved[coin])) for coin in sorted(moved)]
-
-
-def _locked(news: OrderNews) -> str:
-    """The coin of which an order locks or frees some."""
-    item = news.order.instrument
-    return (item.quote if news.order.buy else item.base) if item.kind is Kind.SPOT else item.settle
 
 
 SPEECH = Speech(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ...orders import Reason, Refusal
-from ...routes import KEY, PASSPHRASE, SECRET, Answer, Call
+from ...routes import KEY, PASSPHRASE, Answer, Call, signature
 from ...state import Habits
 from . import account, market, trading
 from .codes import code_of
@@ -54,8 +52,7 @@ def authorise(call: Call) -> None:
         raise Refusal(Reason.KEY)
     target = f"{call.path}?{call.query}" if call.query else call.path
     message = f"{stamp}{call.method}{target}{call.body}"
-    digest = hmac.new(SECRET.encode(), message.encode(), hashlib.sha256).digest()
-    if not hmac.compare_digest(base64.b64encode(digest).decode(), call.headers.get("OK-ACCESS-SIGN", "")):
+    if not hmac.compare_digest(signature(message), call.headers.get("OK-ACCESS-SIGN", "")):
         raise Refusal(Reason.SIGNATURE)
     if call.headers.get("OK-ACCESS-PASSPHRASE") != PASSPHRASE:
         raise Refusal(Reason.PASSPHRASE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from ...prices import Trade
     from ...state import State
 
-CHECKED = 25
-"""The levels of each side that a checksum covers."""
 NOT_PUSHED = ("cancelSourceReason", "linkedAlgoOrd")
 ADVANCED = {
     "activePx", "callbackRatio", "callbackSpread", "chaseType", "chaseVal", "isTradeBorrowMode", "maxChaseType",
@@ -39,18 +36,6 @@ def trade(item: Instrument, row: Trade) -> dict[str, str]:
 def levels(item: Instrument, side: Levels) -> list[list[str]]:
     """A side of the book: price, amount, a zero that says nothing any more, the count of orders."""
     return [[text(price, item.tick), text(size), "0", "1" if size else "0"] for price, size in side]
-
-
-def checksum(item: Instrument, bids: Levels, asks: Levels) -> int:
-    """CRC-32, signed, of the best 25 levels: bid and ask in turn, price and amount between colons."""
-    words: list[str] = []
-    for place in range(CHECKED):
-        for side in (bids, asks):
-            if place < len(side):
-                price, size = side[place]
-                words += [text(price, item.tick), text(size)]
-    value = zlib.crc32(":".join(words).encode())
-    return value - (1 << 32) if value >= 1 << 31 else value
 
 
 def order(state: State, one: Order, fill: Fill | None) -> dict[str, Any]:

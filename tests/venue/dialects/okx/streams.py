@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 import json
 from typing import TYPE_CHECKING, Any
 
+from ...books import CHECKED, checksum
 from ...instruments import Kind
-from ...news import BalanceNews, OrderNews, PositionNews
 from ...orders import Reason, Refusal
-from ...routes import KEY, PASSPHRASE, SECRET
-from ...streams import CandleNews, Speech, Stream, Topic
+from ...routes import KEY, PASSPHRASE, signature
+from ...streams import CandleNews, Speech, Stream, Topic, Wrong
 from . import pushes
 from .account import WALLET
 from .listing import family_of, type_of
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 
     from ...books import BookChange
     from ...instruments import Instrument
-    from ...news import TradeNews
+    from ...news import BalanceNews, OrderNews, PositionNews, TradeNews
     from ...sockets import Socket
 
     type Arg = dict[str, str]
@@ -44,14 +42,6 @@ CANDLES = {"candle": "last", "mark-price-candle": "mark", "index-candle": "index
 TIERS = {"books-l2-tbt", "books50-l2-tbt"}
 """Channels for those who trade much."""
 PLACES = {"public", "private", "business"}
-
-
-class Wrong(Exception):
-    """What a client said is refused with a code."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code, self.message = code, message
 
 
 def place_of(socket: Socket) -> str:
@@ -111,8 +101,7 @@ def _log_in(socket: Socket, arg: Arg) -> None:
         raise Wrong("60005", "Invalid apiKey")
     if not stamp.isdigit() or abs(socket.state.now() // 1000 - int(stamp)) > WINDOW:
         raise Wrong("60006", "Timestamp request expired")
-    digest = hmac.new(SECRET.encode(), f"{stamp}GET/users/self/verify".encode(), hashlib.sha256).digest()
-    if not hmac.compare_digest(base64.b64encode(digest).decode(), str(arg.get("sign", ""))):
+    if not hmac.compare_digest(signature(f"{stamp}GET/users/self/verify"), str(arg.get("sign", ""))):
         raise Wrong("60007", "Invalid sign")
     if arg.get("passphrase") != PASSPHRASE:
         raise Wrong("60024", "Wrong passphrase")
@@ -216,16 +205,14 @@ def mark(socket: Socket, topic: Topic, _: bool | None) -> list[Any]:
 def book(socket: Socket, topic: Topic, change: BookChange) -> list[Any]:
     """`books` is a snapshot and then changes, numbered and with a checksum; the short ones are whole each time."""
     item, now = _of(topic), str(socket.state.now())
-    whole = socket.state.books.look(item).top(topic.depth or pushes.CHECKED).whole()
-    shown = change if not topic.depth else whole
-    row: dict[str, Any] = {
-        "asks": pushes.levels(item, shown.asks), "bids": pushes.levels(item, shown.bids), "ts": now,
-        "seqId": change.sequence,
-    }  # fmt: skip
+    whole = socket.state.books.look(item).top(topic.depth or CHECKED).whole()
+    best = {"asks": pushes.levels(item, whole.asks), "bids": pushes.levels(item, whole.bids)}
+    moved = {"asks": pushes.levels(item, change.asks), "bids": pushes.levels(item, change.bids)}
+    row: dict[str, Any] = (best if topic.depth else moved) | {"ts": now, "seqId": change.sequence}
     if topic.depth:
         return _told(topic, [row | ({"instId": item.id} if topic.depth == 5 else {})])
     row |= {
-        "checksum": pushes.checksum(item, whole.bids, whole.asks),
+        "checksum": checksum(best["bids"], best["asks"]),
         "prevSeqId": -1 if change.before is None else change.before,
     }  # fmt: skip
     return _told(topic, [row], action="snapshot" if change.before is None else "update")
@@ -268,18 +255,10 @@ def positions(socket: Socket, topic: Topic, news: list[PositionNews] | None) -> 
 def account(socket: Socket, topic: Topic, news: list[BalanceNews | OrderNews] | None) -> list[Any]:
     """All coins with the subscription, then those of which there is more, less or another part free."""
     state = socket.state
-    coins = state.coins(WALLET) if news is None else sorted({coin for one in news for coin in _coins(one)})
+    coins = state.coins(WALLET) if news is None else sorted({state.purse(one)[1] for one in news})
     asked = [coin for coin in coins if topic.terms.get("ccy", "") in {"", coin}]
     page = {"eventType": "snapshot" if news is None else "event_update", "curPage": 1, "lastPage": True}
     return _told(topic, [pushes.account(state, asked)] if asked else [], **page)
-
-
-def _coins(news: BalanceNews | OrderNews) -> set[str]:
-    """The coins whose balance, or its free part, may be another one now."""
-    if isinstance(news, BalanceNews):
-        return {news.coin}
-    item = news.order.instrument
-    return {item.quote if news.order.buy else item.base} if item.kind is Kind.SPOT else {item.settle}
 
 
 SPEECH = Speech(
