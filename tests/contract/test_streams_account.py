@@ -237,9 +237,10 @@ async def test_binance_tells_what_it_does_itself(venue, account):
     state.set_leverage(item, Decimal(100))
     state.balances["linear", "USDT"] = item.value(account.amount, account.price) / 20
     await account.send()
+    await venue.advance(8 * 3_600_000 - venue.clock.now() % (8 * 3_600_000) - 1000)
     key = (await account.client.fapiPrivatePostListenKey())["listenKey"]
     async with Wire(venue, f"/private/ws?listenKey={key}", "fstream.binance.com") as wire:
-        await venue.advance(8 * 3_600_000 - venue.clock.now() % (8 * 3_600_000))
+        await venue.advance(1000)
         state.pin(item, account.price * Decimal("0.9"))
         await venue.advance(1000)
         async with asyncio.timeout(WAIT):
@@ -251,6 +252,25 @@ async def test_binance_tells_what_it_does_itself(venue, account):
     assert [closed["o"][name] for name in "oxXS"] == ["LIQUIDATION", "CALCULATED", "FILLED", "SELL"]
     assert closed["o"]["c"].startswith("autoclose-")
     assert Decimal(emptied["a"]["P"][0]["pa"]) == 0
+
+
+@pytest.mark.parametrize("account", [("binance", "inverse")], indirect=True, ids="-".join)
+async def test_a_listen_key_of_binance_lasts_an_hour_unless_it_is_renewed(venue, account):
+    hour = 3_600_000
+    key = (await account.client.dapiPrivatePostListenKey())["listenKey"]
+    async with Wire(venue, f"/ws/{key}", "dstream.binance.com") as wire:
+        await venue.advance(hour - 1)
+        await account.client.dapiPrivatePutListenKey()
+        await venue.advance(hour - 1)
+        await account.send(price=account.below)
+        await venue.advance(1)
+        await account.send(price=account.below)
+        async with asyncio.timeout(WAIT):
+            told = [await wire.hear() for _ in range(2)]
+        assert [one["e"] for one in told] == ["ORDER_TRADE_UPDATE", "listenKeyExpired"]
+        assert told[1]["listenKey"] == key
+        assert not venue.sockets.listens("binance", Stream.ORDERS)
+    assert (await account.client.dapiPrivatePostListenKey())["listenKey"] != key
 
 
 @pytest.mark.parametrize("account", [("bybit", "linear")], indirect=True, ids="-".join)

@@ -145,6 +145,15 @@ async def test_who_is_silent_for_too_long_is_thrown_out_where_that_is_on(venue):
         assert wire.socket.close_code == 1001
 
 
+async def test_a_connection_ends_after_a_day_where_that_is_on(venue):
+    async with Wire(venue) as wire:
+        await wire.pass_time(23 * 60 * MINUTE)
+        venue.sockets.timeouts = True
+        assert await wire.pass_time(59 * MINUTE) == []
+        await venue.advance(MINUTE)
+        assert venue.sockets.of() == []
+
+
 async def test_the_server_pings_every_20_seconds(venue):
     async with Wire(venue) as wire:
         await wire.pass_time(*[10_000] * 6)

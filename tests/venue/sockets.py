@@ -45,7 +45,7 @@ class Socket:
         self.feeds: dict[str, Feed] = {}
         self.login = False
         self.notes: dict[str, Any] = {}
-        self.heard = self.pinged = state.now()
+        self.heard = self.pinged = self.opened = state.now()
         self.sent: Counter[Stream] = Counter()
         self.wire = web.WebSocketResponse(autoping=False, autoclose=False, timeout=0.1)
         self.queue: asyncio.Queue[tuple[WSMsgType, Any]] = asyncio.Queue()
@@ -95,7 +95,8 @@ class Sockets:
     """All connections of a venue.
 
     A public stream costs nothing while nobody listens. `limit` is how many messages may wait for one client before
-    it is thrown out as too slow; `timeouts` says whether those who are silent for too long are.
+    it is thrown out as too slow; `timeouts` says whether those are who are silent, or connected, for longer than
+    the exchange allows.
     """
 
     def __init__(self, states: Mapping[str, State], plan: Plan, broken: list[Exception]) -> None:
@@ -342,13 +343,15 @@ class Sockets:
         """Push what has changed by now; the venue calls it after the states were brought up to now."""
         for socket in self.of():
             self._release(socket)
+            socket.speech.pulse(socket)
             for feed in list(socket.feeds.values()):
                 _refresh(socket, feed)
             now, speech = socket.state.now(), socket.speech
             if speech.ping and now - socket.pinged >= speech.ping:
                 socket.pinged = now
                 self.deliver(socket, Stream.PING, None, str(now).encode(), WSMsgType.PING)
-            if self.timeouts and speech.idle and now - socket.heard >= speech.idle:
+            silent, old = now - socket.heard, now - socket.opened
+            if self.timeouts and (0 < speech.idle <= silent or 0 < speech.lifetime <= old):
                 socket.close()
 
     def _release(self, socket: Socket) -> None:

@@ -98,8 +98,8 @@ class Wrong(Exception):
         self.code, self.message, self.arg = code, message, arg
 
 
-def _no_feed(_: Socket) -> None:
-    """Let everybody connect."""
+def _nothing(_: Socket) -> None:
+    """Do nothing."""
 
 
 @dataclass(frozen=True)
@@ -109,14 +109,18 @@ class Speech:
     hear: Callable[[Socket, Any], None]
     """Called with each message of a client: a JSON value, or the text if it is none."""
     formats: Mapping[Stream, Format]
-    connect: Callable[[Socket], None] = _no_feed
+    connect: Callable[[Socket], None] = _nothing
     """Called when a client dials, before it is let in; raises Refusal to send it away with HTTP 400."""
-    opened: Callable[[Socket], None] = _no_feed
+    opened: Callable[[Socket], None] = _nothing
     """Called when it is in: to say welcome."""
     ping: int = 0
     """How often the server sends a ping frame, ms; 0 is never."""
     idle: int = 0
     """How long a client may be silent where `Sockets.timeouts` is set, ms; 0 is for ever."""
+    lifetime: int = 0
+    """How long a connection may last, likewise."""
+    pulse: Callable[[Socket], None] = _nothing
+    """Called at each pulse, before anything is pushed: for what time alone brings about."""
     at_once: frozenset[Stream] = field(default_factory=frozenset[Stream])
     """The streams whose state is sent with the subscription; the others begin with the next change.
     Their formats are given None then, that of a book all of it."""

@@ -242,7 +242,8 @@ def _of(topic: Topic) -> Instrument:
 
 
 SPEECH = Speech(
-    hear=hear, connect=connect, opened=opened, ping=20_000, idle=60_000,
+    hear=hear, connect=connect, opened=opened, ping=20_000, idle=60_000, lifetime=86_400_000,
+    pulse=user.expire,
     formats={
         Stream.TRADES: trade, Stream.CANDLE: candle, Stream.TICKER: ticker, Stream.QUOTE: quote,
         Stream.BOOK: depth, Stream.MARK: mark, Stream.ORDERS: user.order, Stream.ACCOUNT: user.account,

@@ -106,6 +106,17 @@ def begin(socket: Socket) -> None:
     socket.subscribe(Topic("user/account", Stream.ACCOUNT))
 
 
+def expire(socket: Socket) -> None:
+    """Say that the listen key has had its hour, and tell nothing more."""
+    kind = socket.notes.get("kind")
+    if not socket.login or kind is Kind.SPOT or _ends(socket.state, kind) > socket.state.now():
+        return
+    socket.login = False
+    socket.send({"e": "listenKeyExpired", "E": socket.state.now(), "listenKey": listen_key(socket)})
+    for name in list(socket.feeds):
+        socket.unsubscribe(name)
+
+
 def request(socket: Socket, message: dict[str, Any]) -> None:
     """A request of the websocket API: its user's stream, and what needs no account."""
     method, told, number = message.get("method", ""), message.get("params") or {}, message.get("id")
