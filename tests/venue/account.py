@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .news import News, OrderNews
-    from .prices import Prices
+    from .prices import Source
 
 RIGHTS = frozenset({"read", "trade"})
 
@@ -62,7 +62,7 @@ class Account(Market):
     """
 
     def __init__(
-        self, instruments: Iterable[Instrument], prices: Prices, now: Callable[[], int],
+        self, instruments: Iterable[Instrument], prices: Source, now: Callable[[], int],
         wallet_of: Callable[[Instrument], str], habits: Habits = Habits(),  # noqa: B008 - a constant
     ) -> None:  # fmt: skip
         super().__init__(instruments, prices, now)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from decimal import Decimal
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from metaexpert.timeframe import floor
 
 from .instruments import DAY, Instrument, Kind
 from .orders import ZERO, Reason, Refusal
-from .prices import MINUTE, TRADES, Candle, Prices, Trade, join
+from .prices import MINUTE, TRADES, Candle, Trade, join
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from .news import News
+    from .prices import Source
 
     type Levels = list[tuple[Decimal, Decimal]]
 
@@ -33,7 +35,7 @@ class Market:
     of an instrument, which are told from then on.
     """
 
-    def __init__(self, instruments: Iterable[Instrument], prices: Prices, clock: Callable[[], int]) -> None:
+    def __init__(self, instruments: Iterable[Instrument], prices: Source, clock: Callable[[], int]) -> None:
         self.instruments = {(item.kind, item.id): item for item in instruments}
         self.prices = prices
         self.pinned: dict[tuple[Kind, str], Decimal] = {}
@@ -79,6 +81,12 @@ class Market:
                 return found
         raise Refusal(Reason.SYMBOL, name)
 
+    def relist(self, instrument: Instrument, **terms: Any) -> Instrument:
+        """List an instrument on other terms (tick, step, contract…), before anybody has looked at it."""
+        changed = replace(instrument, **terms)
+        self.instruments[instrument.kind, instrument.id] = changed
+        return changed
+
     def listed(self, *kinds: Kind) -> list[Instrument]:
         """All instruments of these kinds."""
         return [item for item in self.instruments.values() if item.kind in kinds]
@@ -116,8 +124,8 @@ class Market:
         """The public trades of [start, end) ms."""
         end, printed = min(end, self.now() + 1), self._printed.get((instrument.kind, instrument.id), [])
         if not printed:
-            return self.prices.trades(instrument, start, end)
-        source = self.prices.trades(instrument, start, min(end, printed[0].time))
+            return list(self.prices.trades(instrument, start, end))
+        source = self.prices.trades(instrument, start, max(min(end, printed[0].time), start))
         return [*source, *(trade for trade in printed if start <= trade.time < end)]
 
     def day(self, instrument: Instrument) -> Candle:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .instruments import Instrument
     from .market import Levels
     from .orders import Position
-    from .prices import Prices, Trade
+    from .prices import Source, Trade
 
 ENDS = {
     Status.CANCELED: Change.CANCELED, Status.EXPIRED: Change.EXPIRED, Status.TRIGGERED: Change.TRIGGERED,
@@ -63,7 +63,7 @@ class Matching(Account):
     """
 
     def __init__(
-        self, instruments: Iterable[Instrument], prices: Prices, clock: Callable[[], int],
+        self, instruments: Iterable[Instrument], prices: Source, clock: Callable[[], int],
         wallet_of: Callable[[Instrument], str], habits: Habits,
     ) -> None:  # fmt: skip
         super().__init__(instruments, prices, clock, wallet_of, habits)

@@ -11,7 +11,7 @@ import zlib
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -71,6 +71,32 @@ class Trade(NamedTuple):
     price: Decimal
     amount: Decimal
     buy: bool
+
+
+class Source(Protocol):
+    """Where prices come from: `Prices`, which makes them up, or a `Tape`."""
+
+    def at(self, instrument: Instrument, now: int, what: str = "last") -> Decimal:
+        """The price at a moment: of the last trade, or the mark or index price."""
+        ...
+
+    def trades(self, instrument: Instrument, start: int, end: int) -> Sequence[Trade]:
+        """The trades of [start, end) in ms, oldest first."""
+        ...
+
+    def candles(
+        self, instrument: Instrument, interval: int, start: int, end: int, now: int, what: str = "last"
+    ) -> list[Candle]:
+        """The candles that open in [start, end), the running one included; `interval` in ms."""
+        ...
+
+    def funding_rate(self, instrument: Instrument, time: int) -> Decimal:
+        """The rate paid at `time`."""
+        ...
+
+    def fundings(self, instrument: Instrument, start: int, end: int) -> list[tuple[int, Decimal]]:
+        """The fundings paid in [start, end), oldest first."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -167,9 +193,7 @@ class Prices:
 
     def fundings(self, instrument: Instrument, start: int, end: int) -> list[tuple[int, Decimal]]:
         """The fundings paid in [start, end), oldest first."""
-        every = instrument.funding_hours * 60 * MINUTE
-        first = -(-max(start, instrument.listed) // every) * every
-        return [(time, self.funding_rate(instrument, time)) for time in range(first, end, every)]
+        return paid_at(self, instrument, start, end)
 
     def _premium(self, instrument: Instrument, minutes: Ints) -> Floats:
         """The price of an option in the coin that it settles in."""
@@ -204,6 +228,13 @@ class Prices:
         prices = [trade.price for trade in trades]
         volume = sum((trade.amount for trade in trades), Decimal(0))
         return Candle(now // MINUTE * MINUTE, prices[0], max(prices), min(prices), prices[-1], volume, len(prices))
+
+
+def paid_at(source: Source, instrument: Instrument, start: int, end: int) -> list[tuple[int, Decimal]]:
+    """The instants of funding of [start, end) with their rates."""
+    every = instrument.funding_hours * HOUR
+    first = -(-max(start, instrument.listed) // every) * every
+    return [(time, source.funding_rate(instrument, time)) for time in range(first, end, every)]
 
 
 def premium(instrument: Instrument, price: float, now: int) -> float:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from metaexpert.clock import Clock
 
+    from .prices import Source
+
 PAGE = "<html><head><title>502 Bad Gateway</title></head><body><center>cloudflare</center></body></html>"
 CODES = {
     Fault.RATE_LIMIT: Reason.RATE_LIMIT,
@@ -65,15 +67,15 @@ class Venue:
     Args:
         clock: Its time; the system's unless told. With a SimClock, the clients that `client` makes read it too.
         faults: What goes wrong; nothing unless told. More can be added at any time to `venue.faults`.
-        prices: Where prices come from.
+        prices: Where prices come from: made up unless told, or a `Tape`.
     """
 
     def __init__(
-        self, clock: Clock | None = None, faults: Plan | None = None, prices: Prices | None = None
+        self, clock: Clock | None = None, faults: Plan | None = None, prices: Source | None = None
     ) -> None:
         self.clock = clock or WallClock()
         self.faults = faults or Plan()
-        self.prices = prices or Prices()
+        self.prices: Source = prices or Prices()
         self.port = 0
         self.seen: list[Seen] = []
         self.broken: list[Exception] = []

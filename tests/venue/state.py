@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .instruments import Instrument, Kind
-    from .prices import Prices, Trade
+    from .prices import Source, Trade
 
 __all__ = ["Account", "Habits", "State"]
 
@@ -30,7 +30,7 @@ class State(Risk):
     """
 
     def __init__(
-        self, instruments: Iterable[Instrument], prices: Prices, now: Callable[[], int],
+        self, instruments: Iterable[Instrument], prices: Source, now: Callable[[], int],
         wallet_of: Callable[[Instrument], str], habits: Habits = Habits(),  # noqa: B008 - a constant
     ) -> None:  # fmt: skip
         super().__init__(instruments, prices, now, wallet_of, habits)
