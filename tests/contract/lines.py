@@ -1,4 +1,4 @@
-"""Bare connections to the venue's websockets, for what is on the wire of OKX, Bitget and KuCoin."""
+"""Bare connections to the venue's websockets, for what is on the wire of Bybit, OKX, Bitget and KuCoin."""
 
 import asyncio
 import base64
@@ -62,8 +62,8 @@ class Line:
 
 
 def is_pong(message):
-    """Whether a message is KuCoin's answer to a ping."""
-    return isinstance(message, dict) and message.get("type") == "pong"
+    """Whether a message is KuCoin's or Bybit's answer to a ping."""
+    return isinstance(message, dict) and "pong" in {message.get(name) for name in ("type", "op", "ret_msg")}
 
 
 def login(venue, path, **wrong):
