@@ -179,8 +179,10 @@ class LiveProcess(Recorded):
 
     def _end(self, reason: str) -> None:
         self._move()
-        self.keeper.event(self.clock.now(), END, reason)
-        self.dispatch("deinit", reason)
+        try:
+            self.keeper.event(self.clock.now(), END, reason)
+        finally:  # a disk that is full keeps no expert from its goodbye
+            self.dispatch("deinit", reason)
         self._changed = True
         self._settle()
 

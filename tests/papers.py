@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from metaexpert.models import Bar
     from tests.clocks import StepClock
 
-__all__ = ["MINUTE", "Papers", "follower", "scripted", "walk"]
+__all__ = ["LINEAR", "MINUTE", "Papers", "follower", "scripted", "walk"]
 
 MINUTE = 60_000
 KINDS = (StreamKind.CANDLES, StreamKind.TRADES, StreamKind.QUOTES)

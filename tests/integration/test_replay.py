@@ -9,10 +9,10 @@ import sqlite3
 import pytest
 
 from metaexpert.errors import JournalError
-from metaexpert.journal import JournalReader, path_of
+from metaexpert.journal import Journal, JournalReader, path_of
 from metaexpert.replay import Comparison, compared, replay
 from tests.clocks import StepClock
-from tests.papers import MINUTE, Papers, follower, scripted, walk
+from tests.papers import LINEAR, MINUTE, Papers, follower, scripted, walk
 
 START = 1_700_000_040_000 // MINUTE * MINUTE
 
@@ -121,3 +121,39 @@ def test_logs_are_compared_line_by_line():
     assert compared(Ended, ["1"], ["1", "2"]) == Comparison("a", 1, 2, "", "2")
     assert compared(Killed, ["1"], ["1", "2"]) == Comparison("a", 1)
     assert compared(Killed, ["1", "2"], ["1"]) == Comparison("a", 2, 2, "2", "")
+
+
+def test_a_full_disk_ends_the_run_and_the_next_one_goes_on_from_the_last_whole_state(path, monkeypatch):
+    """There is room for eight more pages: the run ends with one line, its expert is told, nothing is half."""
+    heard = []
+
+    def expert(handlers, trader):
+        follower(handlers, trader)
+        handlers.add("deinit", heard.append)
+
+    papers = Papers(expert, stop_loss_pct=3.0, max_positions_per_symbol=3)
+    clock = StepClock(START)
+    market = scripted(clock, walk(40, START - 10 * MINUTE))
+    opened = Journal.open
+
+    def full(path, **options):
+        journal = opened(path, **options)
+        journal._db.execute(f"PRAGMA max_page_count = {journal._one('PRAGMA page_count') + 8}")
+        return journal
+
+    monkeypatch.setattr(Journal, "open", full)
+    with pytest.raises(JournalError, match=r"database or disk is full.*see to the disk and start again"):
+        asyncio.run(papers.stream(market, clock, path, START + 28 * MINUTE))
+    assert heard == ["error"]
+    monkeypatch.undo()
+    with JournalReader.open(path) as journal:
+        (broken,), left = journal.runs(), journal.last_state()
+        last = [json.loads(line)["body"][2][0] for line in journal.lines(broken.id) if "on_bar" in line][-1]
+    assert left["closes"] == {LINEAR: last + MINUTE}
+    run = asyncio.run(papers.stream(market, clock, path, START + 35 * MINUTE))
+    with JournalReader.open(path) as journal:
+        kept = {one.id: one for one in journal.runs()}
+        assert kept[run].first == left
+        first = next(json.loads(line)["body"] for line in journal.lines(run) if "on_bar" in line)
+    assert first[2][0] == last + MINUTE
+    assert again(path, broken.id, Papers(expert, stop_loss_pct=3.0, max_positions_per_symbol=3)).is_equal
