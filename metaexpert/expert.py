@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .backtest.result import Result
     from .logger import MetaLogger
     from .process import MetaProcess
+    from .recorded import Recorder
     from .running import Run
 
 __all__ = ["HANDLERS", "MetaExpert"]
@@ -345,7 +346,7 @@ class MetaExpert(TradingCalls):
         market_type: str | None = None, contract_type: str | None = None, close_at_end: bool | None = None,
         settings: Mapping[str, Any] | None = None, inputs: Mapping[str, Any] | None = None,
         progress: Callable[[float], None] | None = None, path: Path | None = None, engine: str | None = None,
-        **unknown: Any,
+        recorder: Recorder | None = None, **unknown: Any,
     ) -> Result:  # fmt: skip
         """Backtest with some of the file's settings replaced; what is None stays as the file says.
 
@@ -366,6 +367,7 @@ class MetaExpert(TradingCalls):
             engine: ``"event"`` or ``"kernel"``: play it by this one, which may refuse; None takes the kernel from
                 50,000 bars on where the expert trades by ``@expert.signals`` alone and nothing is set that the
                 kernel can't model. The result is the same.
+            recorder: told every handler call, order and fill, as the journal of a paper run is; see `Recorder`.
             **unknown: anything else, which is refused.
 
         Raises:
@@ -382,12 +384,13 @@ class MetaExpert(TradingCalls):
         moved = _given(exchange=exchange, market_type=market_type, contract_type=contract_type)
         if engine not in (None, "event", "kernel"):
             raise ConfigError(f"unknown engine {engine!r}{did_you_mean(str(engine), ('event', 'kernel'))}")
-        return self._backtest(run, strategy, moved, dict(inputs or {}), progress, path, engine)
+        return self._backtest(run, strategy, moved, dict(inputs or {}), progress, path, engine, recorder)
 
     def _backtest(
         self, run: config.RunSettings, strategy: Mapping[str, Any] | None = None,
         exchange: Mapping[str, Any] | None = None, inputs: Mapping[str, Any] | None = None,
         progress: Callable[[float], None] | None = None, path: Path | None = None, engine: str | None = None,
+        recorder: Recorder | None = None,
     ) -> Result:  # fmt: skip
         """Build the job, run it, wrap the record; in a thread of its own where a loop already runs here."""
         from .backtest.engine import Job
@@ -395,7 +398,9 @@ class MetaExpert(TradingCalls):
         from .backtest.result import Result
 
         with self._inputs.changed(inputs or {}):
-            job = Job(**self._job(run, strategy, exchange, path), progress=progress, engine=engine)
+            job = Job(
+                **self._job(run, strategy, exchange, path), progress=progress, engine=engine, recorder=recorder
+            )
             if self._handlers.is_async and _loop_is_running():
                 with ThreadPoolExecutor(1) as pool:
                     try:

@@ -12,6 +12,7 @@ from .inside import Inside, Loop
 from .marks import Journal, Tally
 from .models import Bar, maker
 from .process import Lane, MetaProcess
+from .recorded import Recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from .signals import SignalPlan
     from .trader import Trader
 
-__all__ = ["HistoryProcess"]
+__all__ = ["HistoryProcess", "RecordedHistory"]
 
 _bar_of = maker(Bar)
 _STEPS_BETWEEN = 1000  # two reports of progress
@@ -294,3 +295,9 @@ class HistoryProcess(MetaProcess):
             else:
                 self._step(time, [bar for lane, _, bar in closing if lane.legs], closing)
             until = self._quiet(lanes)
+
+
+class RecordedHistory(Recorded, HistoryProcess):
+    """A `HistoryProcess` that records every handler call and all news, step by step."""
+
+    lets_pass = False

@@ -95,6 +95,7 @@ class LiveProcess(Recorded):
         self.paper = broker
         self.keeper = self.recorder = keeper
         self.latency = latency
+        self._by_trades = broker.fills_by == "trades"  # all is as in a backtest over recorded trades
         self._lanes: dict[Series, Lane] = {}
         self._best: tuple[float, ...] = ()
         self._changed = False
@@ -252,8 +253,9 @@ class LiveProcess(Recorded):
             self._hear_trade(event)
         elif isinstance(event, Quote):
             self.tell(self.paper.on_quote(event))
-            last = self.broker.ledger.holdings[event.symbol].mark
-            self._hear_tick(Tick(event.time, event.symbol, event.bid, event.ask, last, 0.0))
+            if not self._by_trades:
+                last = self.broker.ledger.holdings[event.symbol].mark
+                self._hear_tick(Tick(event.time, event.symbol, event.bid, event.ask, last, 0.0))
         elif isinstance(event, OrderBook):
             self.tell(self.paper.on_book(event))
             self.dispatch("book", event)
@@ -270,14 +272,14 @@ class LiveProcess(Recorded):
         after = max(self.clock.now() + self.latency, trade.time + 1)
         self.trader.active_from = after
         self.tell(self.paper.on_trade(trade))
-        quote = self.paper.quotes.get(trade.symbol)
+        quote = None if self._by_trades else self.paper.quotes.get(trade.symbol)
         bid, ask = (trade.price, trade.price) if quote is None else (quote.bid, quote.ask)
         self._hear_tick(Tick(trade.time, trade.symbol, bid, ask, trade.price, trade.qty))
         self._watch_price()
 
     def _watch_price(self) -> None:
         """Look at equity between two closes too, where loss limits are set and quotes decide."""
-        if self.trader.limits.are_set and self.paper.fills_by != "trades":
+        if self.trader.limits.are_set and not self._by_trades:
             self._watch(self.clock.now())
 
     def _notice(self, notice: Notice) -> None:

@@ -222,10 +222,11 @@ def wanted_of(job: PaperJob, markets: Markets) -> dict[str, list[str]]:
 
 def _kinds(job: PaperJob) -> Collection[StreamKind]:
     """What is watched: by the handlers that there are, the fills, and what liquidation goes by."""
-    kinds = {StreamKind.CANDLES, StreamKind.TRADES}
-    if job.run.paper_fills == "quotes" or job.strategy.max_spread_pct is not None or "tick" in job.handlers:
+    kinds, fills = {StreamKind.CANDLES, StreamKind.TRADES}, job.run.paper_fills
+    hears_quotes = "tick" in job.handlers and fills != "trades"
+    if fills == "quotes" or hears_quotes or job.strategy.max_spread_pct is not None:
         kinds.add(StreamKind.QUOTES)
-    if job.run.paper_fills == "book" or "book" in job.handlers:
+    if fills == "book" or "book" in job.handlers:
         kinds.add(StreamKind.BOOK)
     if job.exchange.market_type is not MarketType.SPOT:
         kinds.add(StreamKind.MARKS)

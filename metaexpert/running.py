@@ -39,6 +39,7 @@ class Run:
 
     def __init__(self, job: PaperJob, inputs: Callable[[], AbstractContextManager[Any]]) -> None:
         self.job = replace(job, bind=self._bind)
+        """What is run."""
         self._bind_expert = job.bind
         self.inputs = inputs
         self._process: MetaProcess | None = None

@@ -17,7 +17,7 @@ from ..errors import ConfigError, DataError, StrategyError
 from ..exchanges import MetaExchange
 from ..exchanges.demo import SEED
 from ..feed import HistoryFeed, Series
-from ..history import HistoryProcess
+from ..history import HistoryProcess, RecordedHistory
 from ..models import MarginMode, PositionMode, TradeMode
 from ..risk import LossLimits
 from ..signals import SignalPlan
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from ..logger import MetaLogger
     from ..models import Market
     from ..process import MetaProcess
+    from ..recorded import Recorder
 
 __all__ = ["KERNEL_FROM", "Job", "run"]
 
@@ -58,7 +59,8 @@ class Job:
     """Everything one backtest needs.
 
     `bind` is told the process that runs, and None when it is over. `engine` is the one that is asked for,
-    ``"event"`` or ``"kernel"``; None takes the kernel for long runs of which it can model everything.
+    ``"event"`` or ``"kernel"``; None takes the kernel for long runs of which it can model everything. `recorder`
+    is told every handler call and all news, as the journal of a live run is.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Job:
     notes: tuple[str, ...] = ()
     progress: Callable[[float], None] | None = None
     engine: str | None = None
+    recorder: Recorder | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,10 +157,12 @@ def _play(job: Job, history: _History, clock: SimClock, log: MetaLogger) -> Reco
         refusals=refusals,
     )
     plans = _plans(job.signals, feed, history, strategy.timeframe)
-    process = HistoryProcess(
+    process = (HistoryProcess if job.recorder is None else RecordedHistory)(
         handlers=job.handlers, feed=feed, broker=broker, trader=trader, clock=clock, log=log, signals=plans,
         details=history.details, tick_model=strategy.ticks,
     )  # fmt: skip
+    if isinstance(process, RecordedHistory):
+        process.recorder = job.recorder
     job.bind(process)
     try:
         if _takes_kernel(job, history, process):
@@ -183,7 +188,11 @@ def _takes_kernel(job: Job, history: _History, process: HistoryProcess) -> bool:
         StrategyError: `on_init` failed.
     """
     bars = sum(map(len, history.tested.values()))
-    if job.engine == "event" or (job.engine is None and (not process.signals or bars < KERNEL_FROM)):
+    if (
+        job.engine == "event"
+        or job.recorder is not None
+        or (job.engine is None and (not process.signals or bars < KERNEL_FROM))
+    ):
         return False
     why = hindrance(process, history.end)
     if why is None:
