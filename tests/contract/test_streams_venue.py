@@ -167,6 +167,28 @@ async def test_who_unsubscribes_hears_no_more(venue, watched):
     assert [socket.sent[Stream.TRADES] for socket in venue.sockets.of(client.id)] == sent
 
 
+@pytest.mark.parametrize(("what", "stream"), [("ticker", Stream.TICKER), ("ohlcv", Stream.CANDLE)])
+@pytest.mark.parametrize("exchange", sorted({exchange for exchange, _ in CELLS}))
+async def test_each_stream_can_be_left(venue, exchange, what, stream):
+    client = await client_of(venue, exchange)
+    symbol = symbol_of(client, "linear")
+    assert await pushed(venue, exchange, getattr(client, f"watch_{what}")(symbol), stream)
+    await asyncio.wait_for(getattr(client, f"un_watch_{what}")(symbol), WAIT)
+    assert not venue.sockets.listens(exchange, stream)
+    await client.close()
+
+
+@pytest.mark.parametrize("exchange", ["okx", "bitget", "kucoin"])
+async def test_several_symbols_are_watched_by_one_request(venue, exchange):
+    """CCXT gives what came first, and keeps the others for later calls."""
+    client, symbols = await client_of(venue, exchange), ["BTC/USDT", "ETH/USDT"]
+    for watch, stream in ((client.watch_trades_for_symbols, Stream.TRADES), (client.watch_tickers, Stream.TICKER)):
+        for _ in range(2):
+            assert await pushed(venue, exchange, watch(symbols), stream)
+    assert set(client.trades) == set(client.tickers) == set(symbols)
+    await client.close()
+
+
 @pytest.mark.parametrize("watched", HEARD, indirect=True, ids="-".join)
 @pytest.mark.parametrize("how", ["close", "reset"])
 async def test_a_client_that_waits_learns_of_the_end_and_comes_back(venue, watched, how):
