@@ -217,3 +217,40 @@ async def test_a_venue_in_a_thread_pushes_what_another_thread_does():
                 told = await wire.hear()
             assert float(told["b"]) == 50_000
             await venue.sockets.until(lambda: venue.sockets.listens("binance", Stream.QUOTE))
+
+
+async def listen(venue, heard):
+    """Dial again and again, and hear the trades of one instrument by their numbers."""
+    while True:
+        async with Wire(venue) as wire:
+            await wire.socket.send_json({"method": "SUBSCRIBE", "params": ["btcusdt@trade"], "id": 1})
+            while (told := await wire.hear()) is not None:
+                if isinstance(told, dict) and "t" in told:
+                    heard.append(told["t"])
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_all_is_well_again_after_a_random_plan(venue, seed):
+    """Whatever a plan has done, all of it, each trade after it is heard once and in order."""
+    venue.faults.rules += Plan.random(seed, 8, streams=["trades"], span=8, seconds=60.0).rules
+    heard = []
+    task = asyncio.create_task(listen(venue, heard))
+    for _ in range(400):
+        await venue.sockets.until(lambda: venue.sockets.listens("binance", Stream.TRADES))
+        if all(rule.times <= 0 and (rule.until or 0) <= venue.now() for rule in venue.faults.rules):
+            break
+        await venue.advance(15_000)
+    else:
+        raise AssertionError("the plan goes on")
+    await venue.advance(MINUTE)  # what was late has come
+    state = venue.states["binance"]
+    start, item = venue.now() + 1, state.instrument("BTCUSDT", Kind.SPOT)
+    await venue.advance(5 * MINUTE)
+    told = [trade.id for trade in state.trades(item, start, venue.now() + 1)]
+    async with asyncio.timeout(5):
+        while told[-1] not in heard:  # noqa: ASYNC110 - it hears as it can
+            await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert len(told) == 20
+    assert [number for number in heard if number >= told[0]] == told
