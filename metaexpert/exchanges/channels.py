@@ -7,7 +7,7 @@ by itself would overwrite the book that CCXT keeps), Bitget's quotes and mark pr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..events import Quote, Stream, StreamKind
@@ -16,6 +16,7 @@ from ..models import Bar
 from ..timeframe import parse
 from . import convert
 from .download import served
+from .lines import Channel
 from .venues import Segment, segment_of, venue_of
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ..events import MarketEvent
     from ..models import Market
 
-__all__ = ["Channel", "channel_of", "events_of"]
+__all__ = ["channel_of", "events_of"]
 
 _DEPTH = 50
 """How many levels a side of the book is told."""
@@ -36,15 +37,6 @@ _NAMED_DEPTHS = ("bybit", "bitget", "kucoin")
 """Exchanges that are told of the depth again when the subscription ends."""
 _LONG_MS = 6 * 3_600_000
 """From this length on OKX has candles of two time zones, and calls those of UTC by another name."""
-
-
-class Channel(NamedTuple):
-    """The method of CCXT that watches, the one that ends it, and the arguments of both."""
-
-    watch: str
-    args: tuple[Any, ...]
-    unwatch: str
-    unwatch_args: tuple[Any, ...]
 
 
 def channel_of(stream: Stream, market: Market) -> Channel:

@@ -94,4 +94,13 @@ def _binance(base: Any) -> type[Any]:
     return Binance
 
 
-_EXCHANGES = {"binance": _binance}
+def _kucoin(base: Any) -> type[Any]:
+    class KuCoin(base):
+        def get_current_position(self, symbol: str) -> Mapping[str, Any]:
+            """What is known of a position: nothing of the first one in a contract, which CCXT makes None of."""
+            return base.get_current_position(self, symbol) or {}
+
+    return KuCoin
+
+
+_EXCHANGES = {"binance": _binance, "kucoin": _kucoin}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError, MetaExpertError, NetworkError, RequestError
+from ..errors import ConfigError
 from ..events import StreamKind
 from ..timeframe import parse
 from . import missed
@@ -13,6 +12,7 @@ from .channels import channel_of, events_of
 from .connection import TRADES_KEPT
 from .demo_stream import DemoStreams
 from .gateway import Gateway
+from .lines import Line, Waiters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,12 +21,10 @@ if TYPE_CHECKING:
     from ..config import ExchangeSettings
     from ..events import Funding, MarketEvent, PublicTrade, Source, Stream
     from ..models import Bar, Market
-    from .channels import Channel
 
 __all__ = ["MarketStreams", "open_source"]
 
 _FIRST_BOOK = 30.0  # seconds to wait for a book, which may begin with a request
-_UNWATCH = 5.0  # seconds to wait until the exchange says that a subscription has ended
 _CLOCK_MS = 600_000  # for how long a measured difference of the clocks holds
 _MEASURES, _SWIFT_MS = 3, 500  # how often it is measured until an answer is swift enough to tell
 _EARLY_MS = 1000  # the trades of a subscription begin; Bitget tells older ones first
@@ -57,7 +55,7 @@ class MarketStreams:
     def __init__(self, gateway: Gateway, clock: LiveClock) -> None:
         self._gateway, self._clock = gateway, clock
         self._watched: dict[Stream, _Subscription] = {}
-        self._waiting: set[asyncio.Timeout] = set()
+        self._waiters = Waiters()
         self._ahead = 0  # ms by which the exchange's clock is ahead of ours
         self._measured: int | None = None
 
@@ -71,80 +69,42 @@ class MarketStreams:
             NetworkError: the connection broke, now or since the last answer, or more came than is kept.
             MetaExpertError: the exchange refused it.
         """
-        limit = asyncio.timeout(None)  # which `close` sets
-        self._waiting.add(limit)
-        try:
-            async with limit:
-                return await self._next(stream)
-        except TimeoutError:
-            name = self._gateway.caller.venue.name
-            raise NetworkError(f"{name}: could not watch {stream.symbol}: the connection was closed") from None
-        finally:
-            self._waiting.discard(limit)
+        async with self._waiters.one(f"watch the {stream.kind} of {stream.symbol}"):
+            watched = self._watched.get(stream) or await self._begin(stream)
+            while True:
+                if watched.is_short:
+                    watched.is_short = False
+                    watched.line.fail("more came than is kept")
+                found = watched.fresh(await self._answer(watched), self._clock.now() + self._ahead)
+                if found:
+                    return found
 
-    async def _next(self, stream: Stream) -> Sequence[MarketEvent]:
+    async def _begin(self, stream: Stream) -> _Subscription:
         market = await self._gateway.known(stream.symbol)
-        watched = self._watched.get(stream)
-        if watched is None:
-            watched = self._watched[stream] = _Subscription(stream, market, channel_of(stream, market))
-            await self._now()
-        while True:
-            self._check(watched)
-            found = watched.fresh(await self._answer(watched), self._clock.now() + self._ahead)
-            if found:
-                return found
-
-    def _check(self, watched: _Subscription) -> None:
-        """Tell of what went unseen because nobody waited when it happened."""
-        connection = watched.connection
-        is_gone = connection is not None and not self._gateway.caller.client.is_open(connection)
-        if is_gone or watched.is_short:
-            watched.connection, watched.is_short = None, False
-            what = "the connection was lost" if is_gone else "more came than is kept"
-            raise NetworkError(f"{self._gateway.caller.venue.name}: could not {watched.doing}: {what}; try again")
+        line = Line(
+            self._gateway.caller, f"watch the {stream.kind} of {market.symbol}", channel_of(stream, market)
+        )
+        await self._now()
+        watched = self._watched[stream] = _Subscription(stream, market, line)
+        return watched
 
     async def _answer(self, watched: _Subscription) -> Any:
-        """CCXT's next answer; `watched` remembers the connection that it came by."""
-        caller, channel = self._gateway.caller, watched.channel
-        is_new = watched.connection is None
-        if is_new:
-            watched.begun = self._clock.now() + self._ahead
-        is_book = channel.watch == "watch_order_book"
-        try:
-            async with asyncio.timeout(_FIRST_BOOK if is_new and is_book else None):
-                raw = await caller.watch(watched.doing, channel.watch, *channel.args)
-        except TimeoutError:
-            caller.client.drop(caller.client.connection)
-            raise NetworkError(
-                f"{caller.venue.name}: could not {watched.doing}: none came within {_FIRST_BOOK:g} s; try again"
-            ) from None
-        except MetaExpertError:
-            watched.connection = None
-            raise
-        watched.connection = caller.client.connection
-        return raw
+        if not watched.line.is_new:
+            return await watched.line.answer()
+        watched.begun = self._clock.now() + self._ahead
+        return await watched.line.answer(_FIRST_BOOK if watched.stream.kind is StreamKind.BOOK else None)
 
     async def unwatch(self, stream: Stream) -> None:
-        """End a subscription, within seconds: where the exchange does not say that it has, with its connection."""
+        """End a subscription, within seconds; one that another stream is part of goes on."""
         watched = self._watched.pop(stream, None)
-        shared = watched is None or any(one.channel == watched.channel for one in self._watched.values())
-        if watched is None or watched.connection is None or shared:
-            return
-        caller, channel = self._gateway.caller, watched.channel
-        try:
-            async with asyncio.timeout(_UNWATCH):
-                await caller.watch(f"end to {watched.doing}", channel.unwatch, *channel.unwatch_args)
-        except RequestError:
-            return  # CCXT has no such call: what comes goes unheard
-        except (TimeoutError, MetaExpertError):
-            caller.client.drop(watched.connection)
+        others = [one.line.channel for one in self._watched.values()]
+        if watched is not None and watched.line.channel not in others:
+            await watched.line.end()
 
     async def close(self) -> None:
         """End every subscription and close the gateway; who waits in `watch` gets a `NetworkError`."""
         self._watched.clear()
-        for limit in self._waiting:
-            if not limit.expired():
-                limit.reschedule(asyncio.get_running_loop().time())
+        self._waiters.wake()
         await self._gateway.close()
 
     # -- what was before ---------------------------------------------------------------------------------------
@@ -189,10 +149,8 @@ class MarketStreams:
 class _Subscription:
     """One stream and what was told of it last."""
 
-    def __init__(self, stream: Stream, market: Market, channel: Channel) -> None:
-        self.stream, self.market, self.channel = stream, market, channel
-        self.doing = f"watch the {stream.kind} of {market.symbol}"
-        self.connection: Any = None  # CCXT's, by which the last answer came
+    def __init__(self, stream: Stream, market: Market, line: Line) -> None:
+        self.stream, self.market, self.line = stream, market, line
         self.begun = 0  # when it was subscribed to, by the exchange's clock
         self.is_short = False  # CCXT may have forgotten some
         self._names: dict[str, None] = {}

@@ -183,6 +183,8 @@ def _with_each(params: Mapping[str, Any], *more: Mapping[str, Any]) -> tuple[Map
     return tuple({**params, **one} for one in more)
 
 
+_NO_SNAPSHOT = {"fetchPositionsSnapshot": False, "awaitPositionsSnapshot": False}
+"""Streams of positions begin without a request, for which CCXT would wait for ever if it failed."""
 _MOST = {"limit": 50}  # on a page; the default is 20
 _OKX_STOPS = (
     {"trigger": True},
@@ -201,6 +203,7 @@ VENUES: Mapping[str, Venue] = {
             "fetchMargins": False,
             "fetchPositions": {"method": "positionRisk"},
             "fetchOpenOrders": {"warnWithoutSymbol": False},  # CCXT's warning is an error
+            "watchPositions": _NO_SNAPSHOT,
         },
         passphrase=False,
         testnet={Segment.SPOT: "sandbox", **dict.fromkeys(_CONTRACTS, "demo")},
@@ -263,7 +266,11 @@ VENUES: Mapping[str, Venue] = {
         name="Bybit",
         segments=_ALL,
         listed=_types(spot=["spot"], linear=["linear"], inverse=["inverse"], option=["option"]),
-        options={"enableUnifiedMargin": False, "enableUnifiedAccount": True},
+        options={
+            "enableUnifiedMargin": False,
+            "enableUnifiedAccount": True,
+            "watchPositions": _NO_SNAPSHOT,
+        },
         passphrase=False,
         testnet=dict.fromkeys(_ALL, "sandbox"),
         hosts=dict.fromkeys(_ALL, "api.bybit.com"),
@@ -384,7 +391,12 @@ VENUES: Mapping[str, Venue] = {
         segments=_FUTURES,
         listed=_types(spot=["spot"], linear=["swap", "future"], inverse=["swap", "future"]),
         listing={"marginables": False},
-        options={"uta": False, "hf": True},
+        options={
+            "uta": False,
+            "hf": True,
+            "watchBalance": {"fetchBalanceSnapshot": False, "awaitBalanceSnapshot": False},
+            "watchPositions": _NO_SNAPSHOT,
+        },
         passphrase=True,
         testnet={},
         hosts={Segment.SPOT: "api.kucoin.com", **dict.fromkeys(_CONTRACTS, "api-futures.kucoin.com")},

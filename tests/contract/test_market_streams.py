@@ -142,7 +142,7 @@ async def test_quotes_are_the_best_prices_with_their_quantities(live):
     ticker = await live.gateway.ticker(live.symbol)
     assert all(isinstance(one, Quote) and one.symbol == live.symbol for one in quotes)
     assert (quotes[-1].bid, quotes[-1].ask) == (ticker.bid, ticker.ask)
-    assert abs(quotes[-1].time - live.venue.clock.now()) <= 1_000
+    assert abs(quotes[-1].time - live.venue.clock.now()) <= MINUTE
     assert min(min(one.bid_qty, one.ask_qty) for one in quotes) >= market.qty_step
     assert all(one[2:] != after[2:] for one, after in pairwise(quotes))
 
@@ -169,7 +169,7 @@ async def test_mark_prices_are_those_of_the_ticker(live):
     found = (await live.next(stream))[-1]
     assert isinstance(found, MarkPrice)
     assert abs(found.mark / (await live.gateway.ticker(live.symbol)).last - 1.0) < 0.2
-    assert abs(found.time - live.venue.clock.now()) <= 1_000
+    assert abs(found.time - live.venue.clock.now()) <= MINUTE
     later = (await live.next(stream))[-1]
     assert (later.time > found.time, later[2:] != found[2:]) == (True, True)
 
