@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from metaexpert.clock import SimClock, WallClock
+from metaexpert.clock import WallClock
 
 from .dialects import DIALECTS
 from .faults import DONE, Fault, Plan, Rule
@@ -32,7 +32,7 @@ from .sockets import Sockets
 from .state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from metaexpert.clock import Clock
 
@@ -68,15 +68,18 @@ class Venue:
         clock: Its time; the system's unless told. With a SimClock, the clients that `client` makes read it too.
         faults: What goes wrong; nothing unless told. More can be added at any time to `venue.faults`.
         prices: Where prices come from: made up unless told, or a `Tape`.
+        exchanges: Which ones there are; all unless told.
+        port: Where they listen; any free one unless told.
     """
 
     def __init__(
-        self, clock: Clock | None = None, faults: Plan | None = None, prices: Source | None = None
-    ) -> None:
+        self, clock: Clock | None = None, faults: Plan | None = None, prices: Source | None = None, *,
+        exchanges: Collection[str] = (), port: int = 0,
+    ) -> None:  # fmt: skip
         self.clock = clock or WallClock()
         self.faults = faults or Plan()
         self.prices: Source = prices or Prices()
-        self.port = 0
+        self.port = port
         self.seen: list[Seen] = []
         self.broken: list[Exception] = []
         start = self.clock.now()
@@ -84,8 +87,8 @@ class Venue:
             dialect.NAME: State(
                 dialect.instruments(start), self.prices, self.now, dialect.wallet_of, dialect.HABITS
             )
-            for dialect in DIALECTS
-        }
+            for dialect in DIALECTS if not exchanges or dialect.NAME in exchanges
+        }  # fmt: skip
         self.sockets = Sockets(self.states, self.faults, self.broken)
         self._runner: web.AppRunner | None = None
         self._sessions: list[aiohttp.ClientSession] = []
@@ -96,7 +99,7 @@ class Venue:
         app.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=_certificate())
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=_certificate())
         await site.start()
         self.port = self._runner.addresses[0][1]
         return self
@@ -132,8 +135,7 @@ class Venue:
 
     def client_session(self) -> aiohttp.ClientSession:
         """A session for which every host name is this venue; the venue closes it."""
-        connector = aiohttp.TCPConnector(resolver=_Resolver(self.port), ssl=False)
-        session = aiohttp.ClientSession(connector=connector)
+        session = _session(self.port)
         self._sessions.append(session)
         return session
 
@@ -149,18 +151,14 @@ class Venue:
 
     def redirect(self, client: Any) -> Any:
         """Lead a CCXT client to the venue, in the event loop that runs: its urls stay what they are."""
-        session = self.client_session()
-        client.session, client.own_session, client.verify, client.timeout_on_exit = session, False, False, 0
-        client.close = partial(_close, client.close, session)
-        if isinstance(self.clock, SimClock):
-            client.milliseconds = self.clock.now
-            client.seconds = lambda: self.clock.now() // 1000
+        lead(client, self.port, None if isinstance(self.clock, WallClock) else self.clock)
+        self._sessions.append(client.session)
         return client
 
     def dialect_of(self, host: str) -> Dialect | None:
         """The dialect that is spoken at `host`."""
         name = host.partition(":")[0].lower()
-        return next((one for one in DIALECTS if name.endswith(one.HOSTS)), None)
+        return next((one for one in DIALECTS if one.NAME in self.states and name.endswith(one.HOSTS)), None)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -196,6 +194,17 @@ class Venue:
         if not hasattr(dialect, "SPEECH"):
             return web.Response(status=404, text=f"{dialect.NAME} has no websockets here")
         return await self.sockets.serve(request, dialect.NAME, dialect.SPEECH, self.states[dialect.NAME])
+
+
+def lead(client: Any, port: int, clock: Clock | None = None) -> Any:
+    """Lead a CCXT client to the venue at `port`, in the event loop that runs; it reads `clock` if there is one."""
+    session = _session(port)
+    client.session, client.own_session, client.verify, client.timeout_on_exit = session, False, False, 0
+    client.close = partial(_close, client.close, session)
+    if clock is not None:
+        client.milliseconds = clock.now
+        client.seconds = lambda: clock.now() // 1000
+    return client
 
 
 class VenueThread:
@@ -239,6 +248,10 @@ class _Resolver(AbstractResolver):
 
     async def close(self) -> None:
         pass
+
+
+def _session(port: int) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=_Resolver(port), ssl=False))
 
 
 async def _close(close: Callable[..., Any], session: aiohttp.ClientSession, *args: Any) -> None:
