@@ -9,7 +9,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from .inside import Inside, Loop
-from .marks import Journal, Tally
+from .marks import Notes, Tally
 from .models import Bar, maker
 from .process import Lane, MetaProcess
 from .recorded import Recorded
@@ -71,7 +71,7 @@ class HistoryProcess(MetaProcess):
     ) -> None:  # fmt: skip
         super().__init__(handlers=handlers, broker=broker, trader=trader, clock=clock, log=log, signals=signals)
         self.feed = feed
-        self.marks: Marks = (Journal if self.lets_pass else Tally)(broker.ledger)
+        self.marks: Marks = (Notes if self.lets_pass else Tally)(broker.ledger)
         self._lanes: dict[Series, _Lane] = {}
         self._all = iter(feed)
         self._inside = self._insides(details or {}, tick_model)

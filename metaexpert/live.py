@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     type Event = Step | MarketEvent | Notice
 
-__all__ = ["Keeper", "LiveProcess"]
+__all__ = ["Keeper", "LiveProcess", "seen_of"]
 
 _BLOCKS_S = 0.5  # a handler that keeps the event loop for longer than this is named
 
@@ -99,6 +99,8 @@ class LiveProcess(Recorded):
         self._lanes: dict[Series, Lane] = {}
         self._best: tuple[float, ...] = ()
         self._changed = False
+        self._closes: dict[str, int] = {}
+        self._seen: dict[str, PublicTrade] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     # -- the run ------------------------------------------------------------------------------------------------
@@ -138,13 +140,13 @@ class LiveProcess(Recorded):
     def state(self) -> dict[str, Any]:
         """What a restart goes on from, between two events, as JSON can hold it.
 
-        `time` is that of the last event (ms UTC), `closes` has the close of the last bar by symbol.
+        `time` is that of the last event (ms UTC); by symbol `closes` has the close of the last bar that was heard,
+        or where there was none the start of the run, and `seen` the last trade.
         """
-        last = {one.symbol: one.last() for one in self.feed.series.values() if self.feed.is_matching(one)}
-        lengths = {one.symbol: one.length_ms for one in self.feed.series.values() if self.feed.is_matching(one)}
         return {
             "time": self.clock.now(),
-            "closes": {name: bar.time + lengths[name] for name, bar in last.items() if bar is not None},
+            "closes": dict(self._closes),
+            "seen": {symbol: list(trade) for symbol, trade in self._seen.items()},
             "equity": self._equity,
             "broker": state_of(self.broker),
             "trader": self.trader.state(),
@@ -162,7 +164,8 @@ class LiveProcess(Recorded):
         self.trader.restore(state["trader"])
         for plan in self.signals:
             plan.restore(state["plans"].get(plan.series.symbol, {}))
-        self._equity = state["equity"]
+        self._equity, self._closes = state["equity"], dict(state["closes"])
+        self._seen = seen_of(state)
 
     # -- the parts of a run ---------------------------------------------------------------------------------------
 
@@ -173,6 +176,8 @@ class LiveProcess(Recorded):
         for one in self.feed.series.values():
             legs = self.broker.ledger.legs(one.symbol) if self.feed.is_matching(one) else ()
             self._lanes[one] = Lane(one, self._heard(one), legs)
+            if legs:
+                self._closes.setdefault(one.symbol, _close_of(one) or self.clock.now())
         self._start_timers()
         self._drain()
         self._changed = True
@@ -244,6 +249,9 @@ class LiveProcess(Recorded):
         """Bars are closed: stretches of them that nobody saw are walked, then the strategy looks."""
         for bar in step.matched:
             self.tell(self.broker.on_bar(bar))
+        for series, index in step.delivered:
+            if self._lanes[series].legs:
+                self._closes[series.symbol] = series.times[index] + series.length_ms
         self._changed = True
         self._close(step.time, [(self._lanes[series], index, None) for series, index in step.delivered])
 
@@ -269,6 +277,7 @@ class LiveProcess(Recorded):
             self._notice(event)
 
     def _hear_trade(self, trade: PublicTrade) -> None:
+        self._seen[trade.symbol] = trade
         after = max(self.clock.now() + self.latency, trade.time + 1)
         self.trader.active_from = after
         self.tell(self.paper.on_trade(trade))
@@ -320,3 +329,14 @@ class LiveProcess(Recorded):
         if isinstance(error, asyncio.CancelledError):
             raise error
         super()._failed(event, handler, error)
+
+
+def seen_of(state: Mapping[str, Any]) -> dict[str, PublicTrade]:
+    """The last trade of each symbol that a run which left `state` had heard."""
+    return {symbol: PublicTrade(*fields) for symbol, fields in state["seen"].items()}
+
+
+def _close_of(series: Series) -> int | None:
+    """When the last bar closed that is known; None where none is."""
+    last = series.last()
+    return None if last is None else last.time + series.length_ms

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     type Floats = NDArray[np.float64]
 
-__all__ = ["Curves", "Journal", "Marks", "Tally"]
+__all__ = ["Curves", "Marks", "Notes", "Tally"]
 
 _AT_ONCE = 1 << 20  # steps whose curves are made together: bounds what is needed beside the result
 
@@ -66,7 +66,7 @@ class Tally:
         return Curves(*(np.array(column) for column in (self._equity, self._balance, self._exposure)))
 
 
-class Journal:
+class Notes:
     """Notes what the ledger holds where it may have changed, and makes the curves of that after the run.
 
     They are the same, to the last bit, as those of `Tally`: the same rules, over arrays of closes.
