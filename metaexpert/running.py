@@ -7,6 +7,7 @@ import signal
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigError
@@ -48,11 +49,21 @@ class Run:
         self._last: dict[str, Any] = {}
         self.reason: str | None = None
         """Why it ended; None before the end."""
+        self.error: Exception | None = None
+        """What it failed with; None where it did not."""
+
+    def _repr_html_(self) -> str:
+        rows = {"state": self._state(), "time": self.time, **self.summary()}
+        shown = {name: value for name, value in rows.items() if value not in (None, "")}
+        lines = "".join(f"<tr><th>{name}</th><td>{escape(str(value))}</td></tr>" for name, value in shown.items())
+        return f"<table><caption>{escape(self.job.name)}, {self.job.run.trade_mode}</caption>{lines}</table>"
 
     def __repr__(self) -> str:
         return f"<Run {self.job.name}: {self._state()}>"
 
     def _state(self) -> str:
+        if self.error is not None:
+            return f"failed: {self.error}"
         if self.reason is not None:
             return f"ended ({self.reason})"
         process = self._process
@@ -97,8 +108,9 @@ class Run:
         return "" if self._process is None else iso(self._process.clock.now())
 
     def summary(self) -> dict[str, Any]:
-        """What came of it: why it ended, the account at the end, how many orders and fills, where it is kept."""
-        return {"reason": self.reason, "journal": str(self.journal), **self._last}
+        """Why it ended, where its journal lies, and the account as it stands or stood at the end."""
+        last = self._last if self._process is None else _particulars(self._process)
+        return {"reason": self.reason, "journal": str(self.journal), **last}
 
     def stop(self, reason: str = "user_stop") -> None:
         """Stop it after what is going on now; `on_deinit` is told the reason. From any thread."""
@@ -125,8 +137,12 @@ class Run:
         return self
 
     async def _go(self) -> str:
-        with self.inputs(), _signals(self.stop):
-            self.reason = await trade(self.job)
+        try:
+            with self.inputs(), _signals(self.stop):
+                self.reason = await trade(self.job)
+        except Exception as error:
+            self.reason, self.error = "error", error
+            raise
         return self.reason
 
     def _bind(self, process: MetaProcess | None) -> None:
