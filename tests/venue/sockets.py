@@ -102,7 +102,7 @@ class Sockets:
     def __init__(self, states: Mapping[str, State], plan: Plan, broken: list[Exception]) -> None:
         self.limit = 100_000
         self.timeouts = False
-        self._states, self._plan, self._broken = states, plan, broken
+        self._plan, self._broken = plan, broken
         self._sockets: list[Socket] = []
         self._requests: dict[Socket, web.Request] = {}
         self._waiting: list[asyncio.Future[None]] = []
@@ -310,15 +310,19 @@ class Sockets:
             self._loop.call_soon_threadsafe(self._account, socket)
 
     def _account(self, socket: Socket) -> None:
+        """Tell what has gathered; what breaks here has no caller but the loop."""
         news, socket.news = socket.news, []
         parts = {
             Stream.POSITIONS: [one for one in news if isinstance(one, PositionNews)],
             Stream.BALANCE: [one for one in news if not isinstance(one, PositionNews)],
             Stream.ACCOUNT: news,
         }
-        for feed in list(socket.feeds.values()):
-            if part := parts.get(feed.topic.stream):
-                socket.show(feed.topic, part)
+        try:
+            for feed in list(socket.feeds.values()):
+                if part := parts.get(feed.topic.stream):
+                    socket.show(feed.topic, part)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the venue is at fault
+            self._broken.append(error)
 
     def _booked(self, exchange: str, item: Instrument, book: Book) -> None:
         for socket, feed in self._feeds(exchange, item, Stream.BOOK):
