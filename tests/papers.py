@@ -64,7 +64,7 @@ class Papers:
 
     def __init__(self, expert: Callable[[Handlers, Trader], None], **settings: Any) -> None:
         self.expert = expert
-        self.settings = StrategySettings(symbol=LINEAR, timeframe="1m", lookback_bars=5, **settings)
+        self.settings = StrategySettings(**({"symbol": LINEAR, "timeframe": "1m", "lookback_bars": 5} | settings))
         self.process: LiveProcess | None = None
 
     def build(self, feed: LiveFeed, keeper: Any, state: Mapping[str, Any] | None) -> LiveProcess:
