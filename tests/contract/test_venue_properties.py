@@ -171,7 +171,7 @@ def _check_money(world: World) -> None:
         assert equity == pytest.approx(profit + other, abs=D("1e-12"))
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 2**32))
 @pytest.mark.parametrize("case", CASES)
 def test_whatever_happens_the_books_are_in_order(case: str, seed: int) -> None:

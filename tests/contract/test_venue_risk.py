@@ -193,6 +193,21 @@ def test_every_exchange_liquidates_by_its_own_tiers(dialect) -> None:
         assert abs(left) <= abs(item.profit(amount, D(1_000), D(1_000) + item.tick)) * 2, item.id
 
 
+def test_another_leverage_changes_the_margin_of_an_isolated_position() -> None:
+    """50,000 at 10 have a margin of 5,000, at 20 one of 2,500; told, and free again."""
+    state = state_of()
+    item = state.instrument("BTCUSDT", Kind.LINEAR)
+    state.set_isolated(item, True)
+    state.place(order(item, "1"))
+    (position,) = state.held()
+    heard: list[News] = []
+    state.listeners.append(heard.append)
+    free = state.free("linear", "USDT")
+    state.set_leverage(item, D(20))
+    assert (position.margin, state.free("linear", "USDT") - free) == (2_500, 2_500)
+    assert heard == [PositionNews(position)]
+
+
 # --- funding
 
 

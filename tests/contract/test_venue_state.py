@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from venue.dialects import binance
 from venue.instruments import Instrument, Kind
@@ -34,6 +34,7 @@ def order(item: Instrument, amount: str, price: str | None = None, **terms: obje
     return Order(instrument=item, buy=size > 0, amount=abs(size), price=D(price) if price else None, **terms)  # pyright: ignore[reportArgumentType]
 
 
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.integers(-50, 50).filter(bool), st.integers(40_000, 60_000)), min_size=1, max_size=12

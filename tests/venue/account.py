@@ -132,11 +132,16 @@ class Account(Market):
             raise Refusal(Reason.LEVERAGE, instrument.id)
         if leverage == self.leverage(instrument):
             raise Refusal(Reason.NO_CHANGE, "leverage")
+        self.put_leverage(instrument, leverage)
+
+    def put_leverage(self, instrument: Instrument, leverage: Decimal) -> None:
+        """Set it, as it may be; an isolated position has the margin then that it would have been opened with."""
+        if leverage == self.leverage(instrument):
+            return
         self.leverages[instrument.kind, instrument.id] = leverage
         for position in self.held(instrument):
             if self.is_isolated(instrument):
-                value = instrument.value(abs(position.amount), position.entry)
-                position.margin = value / leverage
+                position.margin = instrument.value(abs(position.amount), position.entry) / leverage
                 self.tell(PositionNews(position))
 
     def set_isolated(self, instrument: Instrument, isolated: bool) -> None:

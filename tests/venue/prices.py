@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
-KEPT = 256
+BLOCK = 10 * MINUTE
+KEPT = 1024
 TRADES = 4
 """Trades in a minute, 15 seconds apart."""
 VOLATILITY = 0.6
@@ -105,10 +106,13 @@ class Prices:
 
     seed: int = 7
     gaps: Sequence[tuple[int, int]] = ()
-    _hours: dict[tuple[Instrument, int], list[Trade]] = field(
+    _blocks: dict[tuple[Instrument, int], list[Trade]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    """The hours that were asked for last, since whoever follows the tape asks for little and often."""
+    _marks: dict[tuple[Instrument, str, int], Decimal] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """What was asked for last, since whoever follows the tape asks for little and often."""
 
     def path(self, instrument: Instrument, minutes: Ints, what: str = "last") -> Floats:
         """The price at the start of each minute, before it is rounded to a tick; `what`: last, mark or index."""
@@ -156,15 +160,16 @@ class Prices:
 
     def trades(self, instrument: Instrument, start: int, end: int) -> list[Trade]:
         """The trades of [start, end) in ms, oldest first; ids grow by one with every trade."""
-        if end - start > HOUR:
+        if end - start > BLOCK:
             return _within(self._trades(instrument, start // MINUTE, -(-end // MINUTE)), start, end)
         found: list[Trade] = []
-        for hour in range(start // HOUR, -(-end // HOUR)):
-            if (instrument, hour) not in self._hours:
-                if len(self._hours) >= KEPT:
-                    self._hours.clear()
-                self._hours[instrument, hour] = self._trades(instrument, hour * 60, hour * 60 + 60)
-            found += _within(self._hours[instrument, hour], start, end)
+        for block in range(start // BLOCK, -(-end // BLOCK)):
+            if (instrument, block) not in self._blocks:
+                if len(self._blocks) >= KEPT:
+                    self._blocks.clear()
+                first = block * BLOCK // MINUTE
+                self._blocks[instrument, block] = self._trades(instrument, first, first + BLOCK // MINUTE)
+            found += _within(self._blocks[instrument, block], start, end)
         return found
 
     def _trades(self, instrument: Instrument, start: int, end: int) -> list[Trade]:
@@ -177,14 +182,22 @@ class Prices:
     def at(self, instrument: Instrument, now: int, what: str = "last") -> Decimal:
         """The price at a moment: of the last trade, or the mark or index price."""
         if what != "last":
-            price = float(self.path(instrument, np.array([now // MINUTE]), what)[0])
-            return max(round(price / float(instrument.tick)), 1) * instrument.tick
+            return self._mark(instrument, now // MINUTE, what)
         back = MINUTE
         while back <= 4096 * MINUTE:
             if trades := self.trades(instrument, max(now - back, 0), now + 1):
                 return trades[-1].price
             back *= 4
         return self.at(instrument, now, "mark")
+
+    def _mark(self, instrument: Instrument, minute: int, what: str) -> Decimal:
+        key = (instrument, what, minute)
+        if key not in self._marks:
+            if len(self._marks) >= KEPT:
+                self._marks.clear()
+            price = float(self.path(instrument, np.array([minute]), what)[0])
+            self._marks[key] = max(round(price / float(instrument.tick)), 1) * instrument.tick
+        return self._marks[key]
 
     def funding_rate(self, instrument: Instrument, time: int) -> Decimal:
         """The rate paid at `time`: a hundredth of a percent and a bit."""

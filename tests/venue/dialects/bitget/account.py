@@ -138,7 +138,7 @@ def set_leverage(call: Call) -> Any:
     key = (item.kind, item.id)
     mode = "isolated" if key in call.state.isolated else "crossed"
     call.state.settings[f"lever {product_of(item)} {item.id} {mode}"] = text(leverage)
-    call.state.leverages[key] = leverage
+    call.state.put_leverage(item, leverage)
     return {
         "symbol": item.id, "marginCoin": item.settle, "longLeverage": text(leverage),
         "shortLeverage": text(leverage), "crossMarginLeverage": text(leverage), "marginMode": mode,

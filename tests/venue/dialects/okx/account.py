@@ -171,7 +171,7 @@ def set_leverage(call: Call) -> Any:
     call.state.settings[f"lever {item.id} {mode}"] = text(lever)
     key = (item.kind, item.id)
     if (key in call.state.isolated) == (mode == "isolated"):
-        call.state.leverages[key] = lever
+        call.state.put_leverage(item, lever)
     return [{"instId": item.id, "lever": text(lever), "mgnMode": mode, "posSide": call.get("posSide")}]
 
 
