@@ -9,7 +9,10 @@ import zlib
 
 from aiohttp import WSMsgType
 from venue.routes import KEY, PASSPHRASE, SECRET
+from venue.server import credentials
 
+PING = {"id": "7", "type": "ping"}
+"""KuCoin's ping."""
 HEARD = 5
 """Seconds after which a message is given up."""
 
@@ -78,6 +81,21 @@ def login(venue, path, **wrong):
 def subscribe(**arg):
     """A subscription at OKX and at Bitget."""
     return {"op": "subscribe", "args": [arg]}
+
+
+async def dial(venue, access="public", place="spot"):
+    """A connection to KuCoin with a token of its own."""
+    client = venue.client("kucoin")(credentials("kucoin"))
+    prefix = "futures" if place == "futures" else ""
+    told = (await getattr(client, f"{prefix}{access}_post_bullet_{access}")())["data"]
+    server = told["instanceServers"][0]
+    await client.close()
+    return Line(venue, f"{server['endpoint']}?token={told['token']}&connectId=mine", PING)
+
+
+def on(topic, kind="subscribe"):
+    """A subscription at KuCoin."""
+    return {"id": "1", "type": kind, "topic": topic, "response": True}
 
 
 def rebuilt(book, row):

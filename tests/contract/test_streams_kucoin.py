@@ -5,31 +5,15 @@ from decimal import Decimal
 
 import pytest
 from ccxt.base.errors import AuthenticationError  # noqa: TID251 - the tests' side of the wall
-from contract.lines import Line
+from contract.lines import PING, Line, dial, on
 from contract.streaming import client_of, subscribed
 from venue import Fault
 from venue.instruments import DAY, Kind
 from venue.orders import Order
-from venue.server import credentials
 from venue.streams import Stream
 
 pytestmark = pytest.mark.asyncio
 MINUTE = 60_000
-PING = {"id": "7", "type": "ping"}
-
-
-async def dial(venue, access="public", place="spot"):
-    """A connection with a token of its own."""
-    client = venue.client("kucoin")(credentials("kucoin"))
-    prefix = "futures" if place == "futures" else ""
-    told = (await getattr(client, f"{prefix}{access}_post_bullet_{access}")())["data"]
-    server = told["instanceServers"][0]
-    await client.close()
-    return Line(venue, f"{server['endpoint']}?token={told['token']}&connectId=mine", PING)
-
-
-def on(topic, kind="subscribe"):
-    return {"id": "1", "type": kind, "topic": topic, "response": True}
 
 
 async def heard_of(line, ms=0):
