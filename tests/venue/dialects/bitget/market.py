@@ -185,7 +185,8 @@ def book(call: Call) -> Any:
     if not spot and limit not in {"", "1", "5", "15", "50", "max"}:
         raise Refusal(Reason.PARAMETER, "limit")
     item = asked(call)
-    bids, asks = call.state.book(item, 150 if limit == "max" else min(int(limit or 100), 150))
+    depth = 150 if limit == "max" else min(int(limit or 100), 150)
+    _, _, bids, asks = call.state.books.look(item).top(depth).whole()
     number: Any = str if spot else float  # contracts' levels are the only numbers that are no strings
     sides: dict[str, Any] = {
         name: [[number(text(price, item.tick)), number(text(size))] for price, size in levels]

@@ -182,7 +182,7 @@ def option_trades(call: Call) -> Any:
 def books(call: Call) -> Any:
     """A level is price, amount, and the count of its orders, once with a zero that says nothing any more."""
     item, full = asked(call), call.path.endswith("full")
-    bids, asks = call.state.book(item, min(call.whole("sz", 1), 5000 if full else 400))
+    _, _, bids, asks = call.state.books.look(item).top(min(call.whole("sz", 1), 5000 if full else 400)).whole()
     middle = () if full else ("0",)
     sides = {
         name: [[text(price, item.tick), text(size), *middle, "1"] for price, size in levels]
