@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from .loading import Loaded
     from .paper import PaperJob
     from .replay import Comparison, Recording
-    from .running import Run
 
-__all__ = ["Found", "Rerun", "find", "rerun"]
+__all__ = ["Found", "Rebuilt", "Rerun", "find", "rerun"]
 
 _FUNCTIONS = ("trend_filter", "volatility_filter")
 """Settings that may be functions, of which only the name is kept."""
@@ -76,7 +75,7 @@ def rerun(text: str) -> Rerun:
         **{name: manifest["run"][name] for name in _OF_RUN},
     )
     with JournalReader.open(found.journal) as journal, loaded.importing(), started.inputs():
-        comparison = asyncio.run(_Rebuilt(started, found.run).replay(journal))
+        comparison = asyncio.run(Rebuilt(started.job, found.run).replay(journal))
     return Rerun(found, comparison, tuple(_explanations(loaded, manifest)))
 
 
@@ -123,15 +122,24 @@ def _explanations(loaded: Loaded, manifest: dict[str, Any]) -> Iterator[str]:
         yield f"the run was made by metaexpert {manifest['metaexpert']}, this is {__version__}"
 
 
-class _Rebuilt:
-    """A run as it was wired, over what it heard."""
+class Rebuilt:
+    """A run as it was wired, over what it heard.
 
-    def __init__(self, started: Run, run: Kept) -> None:
-        self._job: PaperJob = started.job
+    Args:
+        job: the same as the run's, with handlers of an expert that is made anew.
+        run: the run.
+    """
+
+    def __init__(self, job: PaperJob, run: Kept) -> None:
+        self._job = job
         self._run = run
 
     async def replay(self, journal: JournalReader) -> Comparison:
-        """Play it."""
+        """Play it.
+
+        Raises:
+            JournalError: there is no whole record of it.
+        """
         silent = LogSettings(log_to_console=False, log_to_file=False)
         self._log = MetaLogger(self._job.name, silent, now=lambda: 0)
         try:

@@ -1,43 +1,31 @@
-"""One expert on paper, from its handlers to its journal, in a scripted market whose time the test moves."""
+"""One expert on paper, wired as users' are, in a scripted market whose time the test moves."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
-from metaexpert.broker.costs import Costs
-from metaexpert.broker.ledger import Ledger
-from metaexpert.broker.paper import PaperBroker
-from metaexpert.broker.protection import Protection
-from metaexpert.clock import SimClock
-from metaexpert.config import LogSettings, StrategySettings
-from metaexpert.events import StreamKind
-from metaexpert.handlers import Handlers
-from metaexpert.journal import Journal
-from metaexpert.keeper import JournalKeeper, since_of
-from metaexpert.live import LiveProcess
-from metaexpert.livefeed import LiveFeed
-from metaexpert.logger import MetaLogger
-from metaexpert.models import MarginMode, Side
-from metaexpert.replay import Lines, Recording, ReplayFeed
-from metaexpert.risk import LossLimits
-from metaexpert.trader import OrderTerms, Trader
+from metaexpert import MetaExpert, paper
+from metaexpert.journal import JournalReader
+from metaexpert.rerun import Rebuilt
 from tests.fakes import FakeMarket, Faults, idle, trade
 from tests.unit.desk import LINEAR, market
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from metaexpert.events import PublicTrade, Source
-    from metaexpert.models import Bar
+    from metaexpert.models import Bar, Tick
+    from metaexpert.process import MetaProcess
+    from metaexpert.replay import Comparison
     from tests.clocks import StepClock
 
 __all__ = ["LINEAR", "MINUTE", "Papers", "follower", "scripted", "walk"]
 
 MINUTE = 60_000
-KINDS = (StreamKind.CANDLES, StreamKind.TRADES, StreamKind.QUOTES)
 
 
 def walk(minutes: int, start: int, symbol: str = LINEAR) -> list[PublicTrade]:
@@ -55,78 +43,62 @@ def scripted(clock: StepClock, trades: Iterable[PublicTrade], **faults: Any) -> 
 
 
 class Papers:
-    """Builds a paper run of one symbol, live or replayed.
+    """Runs an expert on paper, and plays its runs again.
 
     Args:
-        expert: registers the handlers of an expert, given them and the trader.
-        settings: of the strategy.
+        make: makes the expert.
     """
 
-    def __init__(self, expert: Callable[[Handlers, Trader], None], **settings: Any) -> None:
-        self.expert = expert
-        self.settings = StrategySettings(**({"symbol": LINEAR, "timeframe": "1m", "lookback_bars": 5} | settings))
-        self.process: LiveProcess | None = None
+    def __init__(self, make: Callable[[], MetaExpert]) -> None:
+        self.make = make
 
-    def build(self, feed: LiveFeed, keeper: Any, state: Mapping[str, Any] | None) -> LiveProcess:
-        """The process over a feed that is open, restored to `state`."""
-        clock, own = SimClock(0), self.settings
-        ledger = Ledger(1_000.0, {LINEAR: market()}, 5.0, MarginMode.ISOLATED)
-        costs = Costs(fee_taker=0.001, fee_maker=0.0002)
-        protection = Protection(stop_loss_pct=own.stop_loss_pct, trailing_stop_pct=own.trailing_stop_pct)
-        broker = PaperBroker(ledger, clock, costs, protection)
-        last = feed.matching(LINEAR).last()
-        ledger.holdings[LINEAR].mark = 0.0 if last is None else last.close
-        log = MetaLogger("papers", LogSettings(log_to_console=False), now=clock.now)
-        limits = LossLimits(own.daily_loss_limit, own.max_drawdown_pct, equity=1_000.0, time=feed.now())
-        trader = Trader(
-            settings=own, feed=feed, broker=broker, clock=clock, costs=costs, limits=limits, resolve=str, log=log,
-            refusals=Counter(),
-        )  # fmt: skip
-        handlers = Handlers()
-        self.expert(handlers, trader)
-        process = self.process = LiveProcess(
-            handlers=handlers, feed=feed, broker=broker, trader=trader, clock=clock, log=log, keeper=keeper,
-            latency=50,
-        )  # fmt: skip
-        if state is not None:
-            process.restore(state)
-        return process
+    def job(self, clock: StepClock | None = None) -> tuple[paper.PaperJob, list[MetaProcess]]:
+        """What a run is given, and where its process stands while it runs."""
+        own, running = (
+            self.make().start("paper", initial_capital=1_000.0, latency_ms=50).job,
+            list["MetaProcess"](),
+        )
 
-    def close(self) -> None:
-        """Close the log of the last run."""
-        if self.process is not None:
-            self.process.log.close()
+        def bind(process: MetaProcess | None) -> None:
+            running[:] = [] if process is None else [process]
+            own.bind(process)
+
+        return replace(own, clock=clock, bind=bind), running
+
+    @property
+    def path(self) -> Path:
+        """The journal."""
+        return paper.journal_of(self.job()[0])
 
     async def stream(
-        self, source: Source, clock: StepClock, path: Path, until: int, reason: str = "user_stop"
+        self, source: Source, clock: StepClock, *moments: int, look: Callable[[MetaProcess], None] | None = None
     ) -> str:
-        """Run until `until` by `clock`, which is moved from one wake to the next; returns the id of the run."""
-        feed = LiveFeed(source, clock, {LINEAR: ("1m",)}, KINDS, lookback=5, random=lambda: 0.5)
-        with Journal.open(path) as journal:
-            state = journal.last_state()
-            await feed.open(5, None if state is None else since_of(state))
-            run = journal.begin(feed.now(), {"name": "papers"}, state)
-            process = self.build(feed, JournalKeeper(journal, feed), state)
-            running = asyncio.create_task(process.stream())
-            try:
-                await drive(running, clock, until)
-                if not running.done():
-                    process.stop(reason)
-                ended = await running
-            finally:
-                await feed.close()
-                self.close()
-            journal.end(process.clock.now(), ended)
-        return run
+        """Run until the last of `moments` by `clock`, moved from one wake to the next, and `look` at each.
 
-    async def rebuild(self, recording: Recording) -> tuple[LiveProcess, Lines]:
-        """The same run to be played again."""
-        feed = ReplayFeed(recording, {LINEAR: ("1m",)}, lookback=5)
-        await feed.open(5)
-        lines = Lines(feed)
-        process = self.build(feed, lines, recording.run.first)
-        feed.on_stop = process.stop
-        return process, lines
+        Returns the id of the run.
+        """
+        job, running = self.job(clock)
+
+        async def connect(job: paper.PaperJob, *_: Any) -> Any:
+            return paper.named(job, [market()]), source
+
+        with patch.object(paper, "_connect", connect):
+            task = asyncio.create_task(paper.trade(job))
+            for moment in moments:
+                await drive(task, clock, moment)
+                if look is not None and running:
+                    look(running[0])
+            if running:
+                running[0].stop("user_stop")
+            await task
+        with JournalReader.open(self.path) as journal:
+            return journal.runs()[-1].id
+
+    def replay(self, run: str) -> Comparison:
+        """Play a run again."""
+        with JournalReader.open(self.path) as journal:
+            kept = next(one for one in journal.runs() if one.id == run)
+            return asyncio.run(Rebuilt(self.job()[0], kept).replay(journal))
 
 
 async def drive(task: asyncio.Task[Any], clock: StepClock, until: int) -> None:
@@ -139,34 +111,37 @@ async def drive(task: asyncio.Task[Any], clock: StepClock, until: int) -> None:
         await idle()
 
 
-def follower(handlers: Handlers, trader: Trader) -> None:
+def follower(**more: Any) -> MetaExpert:
     """An expert that uses much: an indicator, market and limit orders, ticks, a timer, a memory of its own."""
+    expert = MetaExpert(exchange="demo", market_type="futures", contract_type="linear", log_to_console=False)
     seen: dict[str, Any] = {"bars": 0}
+    settings: dict[str, Any] = {"timeframe": "1m", "stop_loss_pct": 3.0, "max_positions_per_symbol": 3}
+    settings |= {"leverage": 5.0, "fee_taker": 0.001} | more
 
+    @expert.on_init(symbol=LINEAR, lookback_bars=5, strategy_name="papers", **settings)
     def init() -> None:
-        seen["sma"] = trader.series(None, None).indicator("sma", length=3)
+        seen["sma"] = expert.indicator("sma", length=3)
 
+    @expert.on_bar
     def on_bar(bar: Bar) -> None:
         seen["bars"] += 1
-        held = trader.held(LINEAR)
-        if held == 0.0 and bar.close > seen["sma"][-1]:
-            trader.open("long", 1.0, None, OrderTerms(tag=f"bar {seen['bars']}"))
-        elif held > 0.0 and bar.close < seen["sma"][-1]:
-            trader.close(None, None, None)
+        is_held = bool(expert.position())
+        if not is_held and bar.close > seen["sma"][-1]:
+            expert.buy(1.0, tag=f"bar {seen['bars']}")
+        elif is_held and bar.close < seen["sma"][-1]:
+            expert.close_position()
         if seen["bars"] % 4 == 0:
-            trader.send(Side.BUY, 0.5, None, OrderTerms(price=round(bar.close * 0.99, 2)))
+            expert.buy(0.5, price=round(bar.close * 0.99, 2))
 
-    async def on_tick(tick: Any) -> None:
+    @expert.on_tick
+    async def on_tick(tick: Tick) -> None:
         await asyncio.sleep(0)
-        if tick.last > 104.8 and trader.held(LINEAR) > 0.0:
-            trader.protect(None, {"stop_loss": round(tick.last * 0.98, 2)})
+        if tick.last > 104.8 and expert.position():
+            expert.modify_position(stop_loss=round(tick.last * 0.98, 2))
 
+    @expert.on_timer(150.0)
     def on_timer() -> None:
-        for order in trader.broker.working()[:1]:
-            trader.cancel(order)
+        for order in expert.orders[:1]:
+            expert.cancel_order(order)
 
-    handlers.add("init", init)
-    handlers.add_bar(None, on_bar)
-    handlers.add("tick", on_tick)
-    handlers.add_timer(150.0, on_timer)
-    handlers.add("deinit", lambda reason: None)
+    return expert

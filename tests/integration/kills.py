@@ -2,7 +2,7 @@
 
 A child stops at a statement to the journal that chance has chosen, says so through a pipe, and is killed there by
 SIGKILL: before a transaction, in its middle, at its end or after it. Everything is imported once; children are
-forked. Run by `test_kills.py`: ``python kills.py JOURNAL KILLS SEED``.
+forked. Run by `test_kills.py`: ``python kills.py KILLS SEED``.
 """
 
 from __future__ import annotations
@@ -12,34 +12,39 @@ import json
 import os
 import signal
 import sys
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from metaexpert import paper
 from metaexpert.journal import Journal, JournalReader
-from metaexpert.replay import replay
 from tests.clocks import StepClock
 from tests.papers import MINUTE, Papers, follower, scripted, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
+    from pathlib import Path
 
 START = 1_700_000_040_000 // MINUTE * MINUTE
 MINUTES = 700
-SETTINGS = {"stop_loss_pct": 3.0, "max_positions_per_symbol": 3, "max_drawdown_pct": 0.9}
 _MARKET = scripted(StepClock(START), walk(MINUTES, START - 10 * MINUTE))
 
 
-class Watched(Papers):
-    """Papers that look, before they go on, whether what was restored is what the journal says."""
+def expert() -> Any:
+    """What is run."""
+    return follower(max_drawdown_pct=0.9)
 
-    def build(self, feed: Any, keeper: Any, state: Mapping[str, Any] | None) -> Any:
-        process = super().build(feed, keeper, state)
-        if state is not None:
-            restored = json.loads(json.dumps(process.state()))
-            for name in ("broker", "trader", "equity"):
-                assert restored[name] == state[name], (name, restored[name], state[name])
-        return process
+
+def watched(*args: Any) -> Any:
+    """Make the process of a run, and look whether what was restored is what the journal says."""
+    process, state = paper_process(*args), args[-1]
+    if state is not None:
+        restored = json.loads(json.dumps(process.state()))
+        for name in ("broker", "trader", "equity"):
+            assert restored[name] == state[name], (name, restored[name], state[name])
+    return process
+
+
+paper_process, paper.process_of = paper.process_of, watched
 
 
 def last_moment(path: Path) -> int:
@@ -74,8 +79,7 @@ def child(path: Path, at: int, away: int, say: int) -> None:
     clock = StepClock(last_moment(path) + away)
     _MARKET.clock = clock
     Journal.open = stopping(at, lambda: os.write(say, b"here"))  # type: ignore[method-assign]
-    papers = Watched(follower, **SETTINGS)
-    asyncio.run(papers.stream(_MARKET, clock, path, clock.now() + 30 * MINUTE))
+    asyncio.run(Papers(expert).stream(_MARKET, clock, clock.now() + 30 * MINUTE))
     os.write(say, b"end")
 
 
@@ -130,15 +134,12 @@ def played(journal: JournalReader, run: Any) -> str:
     """What came of the replay of a run."""
     if sum(1 for _ in journal.events(run.id)) < 3:
         return "nothing"
-    papers = Papers(follower, **SETTINGS)
-    try:
-        shown = asyncio.run(replay(journal, run, papers.rebuild))
-    finally:
-        papers.close()
+    shown = Papers(expert).replay(run.id)
     return "equal" if shown.is_equal else repr(shown)
 
 
-def main(path: Path, kills: int, seed: int) -> None:
+def main(kills: int, seed: int) -> None:
+    path = Papers(expert).path
     random = Random(seed)
     told: list[str] = []
     for _ in range(kills):
@@ -150,4 +151,4 @@ def main(path: Path, kills: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

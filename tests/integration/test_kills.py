@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from metaexpert.journal import path_of
 from tests.papers import MINUTE
 
 KILLS = 50
@@ -20,9 +19,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
 def test_a_run_that_is_killed_fifty_times_loses_nothing_and_does_nothing_twice(home):
     """Each child checks that what it restored is what the journal says; here all runs together are looked at."""
-    path = path_of("papers", 0, "fake", "paper")
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(Path(__file__).with_name("kills.py")), str(path), str(KILLS), "1"],
+        [sys.executable, "-W", "error", str(Path(__file__).with_name("kills.py")), str(KILLS), "1"],
         env=os.environ | {"PYTHONPATH": str(CHECKOUT), "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip

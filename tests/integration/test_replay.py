@@ -5,46 +5,38 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from unittest.mock import patch
 
 import pytest
 
 from metaexpert.errors import JournalError
-from metaexpert.journal import Journal, JournalReader, path_of
-from metaexpert.replay import Comparison, compared, replay
+from metaexpert.journal import Journal, JournalReader
+from metaexpert.replay import Comparison, compared
 from tests.clocks import StepClock
 from tests.papers import LINEAR, MINUTE, Papers, follower, scripted, walk
 
 START = 1_700_000_040_000 // MINUTE * MINUTE
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def path(home):
-    return path_of("papers", 0, "fake", "paper")
+    return Papers(follower).path
 
 
-def played(path, minutes=40, stops=(), papers=None, **faults):
-    """Runs of `papers` in one market, restarted at each of `stops` (minutes); returns their ids."""
-    papers = papers or Papers(follower, stop_loss_pct=3.0, max_positions_per_symbol=3)
+def played(minutes=40, stops=(), **faults):
+    """Runs in one market, restarted at each of `stops` (minutes); returns their ids."""
     clock = StepClock(START)
     market = scripted(clock, walk(minutes, START - 10 * MINUTE), **faults)
 
     async def main():
-        return [
-            await papers.stream(market, clock, path, START + end * MINUTE + 20_000)
-            for end in (*stops, minutes - 12)
-        ]
+        ends = (START + end * MINUTE + 20_000 for end in (*stops, minutes - 12))
+        return [await Papers(follower).stream(market, clock, end) for end in ends]
 
     return asyncio.run(main())
 
 
-def again(path, run, papers=None):
-    papers = papers or Papers(follower, stop_loss_pct=3.0, max_positions_per_symbol=3)
-    with JournalReader.open(path) as journal:
-        found = next(one for one in journal.runs() if one.id == run)
-        try:
-            return asyncio.run(replay(journal, found, papers.rebuild))
-        finally:
-            papers.close()
+def again(run, make=follower):
+    return Papers(make).replay(run)
 
 
 def kinds(path, run):
@@ -53,31 +45,32 @@ def kinds(path, run):
 
 
 def test_a_replay_does_what_the_run_did(path):
-    (run,) = played(path)
+    (run,) = played()
     done = kinds(path, run)
     assert min(done.count("fill"), done.count("order") // 3, done.count("call") // 100) >= 3, done
-    assert again(path, run) == Comparison(run, len(done))
+    assert again(run) == Comparison(run, len(done))
 
 
-def test_every_run_of_a_chain_of_restarts_can_be_replayed(path):
-    runs = played(path, stops=(7, 13, 20))
+def test_every_run_of_a_chain_of_restarts_can_be_replayed():
+    runs = played(stops=(7, 13, 20))
     assert len(runs) == 4
-    assert [again(path, run).is_equal for run in runs] == [True] * 4
+    assert [again(run).is_equal for run in runs] == [True] * 4
 
 
 def test_trouble_of_the_feed_is_replayed_too(path):
-    (run,) = played(path, breaks=[(START + 9 * MINUTE, START + 11 * MINUTE)], twice=7)
-    assert again(path, run).is_equal
+    (run,) = played(breaks=[(START + 9 * MINUTE, START + 11 * MINUTE)], twice=7)
+    assert again(run).is_equal
 
 
 def test_another_expert_does_something_else_and_the_first_difference_is_shown(path):
-    (run,) = played(path)
+    (run,) = played()
 
-    def other(handlers, trader):
-        follower(handlers, trader)
-        handlers.add_timer(300.0, lambda: None)
+    def other():
+        expert = follower()
+        expert.on_timer(300.0)(lambda: None)
+        return expert
 
-    shown = again(path, run, Papers(other, stop_loss_pct=3.0, max_positions_per_symbol=3))
+    shown = again(run, other)
     assert not shown.is_equal
     assert 50 < shown.number < shown.lines
     assert shown.recorded != shown.replayed
@@ -85,7 +78,7 @@ def test_another_expert_does_something_else_and_the_first_difference_is_shown(pa
 
 
 def test_a_run_that_was_killed_is_compared_as_far_as_it_came(path):
-    (run,) = played(path)
+    (run,) = played()
     db = sqlite3.connect(path)
     with db:
         (middle,) = db.execute("SELECT seq FROM log WHERE kind = 'fill' ORDER BY seq LIMIT 1 OFFSET 2").fetchone()
@@ -93,19 +86,19 @@ def test_a_run_that_was_killed_is_compared_as_far_as_it_came(path):
             db.execute(f"DELETE FROM {table} WHERE seq > ?", (middle,))
         db.execute("UPDATE runs SET reason = 'killed'")
     db.close()
-    shown = again(path, run)
+    shown = again(run)
     assert shown.is_equal
     assert shown.lines == len(kinds(path, run)) > 50
 
 
 def test_a_run_whose_first_events_are_gone_is_refused(path):
-    (run,) = played(path, minutes=16)
+    (run,) = played(minutes=16)
     db = sqlite3.connect(path)
     with db:
         db.execute("UPDATE runs SET is_trimmed = 1")
     db.close()
     with pytest.raises(JournalError, match=f"run {run} can't be replayed: its first events were let go"):
-        again(path, run)
+        again(run)
 
 
 def test_logs_are_compared_line_by_line():
@@ -123,15 +116,16 @@ def test_logs_are_compared_line_by_line():
     assert compared(Killed, ["1", "2"], ["1"]) == Comparison("a", 2, 2, "2", "")
 
 
-def test_a_full_disk_ends_the_run_and_the_next_one_goes_on_from_the_last_whole_state(path, monkeypatch):
+def test_a_full_disk_ends_the_run_and_the_next_one_goes_on_from_the_last_whole_state(path):
     """There is room for eight more pages: the run ends with one line, its expert is told, nothing is half."""
     heard = []
 
-    def expert(handlers, trader):
-        follower(handlers, trader)
-        handlers.add("deinit", heard.append)
+    def expert():
+        made = follower()
+        made.on_deinit(heard.append)
+        return made
 
-    papers = Papers(expert, stop_loss_pct=3.0, max_positions_per_symbol=3)
+    papers = Papers(expert)
     clock = StepClock(START)
     market = scripted(clock, walk(40, START - 10 * MINUTE))
     opened = Journal.open
@@ -141,19 +135,20 @@ def test_a_full_disk_ends_the_run_and_the_next_one_goes_on_from_the_last_whole_s
         journal._db.execute(f"PRAGMA max_page_count = {journal._one('PRAGMA page_count') + 8}")
         return journal
 
-    monkeypatch.setattr(Journal, "open", full)
-    with pytest.raises(JournalError, match=r"database or disk is full.*see to the disk and start again"):
-        asyncio.run(papers.stream(market, clock, path, START + 28 * MINUTE))
+    with (
+        patch.object(Journal, "open", full),
+        pytest.raises(JournalError, match=r"database or disk is full.*see to the disk and start again"),
+    ):
+        asyncio.run(papers.stream(market, clock, START + 28 * MINUTE))
     assert heard == ["error"]
-    monkeypatch.undo()
     with JournalReader.open(path) as journal:
         (broken,), left = journal.runs(), journal.last_state()
         last = [json.loads(line)["body"][2][0] for line in journal.lines(broken.id) if "on_bar" in line][-1]
     assert left["closes"] == {LINEAR: last + MINUTE}
-    run = asyncio.run(papers.stream(market, clock, path, START + 35 * MINUTE))
+    run = asyncio.run(papers.stream(market, clock, START + 35 * MINUTE))
     with JournalReader.open(path) as journal:
         kept = {one.id: one for one in journal.runs()}
         assert kept[run].first == left
         first = next(json.loads(line)["body"] for line in journal.lines(run) if "on_bar" in line)
     assert first[2][0] == last + MINUTE
-    assert again(path, broken.id, Papers(expert, stop_loss_pct=3.0, max_positions_per_symbol=3)).is_equal
+    assert again(broken.id, expert).is_equal
