@@ -32,16 +32,19 @@ class LiveClock(Clock, Protocol):
 
 
 class SimClock:
-    """Time that stands still until an event moves it, and never goes back."""
+    """Time that stands still until an event moves it, and never goes back.
 
-    __slots__ = ("_now",)
+    `time` is the time of the last event, ms UTC; a loop whose events are sorted sets it, all others `advance` it.
+    """
+
+    __slots__ = ("time",)
 
     def __init__(self, start: int = 0) -> None:
-        self._now = start
+        self.time = start
 
     def now(self) -> int:
         """The time of the last event."""
-        return self._now
+        return self.time
 
     def advance(self, time_ms: int) -> None:
         """Move to `time_ms`.
@@ -49,9 +52,9 @@ class SimClock:
         Raises:
             MetaExpertError: `time_ms` lies in the past, which means that events came out of order.
         """
-        if time_ms < self._now:
-            raise MetaExpertError(f"time can't go back from {self._now} to {time_ms} ms: events are out of order")
-        self._now = time_ms
+        if time_ms < self.time:
+            raise MetaExpertError(f"time can't go back from {self.time} to {time_ms} ms: events are out of order")
+        self.time = time_ms
 
 
 class WallClock:

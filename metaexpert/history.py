@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .broker.holding import Holding
     from .broker.simulated import SimulatedBroker
-    from .clock import Clock
+    from .clock import SimClock
     from .detail import Detail
     from .feed import HistoryFeed, Series, Step
     from .handlers import Handler, Handlers
@@ -65,12 +65,13 @@ class HistoryProcess(MetaProcess):
     """
 
     def __init__(
-        self, *, handlers: Handlers, feed: HistoryFeed, broker: SimulatedBroker, trader: Trader, clock: Clock,
+        self, *, handlers: Handlers, feed: HistoryFeed, broker: SimulatedBroker, trader: Trader, clock: SimClock,
         log: MetaLogger, signals: Iterable[SignalPlan] = (), details: Mapping[str, Detail] | None = None,
         tick_model: str = "ohlc",
     ) -> None:  # fmt: skip
         super().__init__(handlers=handlers, broker=broker, trader=trader, clock=clock, log=log, signals=signals)
         self.feed = feed
+        self._clock = clock
         self.marks: Marks = (Notes if self.lets_pass else Tally)(broker.ledger)
         self._lanes: dict[Series, _Lane] = {}
         self._all = iter(feed)
@@ -228,7 +229,7 @@ class HistoryProcess(MetaProcess):
 
     def _play_one(self, lane: _Lane, held: Holding, handler: Handler, end: int) -> None:
         """One series alone that one handler hears: the shortest way there is."""
-        book, cursor, advance = self.broker.book, lane.series.cursor, self.clock.advance
+        book, cursor, clock = self.broker.book, lane.series.cursor, self._clock
         watches, quiet, symbol = self._watches, self.broker.quiet, lane.series.symbol
         length, first = lane.series.length_ms, lane.index
         book.stirred = False
@@ -238,7 +239,7 @@ class HistoryProcess(MetaProcess):
             opened, _, _, _, high, low, close, _ = row
             bar, time, looks = _bar_of(row), opened + length, True
             if low > floor and high < ceiling and time <= until:
-                advance(time)
+                clock.time = time
                 held.mark = close
                 moved = watches and held.qty != 0.0
             else:
@@ -284,7 +285,7 @@ class HistoryProcess(MetaProcess):
                 if bar.low <= lane.low or bar.high >= lane.high:
                     is_quiet = False
             if is_quiet and time <= until:
-                self.clock.advance(time)
+                self._clock.time = time
                 for lane, _, bar in closing:
                     for held in lane.legs:
                         held.mark = bar.close

@@ -375,11 +375,20 @@ class Order:
 
     def changed(self, **values: Any) -> Order:
         """The same order but for `values` by field: `dataclasses.replace`, which takes five times as long."""
-        made, own = object.__new__(Order), self.__dict__
-        content = own | values
-        if len(content) > len(own):
-            raise AttributeError(f"an order has no {min(values.keys() - own.keys())!r}")
-        object.__setattr__(made, "__dict__", content)
+        content = self.__dict__ | values
+        if len(content) > len(self.__dict__):
+            raise AttributeError(f"an order has no {min(values.keys() - self.__dict__.keys())!r}")
+        return Order.of(content)
+
+    def fields(self) -> dict[str, Any]:
+        """All fields by name, for `of`: the quickest way to an order that differs in many of them."""
+        return self.__dict__.copy()
+
+    @staticmethod
+    def of(fields: dict[str, Any]) -> Order:
+        """The order of these fields, which must be all there are; the dict becomes its own."""
+        made = object.__new__(Order)
+        object.__setattr__(made, "__dict__", fields)
         return made
 
 

@@ -316,18 +316,16 @@ class Trader:
         self, side: Side, held: Holding, terms: OrderTerms, qty: float = 0.0, reason: ExitReason = ExitReason.ORDER
     ) -> Order:
         """The order that `terms`, which were checked, ask for; one that is refused before it has a size has 0."""
-        now = self.clock.now()
-        order = self._draft.changed(
-            id=self.broker.next_id(),
-            symbol=held.market.symbol,
-            side=side,
-            qty=qty,
-            reduce_only=terms.reduce_only,
-            position_side=held.position_side,
-            reason=reason,
-            created=now,
-            updated=now,
-        )
+        fields = self._draft.fields()
+        fields["id"] = self.broker.next_id()
+        fields["symbol"] = held.market.symbol
+        fields["side"] = side
+        fields["qty"] = qty
+        fields["reduce_only"] = terms.reduce_only
+        fields["position_side"] = held.position_side
+        fields["reason"] = reason
+        fields["created"] = fields["updated"] = self.clock.now()
+        order = Order.of(fields)
         if terms is _PLAIN or terms is _REDUCES:
             return order
         return order.changed(
