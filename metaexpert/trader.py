@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from . import risk, rules
 from .errors import ConfigError, StrategyError, did_you_mean
 from .filters import entry_filters, filter_refusal, looks_at_candles
-from .models import ExitReason, Order, OrderType, Side, TimeInForce
+from .models import ExitReason, Order, OrderType, Side, TimeInForce, maker
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -61,6 +61,7 @@ class OrderTerms(NamedTuple):
 
 _PLAIN = OrderTerms()
 _REDUCES = OrderTerms(reduce_only=True)
+_entry_state, _size_request = maker(risk.EntryState), maker(risk.SizeRequest)
 _SIDES = {"long": Side.BUY, "short": Side.SELL}
 _KINDS = {
     (False, False): OrderType.MARKET, (True, False): OrderType.LIMIT,
@@ -360,7 +361,7 @@ class Trader:
         if held.is_option and held.underlying is None and (sells_option or held.in_base):
             return risk.Refusal("no_underlying", f"no price of the underlying of {market.symbol} is known")
         ledger, closing = self.broker.ledger, rules.closing_qty(held.qty, side, math.inf)
-        ask = risk.SizeRequest(
+        ask = _size_request((
             market,
             expected,
             ledger.equity(),
@@ -370,7 +371,7 @@ class Trader:
             abs(held.qty) if held.qty * side > 0.0 else 0.0,
             held.short_margin() if sells_option else None,
             held.quote_per_settle() if held.is_option else 1.0,
-        )
+        ))  # fmt: skip
         settings = self.settings
         return risk.size(settings.size_type, settings.size_value, ask, settings.max_position_size_quote)
 
@@ -414,13 +415,13 @@ class Trader:
             one for one in self.broker.working(symbol)
             if not one.reduce_only and one.side is side and not (is_held and one.filled > 0.0)
         ]  # fmt: skip
-        return risk.EntryState(
+        return _entry_state((
             now,
             None if last is None else last.volume,
             0 if filters.max_open_positions is None else self._busy_beside(held),
             (held.entries if is_held else 0) + len(waiting),
             None if filters.max_spread_pct is None else self._spread_pct(symbol),
-        )
+        ))  # fmt: skip
 
     def _spread_pct(self, symbol: str) -> float | None:
         """The spread in percent of the mid price; inf while it is not known, None where nobody can know it."""

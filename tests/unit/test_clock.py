@@ -20,6 +20,15 @@ def test_simulated_time_moves_with_events_only():
     assert SimClock().now() == 0
 
 
+def test_a_loop_over_sorted_steps_sets_the_time():
+    """What it sets is the time from which the next event is judged."""
+    clock = SimClock(1_000)
+    clock.time = 2_000
+    assert clock.now() == 2_000
+    with pytest.raises(MetaExpertError, match="can't go back from 2000 to 1999"):
+        clock.advance(1_999)
+
+
 def test_simulated_time_never_goes_back():
     """Events out of order are a defect that must not go unseen; the time stays as it was."""
     clock = SimClock(1_000)

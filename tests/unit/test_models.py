@@ -225,3 +225,20 @@ def test_a_changed_order_is_another_value_with_the_rest_as_it_was():
         changed.qty = 3.0
     with pytest.raises(AttributeError):
         first.changed(quantity=2.0)
+
+
+def test_the_fields_of_an_order_make_an_equal_one_and_are_a_dict_of_their_own():
+    first = order(price=9.0, tag="t")
+    fields = first.fields()
+    assert Order.of(fields) == first
+    assert set(fields) == {one.name for one in dataclasses.fields(Order)}
+    other = first.fields()
+    other["qty"] = 2.0
+    assert Order.of(other) == first.changed(qty=2.0)
+    assert first == order(price=9.0, tag="t")
+
+
+def test_records_that_are_made_at_once_are_what_the_constructor_makes():
+    bar = models.Bar(1, "BTC/USDT", "1h", 1.0, 2.0, 0.5, 1.5, 10.0)
+    made = models.maker(models.Bar)(tuple(bar))
+    assert (made, type(made), made.high) == (bar, models.Bar, 2.0)

@@ -356,6 +356,7 @@ def test_sums_of_steps_by_hand():
     """0.1 + 0.2 - 0.3 is nothing; a large position leaves no dust; what is off the grid stays off it."""
     assert 0.1 + 0.2 - 0.3 != 0.0
     assert rules.sum_of_steps(rules.sum_of_steps(0.1, 0.2, 0.1), -0.3, 0.1) == 0.0
+    assert rules.sum_of_steps(1.05, -1.05, 0.1) == 0.0
     assert rules.sum_of_steps(10_000.0, -9_999.99999999, 1e-8) == 1e-8
     assert rules.sum_of_steps(1.05, 0.1, 0.1) == 1.05 + 0.1
     assert rules.sum_of_steps(1.5, 0.25, 0.0) == 1.75

@@ -49,6 +49,46 @@ def test_market_orders_fill_at_the_next_open_against_the_trader_as_taker():
     assert desk.ledger.balance == pytest.approx(10_000 + 35.6 - 0.202 - 2 * 118.8 * 0.001)
 
 
+def test_news_that_nobody_hears_is_not_made_but_for_what_carries_a_message():
+    """The books are the same; refused orders are told in any case, since they are counted."""
+    heard, alone = Desk(min_qty=0.1), Desk(min_qty=0.1)
+    alone.broker.book.is_heard = False
+    for desk in (heard, alone):
+        desk.bar(100, 100, 100, 100)
+        desk.buy(1.0)
+        desk.buy(0.01)
+        desk.bar(100, 110, 90, 105)
+    assert [one.order.status for one in heard.news] == [OrderStatus.OPEN, OrderStatus.REJECTED, OrderStatus.FILLED]
+    assert alone.news == [one for one in heard.news if one.order.status is OrderStatus.REJECTED]
+    assert alone.broker.orders == heard.broker.orders
+    assert alone.broker.fills == heard.broker.fills
+
+
+def test_an_order_as_it_stood_stays_as_it_was():
+    """`working` gives values: what is looked at before the fill does not change with it."""
+    desk = Desk()
+    desk.bar(100, 100, 100, 100)
+    order = desk.buy(2.0)
+    (before,) = desk.broker.working()
+    desk.bar(100, 110, 90, 105)
+    assert (before.status, before.filled, before.average_price) == (OrderStatus.OPEN, 0.0, None)
+    after = desk.order(order)
+    assert (after.status, after.filled, after.average_price) == (OrderStatus.FILLED, 2.0, 100.0)
+
+
+def test_levels_can_be_set_on_a_spot_position_that_had_none():
+    """Bought at 100 without a level; a stop at 95 is set, and reached by the next bar."""
+    desk = long_at_100(SPOT)
+    assert desk.broker.protection(SPOT) == Protection()
+    assert desk.broker.position(SPOT).stop_loss is None
+    assert desk.broker.protect(SPOT, Protection(stop_loss=95.0))
+    assert desk.broker.position(SPOT).stop_loss == 95.0
+    (fill,) = desk.bar(100, 101, 94, 96)
+    assert (fill.price, fill.reason) == (95.0, ExitReason.STOP_LOSS)
+    assert desk.broker.protection(SPOT) is None
+    assert not desk.broker.protect(SPOT, Protection(stop_loss=90.0))
+
+
 def test_an_order_for_a_symbol_whose_next_bar_comes_much_later_waits_for_it():
     desk = Desk()
     desk.bar(100, 101, 99, 100)
