@@ -287,6 +287,22 @@ def test_levels_are_sent_for_what_was_filled() -> None:
     assert (loss.amount, loss.parent) == (D("0.167"), bought.id)
 
 
+def test_levels_of_a_position_cover_all_of_it_from_the_first_fill() -> None:
+    """Where exchanges keep them by position: the last stop holds, for whatever is held when it fires."""
+    state = state_of(Habits(exits_of_positions=True))
+    item = state.instrument("BTCUSDT", Kind.LINEAR)
+    bought = state.place(order(item, "0.3", "50000.1", stop_loss=D(49_000)))
+    old, first = state.open_orders(item)
+    assert (old, bought.filled, first.amount, first.trigger) == (bought, D("0.167"), D("0.167"), D(49_000))
+    state.trade(item, 50_000, "0.001")
+    state.place(order(item, "0.1", stop_loss=D(49_500)))
+    assert first.status is Status.CANCELED
+    (second,) = [one for one in state.open_orders(item) if one.guards]
+    assert (second.amount, second.trigger) == (D("0.4"), D(49_500))  # the trade has filled the rest of the first
+    state.trade(item, 49_400, "0.001")
+    assert state.held() == []
+
+
 def test_closing_a_side_of_hedge_mode_never_turns_it() -> None:
     """A sale of 0.5 of a long of 0.3 sells 0.3, and leaves the short alone."""
     state = state_of()

@@ -33,6 +33,8 @@ class Habits(NamedTuple):
     """A client id is never taken twice; else it is free again once its order is closed."""
     self_trades: bool = False
     """An order may fill another one of the same account; else that one expires."""
+    exits_of_positions: bool = False
+    """The levels that come with an order are those of the whole position, from its first fill."""
     isolated_at_first: bool = False
     """Margin is isolated until cross is chosen."""
     forced_ids: tuple[str, str] | None = None

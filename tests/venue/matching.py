@@ -272,7 +272,7 @@ class Matching(Account):
         news = self.booked(order, fill)
         for one in (OrderNews(order, fill, Change.FILLED), *news):
             self.tell(one)
-        self._attach(order)
+        self._attach(order, fresh=True)
         if item.margined:
             self._mind(self.position(item, order.side))
         return fill
@@ -339,19 +339,22 @@ class Matching(Account):
 
     # --- the levels of positions
 
-    def _attach(self, order: Order) -> None:
-        """Send the stop-loss and take-profit that came with an order, once it is done; one cancels the other."""
-        levels = ((order.stop_loss, True), (order.take_profit, False))
-        if not order.filled or order.status in LIVE:
-            return
-        for trigger, loss in levels:
-            if trigger is not None:
-                exit_ = Order(
-                    instrument=order.instrument, buy=not order.buy, amount=order.filled, side=order.side,
-                    reduce_only=order.instrument.margined, trigger=trigger, rises=order.buy != loss,
-                    parent=order.id, raw={"stop": "StopLoss" if loss else "TakeProfit"},
-                )  # fmt: skip
-                self.accept(exit_)
+    def _attach(self, order: Order, *, fresh: bool = False) -> None:
+        """Send the stop-loss and take-profit that came with an order; one cancels the other."""
+        item, levels = order.instrument, {"StopLoss": order.stop_loss, "TakeProfit": order.take_profit}
+        whole = self.habits.exits_of_positions and item.margined
+        due = fresh and len(order.fills) == 1 if whole else order.filled and order.status not in LIVE
+        for name, trigger in levels.items():
+            if trigger is None or not due:
+                continue
+            for old in self.open_orders(item):
+                if whole and old.guards and (old.side, old.raw.get("stop")) == (order.side, name):
+                    self.end(old, Status.CANCELED)
+            self.accept(Order(
+                instrument=item, buy=not order.buy, amount=order.filled, side=order.side, trigger=trigger,
+                rises=order.buy == (name == "TakeProfit"), reduce_only=item.margined, close_all=whole,
+                parent=order.id, raw={"stop": name},
+            ))  # fmt: skip
 
     def _mind(self, position: Position) -> None:
         """Let the levels of a position follow its amount, and go with it."""
@@ -361,6 +364,8 @@ class Matching(Account):
                 continue
             if not held or (held > 0) == order.buy:
                 self.end(order, Status.CANCELED)
-            elif order.amount > abs(held) and not order.close_all:
+            elif order.close_all:
+                order.amount = abs(held)
+            elif order.amount > abs(held):
                 order.amount, order.updated = abs(held), self.now()
                 self.tell(OrderNews(order, None, Change.AMENDED))

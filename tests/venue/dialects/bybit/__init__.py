@@ -25,7 +25,13 @@ __all__ = [
 
 NAME = "bybit"
 HOSTS = ("bybit.com", "bytick.com", "bybit.eu", "bybit.nl")
-HABITS = Habits(keeps_id=frozenset(Kind), cancels_post_only=True, client_ids_are_spent=True, self_trades=True)
+HABITS = Habits(
+    keeps_id=frozenset(Kind),
+    cancels_post_only=True,
+    client_ids_are_spent=True,
+    self_trades=True,
+    exits_of_positions=True,
+)
 MODULES = (market, trading, account)
 """Their functions fill the one table of routes."""
 
