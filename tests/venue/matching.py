@@ -148,7 +148,7 @@ class Matching(Account):
         held = self.position(order.instrument, order.side).amount
         there = max(-held if order.buy else held, ZERO)
         if order.close_all:
-            order.amount = there
+            order.amount = order.filled + there
         return min(order.remaining, there)
 
     # --- orders
