@@ -128,7 +128,7 @@ def _build(digest: str, *, keep: bool) -> dict[str, Any]:
     """Compile copies of all functions of the modules, bound to one another; returns the entries."""
     numba: Any = import_module("numba")
     made: dict[Any, Any] = {}
-    spaces = {module: dict(vars(module)) for module in _MODULES}
+    spaces = {module: {name: _typed(value) for name, value in vars(module).items()} for module in _MODULES}
     for module in _MODULES:
         for name, function in _functions(module).items():
             copy = FunctionType(function.__code__, spaces[module], name, function.__defaults__)
@@ -149,6 +149,11 @@ def _build(digest: str, *, keep: bool) -> dict[str, Any]:
             }
         )
     return {name: made[getattr(module, name)] for name, module in _ENTRIES.items()}
+
+
+def _typed(value: object) -> object:
+    """A whole number as one of numpy: for each one of Python, numba would compile what it is given to anew."""
+    return np.int64(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _ahead() -> Any:

@@ -8,7 +8,7 @@ and equal those of the event engine.
 Bars of which nothing comes are passed over together (`metaexpert.backtest.quiet`). Another one goes like this:
 funding due at its open; liquidation by the gap; the orders of the last close arrive; funding due within it;
 protective levels, worst first (`_play`). Then the loss limits are looked at, and the signals send orders
-for the next bar (`_act`). The account is marked at the closes of all bars between two changes at once.
+for the next bar (`_heed`). The account is marked at the closes of all bars between two changes at once.
 
 Everywhere `t` are the terms, `s` the state, `log` the log, `i` a bar, `now` a time (ms) and `k` an order; what
 they hold stands in `metaexpert.backtest.column`.
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["run_column"]
 
 _MOST = 6  # orders that one bar may add to the log
+_AT_OPEN, _WITHIN = 1, 0  # where funding is due in a bar
 _AHEAD = 2  # signals: how soon their bars are asked for
 
 
@@ -73,32 +74,24 @@ def run_column(t: Terms, bars: Bars, signals: Signals, funds: Funding, books: Bo
             marked = mark(t, s, bars, books, marked, i)
         if ends:
             return i if is_full else n
-        until = i
         if not (moves or has_limits):
             last = end if not by_day else min(end, bars.day_ends[int(s[S_DAYS])] + 1)
             until = next_event(t, bars, signals, s, i, last, follows)
-        if until == i:
-            _live(t, bars, signals, funds, s, log, i, follows, has_limits, moves)
-            until = i + 1
-        i = until
-
-
-def _live(
-    t: Terms, bars: Bars, signals: Signals, funds: Funding, s: Floats, log: Log, i: int, follows: bool,
-    has_limits: bool, moves: bool,
-) -> None:  # fmt: skip
-    """Take bar `i` through all that may happen; `moves`: something may within it, not only at its close."""
-    if moves:
-        _play(t, bars, funds, s, log, i, follows)
-    elif follows and s[S_QTY] != 0.0:
-        _follow(t, s, bars.high[i] if s[S_QTY] > 0.0 else bars.low[i])
-    s[S_MARK] = bars.close[i]
-    if has_limits:
-        _look_at_limits(t, s, log, bars.time[i] + t.bar_ms)
-    if s[S_STOPPED] == NOTHING:
-        _heed(t, bars, signals, s, log, i)
-    if t.close_at_end and i == len(bars.close) - 1:
-        _close_at_mark(t, s, log, bars.time[i] + t.bar_ms)
+            if until > i:
+                i = until
+                continue
+        if moves:
+            _play(t, bars, funds, s, log, i, follows)
+        elif follows and s[S_QTY] != 0.0:
+            _follow(t, s, bars.high[i] if s[S_QTY] > 0.0 else bars.low[i])
+        s[S_MARK] = bars.close[i]
+        if has_limits:
+            _look_at_limits(t, s, log, bars.time[i] + t.bar_ms)
+        if s[S_STOPPED] == NOTHING:
+            _heed(t, bars, signals, s, log, i)
+        if i == end:
+            _close_at_mark(t, s, log, bars.time[i] + t.bar_ms)
+        i += 1
 
 
 def _moves(bars: Bars, s: Floats, i: int) -> bool:
@@ -155,7 +148,7 @@ def _play(t: Terms, bars: Bars, funds: Funding, s: Floats, log: Log, i: int, fol
     has_mark = marks.shape[1] > 0 and not math.isnan(marks[0, i])
     mark = marks[0, i] if has_mark else open_
     if s[S_DUE] <= i:
-        _fund(t, funds, s, i, open_, at_open=True)
+        _fund(t, funds, s, i, open_, _AT_OPEN)
     s[S_MARK] = open_
     _sweep(t, s, log, now, mark)
     for k in range(int(s[S_WAITING]), int(s[S_ORDERS])):
@@ -163,7 +156,7 @@ def _play(t: Terms, bars: Bars, funds: Funding, s: Floats, log: Log, i: int, fol
             _arrive(t, s, log, now, k, open_)
             _sweep(t, s, log, now, mark)
     if s[S_DUE] <= i:
-        _fund(t, funds, s, i, open_, at_open=False)
+        _fund(t, funds, s, i, open_, _WITHIN)
     if s[S_QTY] != 0.0 and (follows or has_level(s)):
         side, high, low = _side(s), bars.high[i], bars.low[i]
         worst = worst_price(marks, i, side, high, low)
@@ -184,7 +177,7 @@ def _side(s: Floats) -> int:
     return 1 if s[S_QTY] > 0.0 else -1
 
 
-def _fund(t: Terms, funds: Funding, s: Floats, i: int, open_: float, at_open: bool) -> None:
+def _fund(t: Terms, funds: Funding, s: Floats, i: int, open_: float, at_open: int) -> None:
     """Pay or receive funding of the instants at the open of bar `i`, or of those within it (rule 19)."""
     k, n = int(s[S_FUNDED]), len(funds.bar)
     while k < n and (funds.bar[k] < i or (funds.bar[k] == i and funds.at_open[k] == at_open)):
@@ -217,12 +210,11 @@ def _leave(
             return
     if which == NOTHING:
         which, price = first_level(side, adverse, favourable, stop, target, unset_stop(side))
-    reason, ambiguous = TAKE_PROFIT, False
-    if which == AT_STOP:
-        reason = STOP_LOSS + int(s[S_BY]) - BY_STOP
-        ambiguous = price != open_ and (high >= target if side > 0 else low <= target)
+    reason = TAKE_PROFIT if which != AT_STOP else STOP_LOSS + int(s[S_BY]) - BY_STOP
     k = _new_order(s, log, now, -side, abs(s[S_QTY]), reason, reduces=True)
-    _fill(t, s, log, now, k, abs(s[S_QTY]), price, slipped(price, -side, t.slippage), ambiguous)
+    _fill(t, s, log, now, k, abs(s[S_QTY]), price, slipped(price, -side, t.slippage))
+    if which == AT_STOP and price != open_ and (high >= target if side > 0 else low <= target):
+        log[T_AMBIGUOUS, int(s[S_TRADES]) - 1] = 1.0
 
 
 def _liquidate(t: Terms, s: Floats, log: Log, now: int, price: float) -> None:
@@ -231,7 +223,7 @@ def _liquidate(t: Terms, s: Floats, log: Log, now: int, price: float) -> None:
     price = _bounded(t, s, price)
     cost = liquidation_fee(t.kind, s[S_QTY], s[S_ENTRY], price, at_stake, t.liquidation_fee)
     k = _new_order(s, log, now, -_side(s), abs(s[S_QTY]), LIQUIDATION, reduces=True)
-    _book(t, s, log, now, k, abs(s[S_QTY]), price, cost, 0.0, ambiguous=False)
+    _book(t, s, log, now, k, abs(s[S_QTY]), price, cost, 0.0)
 
 
 def _arrive(t: Terms, s: Floats, log: Log, now: int, k: int, open_: float) -> None:
@@ -248,7 +240,7 @@ def _arrive(t: Terms, s: Floats, log: Log, now: int, k: int, open_: float) -> No
     if qty == 0.0:
         _drop(log, k, now, CANCELED, WHY_NOTHING_LEFT, 0.0, 0.0)
     else:
-        _fill(t, s, log, now, k, qty, open_, paid, ambiguous=False)
+        _fill(t, s, log, now, k, qty, open_, paid)
 
 
 def _close_at_mark(t: Terms, s: Floats, log: Log, now: int) -> None:
@@ -256,7 +248,7 @@ def _close_at_mark(t: Terms, s: Floats, log: Log, now: int) -> None:
     last = int(s[S_ORDERS])
     if s[S_QTY] != 0.0:
         k = _new_order(s, log, now, -_side(s), abs(s[S_QTY]), END, reduces=True)
-        _fill(t, s, log, now, k, abs(s[S_QTY]), s[S_MARK], s[S_MARK], ambiguous=False)
+        _fill(t, s, log, now, k, abs(s[S_QTY]), s[S_MARK], s[S_MARK])
     for k in range(int(s[S_WAITING]), last):
         if log[O_STATUS, k] == OPEN:
             _drop(log, k, now, EXPIRED, WHY_ENDED, 0.0, 0.0)
@@ -265,9 +257,7 @@ def _close_at_mark(t: Terms, s: Floats, log: Log, now: int) -> None:
 # --- fills ----------------------------------------------------------------------------------------------------
 
 
-def _fill(
-    t: Terms, s: Floats, log: Log, now: int, k: int, qty: float, price: float, paid: float, ambiguous: bool
-) -> None:
+def _fill(t: Terms, s: Floats, log: Log, now: int, k: int, qty: float, price: float, paid: float) -> None:
     """Fill the order `k` with `qty` at `paid`, matched at `price`: taker fee, and never beyond bankruptcy."""
     if s[S_QTY] * log[O_SIDE, k] < 0.0:
         paid = _bounded(t, s, paid)
@@ -275,12 +265,11 @@ def _fill(
     if qty < log[O_QTY, k] and log[O_REDUCE, k] == 0.0:
         log[O_WHY, k] = WHY_SHRUNK
     slippage = abs(pnl(t.kind, qty, price, paid))
-    _book(t, s, log, now, k, qty, paid, fee(t.kind, qty, paid, t.taker), slippage, ambiguous)
+    _book(t, s, log, now, k, qty, paid, fee(t.kind, qty, paid, t.taker), slippage)
 
 
 def _book(
-    t: Terms, s: Floats, log: Log, now: int, k: int, qty: float, price: float, cost: float, slippage: float,
-    ambiguous: bool,
+    t: Terms, s: Floats, log: Log, now: int, k: int, qty: float, price: float, cost: float, slippage: float
 ) -> None:  # fmt: skip
     """Enter a fill of the order `k`: an opposite one first reduces, then reverses; then set the levels anew."""
     side, held = int(log[O_SIDE, k]), s[S_QTY]
@@ -290,7 +279,7 @@ def _book(
     if closing > 0.0:
         profit = _reduce(t, s, closing, price, cost * share, slippage * share)
         if s[S_QTY] == 0.0:
-            _write_trade(s, log, now, k, -side, ambiguous)
+            _write_trade(s, log, now, k, -side)
     if opening > 0.0:
         _open(t, s, now, side, opening, price, cost * (1.0 - share), slippage * (1.0 - share))
     s[S_MARK] = price
@@ -336,10 +325,10 @@ def _open(
     s[S_ENTERED_VALUE] += notional(t.kind, qty, price)
 
 
-def _write_trade(s: Floats, log: Log, now: int, k: int, side: int, ambiguous: bool) -> None:
+def _write_trade(s: Floats, log: Log, now: int, k: int, side: int) -> None:
     """Write the round trip that the order `k` has ended."""
     n = int(s[S_TRADES])
-    log[T_SIDE, n], log[T_AMBIGUOUS, n], log[T_REASON, n] = side, 1.0 if ambiguous else 0.0, log[O_REASON, k]
+    log[T_SIDE, n], log[T_AMBIGUOUS, n], log[T_REASON, n] = side, 0.0, log[O_REASON, k]
     log[T_LEFT, n] = now
     for column in range(S_FUNDING + 1 - S_OPENED):
         log[T_OPENED + column, n] = s[S_OPENED + column]
