@@ -21,7 +21,7 @@ from metaexpert.broker.state import restore, state_of
 from metaexpert.clock import SimClock
 from metaexpert.errors import ConfigError, JournalError
 from metaexpert.events import Funding, MarkPrice, PublicTrade, Quote
-from metaexpert.models import Bar, Fill, MarginMode, Order, OrderBook, OrderType, Side, TimeInForce
+from metaexpert.models import Bar, Fill, MarginMode, MarketType, Order, OrderBook, OrderType, Side, TimeInForce
 from metaexpert.risk import LossLimits
 
 MINUTE = 60_000
@@ -85,6 +85,12 @@ class World:
     def _mark(self, which: int, price: float) -> Any:
         symbol = self.symbols[which % len(self.symbols)]
         return () if symbol == SPOT else self.broker.on_mark(MarkPrice(self.clock.now(), symbol, price))
+
+    def _option(self, mark: float, spot: float) -> Any:
+        return self.broker.on_mark(MarkPrice(self.clock.now(), self.symbols[0], mark, spot))
+
+    def _expire(self, time: int) -> Any:
+        return self.broker.expiry.end(time)
 
     def _funding(self, which: int, rate: float, mark: float | None) -> None:
         symbol = self.symbols[which % len(self.symbols)]
@@ -258,6 +264,15 @@ def test_a_stop_limit_that_was_triggered_stays_so():
     assert reasons(told) == [(104.0, "order")]
 
 
+def test_a_limit_order_that_waits_for_volume_gets_no_better_price_after_a_restart():
+    """5 % of 10 a bar. The bar ends at 98, beyond the limit of 99: the next open at 97 is no better for it."""
+    limit = ("order", 0, Side.BUY, 1.0, 99.0, None, 0, {})
+    first, second = ("bar", 0, (100.0, 97.0, 98.0), 10.0), ("bar", 0, (97.0, 100.0, 96.0, 98.0), 10.0)
+    _, restarted, told = cut({"share": 5.0}, [flat(100.0), limit, first, second], 3)
+    assert reasons(told) == [(99.0, "order")]
+    assert [fill.qty for fill in restarted.broker.fills] == [0.5]
+
+
 def test_an_order_that_is_on_its_way_arrives_when_it_was_due():
     late = ("order", 0, Side.BUY, 1.0, None, None, 90_000, {})
     _, restarted, told = cut({}, [flat(100.0), late, flat(101.0), flat(102.0), flat(103.0)], 2)
@@ -313,6 +328,28 @@ def test_loss_limits_remember_the_day_and_the_peak():
     assert again.update(DAY + 2, 104.0) is None
     assert again.refusal(DAY + 2) is not None
     assert again.update(DAY + 3, 96.0) == "max_drawdown"
+
+
+OPTION = {
+    "symbols": (LINEAR,),
+    "rules": {
+        "type": MarketType.OPTIONS, "contract_type": None, "option_type": "call", "strike": 100.0,
+        "expiry": 10 * MINUTE,
+    },
+}  # fmt: skip
+SOLD = [("option", 5.0, 100.0), ("order", 0, Side.SELL, 2.0, None, None, 0, {}), flat(5.0), ("option", 6.0, 104.0)]
+
+
+def test_a_sold_option_keeps_its_margin_and_is_settled_once():
+    """2 sold post 15 % of 100 each, 30; the underlying is known to stand at 104; at 5 the contract ends."""
+    whole, restarted, told = cut(OPTION, [*SOLD, flat(5.0), ("expire", 10 * MINUTE)], 4)
+    assert whole.ledger.trades == restarted.ledger.trades
+    assert reasons(told) == [(5.0, "expiry")]
+    sold, _ = cut(OPTION, SOLD, 3)[:2]
+    assert sold.ledger.margin_used() == 30.0
+    assert sold.ledger.holdings[LINEAR].underlying == 104.0
+    _, again, told = cut(OPTION, [*SOLD, ("expire", 10 * MINUTE), ("expire", 20 * MINUTE)], 5)
+    assert (told, again.ledger.is_flat()) == ([], True)
 
 
 # --- what can't be gone on from -------------------------------------------------------------------------------
