@@ -221,17 +221,18 @@ async def replay(
     Raises:
         JournalError: there is no whole record of the run.
     """
+    recorded = list(journal.lines(run.id))  # before the events: a run that goes on may write both meanwhile
     process, lines = await rebuild(Recording(run, journal.events(run.id)))
     with suppress(asyncio.CancelledError, MetaExpertError):  # the run may have ended so too
         await process.stream()
-    return compared(run, journal.lines(run.id), lines.lines)
+    return compared(run, recorded, lines.lines)
 
 
 def compared(run: Run, recorded: Iterable[str], replayed: Iterable[str]) -> Comparison:
-    """Compare two logs; what comes after the last line of a run that was killed does not count."""
+    """Compare two logs; what comes after the last line of a run that was killed, or goes on, does not count."""
     count, first = 0, Comparison(run.id, 0)
     for number, (one, other) in enumerate(zip_longest(recorded, replayed), 1):
-        if one is None and run.reason == "killed":
+        if one is None and run.reason in (None, "killed"):
             break
         count += one is not None
         if first.is_equal and one != other:

@@ -77,14 +77,15 @@ def test_another_expert_does_something_else_and_the_first_difference_is_shown(pa
     assert "on_timer" in shown.replayed
 
 
-def test_a_run_that_was_killed_is_compared_as_far_as_it_came(path):
+@pytest.mark.parametrize("reason", ["killed", None])
+def test_a_run_that_was_killed_or_goes_on_is_compared_as_far_as_it_came(path, reason):
     (run,) = played()
     db = sqlite3.connect(path)
     with db:
         (middle,) = db.execute("SELECT seq FROM log WHERE kind = 'fill' ORDER BY seq LIMIT 1 OFFSET 2").fetchone()
         for table in ("market", "log"):
             db.execute(f"DELETE FROM {table} WHERE seq > ?", (middle,))
-        db.execute("UPDATE runs SET reason = 'killed'")
+        db.execute("UPDATE runs SET reason = ?", (reason,))
     db.close()
     shown = again(run)
     assert shown.is_equal
