@@ -8,59 +8,36 @@ is off decides on the same bars.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from contextlib import suppress
 from math import inf
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from . import bars as candles_
-from .errors import ConfigError, MetaExpertError
+from .errors import MetaExpertError, NetworkError, RequestError
 from .events import Funding, MarkPrice, Notice, PublicTrade, Quote, Stream, StreamKind
 from .feed import Step
+from .gaps import Tape
 from .inbox import Inbox
-from .liveseries import LiveSeries
+from .lanes import Lane, Link, refuse_odd
 from .models import Bar, OrderBook
-from .pumps import PASSING, Alarm, Backoff, Pump, ended
-from .tails import Closed, Longer, Tail, Terms
-from .timeframe import TIMEFRAMES, floor, parse
+from .pumps import PASSING, Pump, ended
+from .tails import Terms
+from .timeframe import TIMEFRAMES, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 
-    import pandas as pd
-
     from .clock import LiveClock
     from .events import MarketEvent, Source
+    from .liveseries import LiveSeries
 
     type Event = Step | PublicTrade | Quote | OrderBook | MarkPrice | Funding | Notice
 
 __all__ = ["LiveFeed", "Terms"]
 
 _WINDOW = 2000  # bars that a series keeps at least
-
-
-class _Lane:
-    """One symbol of the feed: its series, shortest first, and how they go on."""
-
-    def __init__(self, symbol: str, timeframes: Sequence[str], alarm: Alarm, backoff: Backoff) -> None:
-        self.symbol = symbol
-        self.timeframes = sorted(timeframes, key=parse)
-        self.alarm = alarm
-        self.backoff = backoff
-        self.series: dict[str, LiveSeries] = {}
-        self.start: float = inf
-        """From here on candles are loaded, ms UTC."""
-        self.until = 0
-        """Up to here they are: what closes later is told."""
-        self.loaded = candles_.empty()
-        self.tail: Tail
-
-    @property
-    def shortest(self) -> str:
-        """The timeframe that is watched, and in which orders trade."""
-        return self.timeframes[0]
+_SKEW_MS = 1000  # more is told
+_SLOW_MS = 2000  # an answer that takes longer says nothing about the clock
 
 
 class LiveFeed:
@@ -75,6 +52,9 @@ class LiveFeed:
         terms: how long to wait for what.
         random: gives numbers in [0, 1), for the pauses between attempts.
         limit: how many events may wait to be taken.
+
+    Raises:
+        ConfigError: a timeframe is not a multiple of its symbol's shortest.
     """
 
     def __init__(
@@ -82,43 +62,47 @@ class LiveFeed:
         kinds: Collection[StreamKind] = (StreamKind.CANDLES,), *, lookback: int = 100, terms: Terms | None = None,
         random: Callable[[], float] | None = None, limit: int = 10_000,
     ) -> None:  # fmt: skip
-        self.source = source
         self.clock = clock
         self.kinds = frozenset(kinds)
         self.terms = terms or Terms()
         self.series: dict[tuple[str, str], LiveSeries] = {}
-        self.skew = 0
-        """How far the market's clock is ahead of ours, ms."""
-        self._keep = max(_WINDOW, 10 * lookback)
-        self._random = random or Random().random  # noqa: S311 - it spreads attempts, it hides nothing
-        self._alarm = Alarm(clock)
+        self._link = Link(source, clock, self.terms, random or Random().random)  # noqa: S311 - nothing secret
         self._inbox = Inbox(limit)
-        self._notices: deque[Notice] = deque()
-        self._lanes = {symbol: self._lane(symbol, timeframes) for symbol, timeframes in wanted.items()}
+        keep = max(_WINDOW, 10 * lookback)
+        self._lanes: dict[str, Lane] = {}
+        for symbol, timeframes in wanted.items():
+            refuse_odd(symbol, tuple(timeframes))
+            self._lanes[symbol] = Lane(
+                symbol, tuple(timeframes), self._link, keep, self._mark_boundary, self._inbox.put
+            )
         self._ranks = {symbol: rank for rank, symbol in enumerate(self._lanes)}
         self._history = 0
         self._told = 0
-        self._boundary: float = inf
         self._opened: tuple[int, int | None] = 0, None  # when, and since when an earlier run knew nothing
-        self._is_open = False
-        self._began = False
-        self._woken = False
+        self._boundary: float = inf
+        self._look_at: float = inf
+        self._blocked_since: int | None = None
+        self._is_open = self._began = self._woken = False
+        self._down: set[Stream] = set()
+        self._pumps: dict[Pump, asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._failure: BaseException | None = None
 
-    def _lane(self, symbol: str, timeframes: Collection[str]) -> _Lane:
-        if not timeframes:
-            raise ConfigError(f"{symbol}: a live feed needs at least one timeframe")
-        return _Lane(symbol, tuple(timeframes), Alarm(self.clock), self._backoff())
-
-    def _backoff(self) -> Backoff:
-        return Backoff(self._random, self.terms.retry, self.terms.longest)
-
     # -- looking things up ------------------------------------------------------------------------------------
+
+    @property
+    def skew(self) -> int:
+        """How far the market's clock is ahead of ours, ms."""
+        return self._link.skew
+
+    @property
+    def dropped(self) -> int:
+        """How many quotes, books and mark prices were not told, since later ones came before they were taken."""
+        return self._inbox.dropped
 
     def now(self) -> int:
         """The market's time now, ms UTC."""
-        return self.clock.now() + self.skew
+        return self._link.now()
 
     def find(self, symbol: str, timeframe: str) -> LiveSeries | None:
         """The series of `symbol` and `timeframe`; None when there is none.
@@ -131,11 +115,15 @@ class LiveFeed:
         if found is not None or lane is None or self._began or timeframe not in TIMEFRAMES:
             return found
         shortest = parse(lane.shortest)
-        if parse(timeframe) < shortest or parse(timeframe) % shortest:
+        if not self._is_open or parse(timeframe) < shortest or parse(timeframe) % shortest:
             return None
         lane.timeframes = sorted([*lane.timeframes, timeframe], key=parse)
-        self._arrange(lane)
-        return self.series.get((symbol, timeframe))
+        lane.arrange()
+        self._list(lane)
+        return self.series[symbol, timeframe]
+
+    def _list(self, lane: Lane) -> None:
+        self.series |= {(lane.symbol, timeframe): one for timeframe, one in lane.series.items()}
 
     def matching(self, symbol: str) -> LiveSeries:
         """The series in which orders of `symbol` trade: its shortest."""
@@ -148,113 +136,73 @@ class LiveFeed:
 
     # -- life -------------------------------------------------------------------------------------------------
 
-    async def open(self, history: int, since: int | None = None) -> None:
+    async def open(
+        self, history: int, since: int | None = None, *, seen: Mapping[str, PublicTrade] | None = None
+    ) -> None:
         """Load what is known already. The first `next` begins to watch.
 
         Args:
             history: how many closed bars of each series are known from the start, where the exchange has them.
-            since: the close (ms UTC) of the last bar that an earlier run has handled: bars that closed after it
-                are delivered first, marked as backfilled.
+            since: the close (ms UTC) of the last bar that an earlier run has handled: bars, trades and funding
+                after it are told first, marked as backfilled.
+            seen: the last trade of each symbol that the earlier run has handled.
 
         Raises:
             ExchangeError: the market can't be reached, or does not know what is asked for.
-            ConfigError: a timeframe is not a multiple of its symbol's shortest.
         """
-        for lane in self._lanes.values():
-            _refuse_odd(lane)
         self._history = history
-        await self._measure()
+        await self._link.ask(self._link.measure)
         opened = self.now()
         self._opened = opened, since
-        await asyncio.gather(*(self._load(lane, opened, since) for lane in self._lanes.values()))
+        self._warn_of_skew(0)
+        await asyncio.gather(*(lane.load(opened, since, history) for lane in self._lanes.values()))
+        await asyncio.gather(*(lane.load_funding(since) for lane in self._lanes.values()))
+        for lane in self._lanes.values():
+            self._list(lane)
+            if StreamKind.TRADES in self.kinds:
+                lane.tape = Tape(
+                    opened if since is None else since, lane.tail.length_ms, (seen or {}).get(lane.symbol),
+                    is_joined=since is None, is_inverse=_is_inverse(lane.symbol),
+                )  # fmt: skip
         self._told = min(lane.tail.settled for lane in self._lanes.values())
         self._is_open = True
-        self._mark_boundary()
 
     def beginning(self) -> dict[str, Any]:
         """What the feed began with, as JSON can hold it: when and how it was opened, and the candles it loaded."""
         opened, since = self._opened
-        candles = {
-            lane.symbol: list(
-                zip(candles_.times(lane.loaded).tolist(), *lane.loaded.to_numpy().T.tolist(), strict=True)
-            )
-            for lane in self._lanes.values()
-        }
+        candles = {lane.symbol: lane.rows() for lane in self._lanes.values()}
         return {"opened": opened, "since": since, "history": self._history, "candles": candles}
 
     async def _complete(self) -> None:
         """Complete the history of what was asked for since the feed was opened."""
-        await asyncio.gather(*(self._deepen(lane) for lane in self._lanes.values()))
+        await asyncio.gather(*(lane.deepen(self._history) for lane in self._lanes.values()))
 
     async def _begin(self) -> None:
         """Watch, with the whole history."""
         await self._complete()
+        self._mark_boundary()
         for lane in self._lanes.values():
-            self._start(self._settle(lane))
+            self._start(lane.settle())
+            if lane.is_funded:
+                self._start(lane.fund())
+            if lane.tape is not None:
+                self._start(lane.join())
             for kind in sorted(self.kinds):
-                self._watch(lane, kind)
+                self._watch(Stream(kind, lane.symbol, lane.shortest if kind is StreamKind.CANDLES else ""))
+        self._start(self._guard())
 
     async def close(self) -> None:
-        """End every task and subscription; the source stays open, it is not ours."""
-        tasks, self._tasks = self._tasks, []
+        """End every task; the source stays open, it is not ours."""
+        tasks, self._tasks, self._pumps = [*self._tasks, *self._pumps.values()], [], {}
         await ended(tasks)
-        await self._alarm.close()
+        await self._link.alarm.close()
         for lane in self._lanes.values():
-            await lane.alarm.close()
-
-    async def _measure(self) -> None:
-        """Measure how far the market's clock is from ours."""
-        before = self.clock.now()
-        told = await self.source.time()
-        self.skew = told - (before + self.clock.now()) // 2
-
-    async def _load(self, lane: _Lane, opened: int, since: int | None) -> None:
-        """Load the history of a symbol; its bars go on from there."""
-        length = parse(lane.shortest)
-        lane.until = floor(opened if since is None else min(since, opened), length)
-        await self._deepen(lane)
-        last = int(candles_.times(lane.loaded)[-1]) + length if len(lane.loaded) else 0
-        if self._history and since is None and last < lane.until and opened < lane.until + self.terms.settle:
-            lane.until -= length  # its last bar may still come
-        lane.tail = Tail(
-            lane.symbol, lane.shortest, lane.until, self.terms, opened=opened if since is not None else 0
-        )
-        self._arrange(lane)
-
-    async def _deepen(self, lane: _Lane) -> None:
-        """Load as much of the shortest timeframe as makes up the history of the longest one."""
-        longest = parse(lane.timeframes[-1])
-        start = floor(lane.until - self._history * longest, longest)
-        if start >= lane.start:
-            return
-        lane.start = start
-        bars = await self.source.candles(lane.symbol, lane.shortest, start, lane.until)
-        lane.loaded = _frame([bar for bar in bars if start <= bar.time < lane.until])
-        if lane.series:
-            self._arrange(lane)
-
-    def _arrange(self, lane: _Lane) -> None:
-        """Make the series of a symbol of what is loaded of the shortest one."""
-        source, loaded = lane.shortest, lane.loaded
-        first = int(candles_.times(loaded)[0]) if len(loaded) else None
-        longer: list[Longer] = []
-        for timeframe in lane.timeframes:
-            made = candles_.coarser(loaded, timeframe, source=source, until=lane.until)
-            one = lane.series.get(timeframe)
-            if one is None:
-                one = LiveSeries(lane.symbol, timeframe, made, self._keep)
-                lane.series[timeframe] = self.series[lane.symbol, timeframe] = one
-            elif len(one) < len(made):
-                one.load(made)
-            if timeframe != source:
-                begun = loaded[candles_.times(loaded) >= floor(lane.until, parse(timeframe))]
-                longer.append(Longer(timeframe, source, _bars(begun, lane.symbol, source), first))
-        lane.tail.longer = tuple(longer)
+            await lane.close()
 
     # -- events -----------------------------------------------------------------------------------------------
 
     async def next(self, until: float = inf) -> Event | None:
-        """The next event; None when our clock has come to `until` (ms) before there was one.
+        """The next event; None when the market's clock has come to `until` (ms UTC) first, or `wake` was called.
 
         Raises:
             MetaExpertError: what is to be watched can't be: no such market, no access.
@@ -270,153 +218,195 @@ class LiveFeed:
                 return event
             if self._failure is not None:
                 raise self._failure
-            if self.clock.now() >= until or self._woken:
+            if self.now() >= until or self._woken:
                 self._woken = False
                 return None
-            await self._alarm.wait(until)
+            await self._link.alarm.wait(min(until, self._look_at) - self.skew)
 
     def wake(self) -> None:
         """Have whoever waits in `next` get None."""
         self._woken = True
-        self._alarm.ring()
+        self._link.alarm.ring()
 
     def _take(self) -> Event | None:
         """What is to be told now, if anything."""
-        if self._notices:
-            return self._notices.popleft()
+        if self._link.notices:
+            return self._link.notices.popleft()
         event = self._inbox.pop(self._boundary)
         if event is not None:
             return event
-        closed = self._due()
-        return None if closed is None else self._step(*closed)
+        lanes = self._lanes.values()
+        self._look_at, now = inf, self.now()
+        funding = min((lane.funding[0] for lane in lanes if lane.funding), default=None)
+        closing = min((lane.tail.ready[0].time for lane in lanes if lane.tail.ready), default=None)
+        if closing is not None and (funding is None or closing <= funding.time):
+            return self._step(closing) if self._is_complete(closing, now) else None
+        if funding is None:
+            return None
+        if now < funding.time:
+            self._look_at = funding.time
+        elif self._is_complete(funding.time, now):
+            self._lanes[funding.symbol].funding.popleft()
+            self._mark_boundary()
+            return funding
+        return None
 
     def _mark_boundary(self) -> None:
-        """Events from the next close on have to wait for its bars."""
-        self._boundary = min(lane.tail.boundary for lane in self._lanes.values())
-
-    def _due(self) -> tuple[int, list[tuple[_Lane, Closed]]] | None:
-        """The next moment at which bars close, if all is known of it, and what closes then."""
-        heads = [lane.tail.ready[0].time for lane in self._lanes.values() if lane.tail.ready]
-        if not heads:
-            return None
-        time = min(heads)
-        if any(lane.tail.closes <= time for lane in self._lanes.values()):
-            return None
-        closing = [
-            (lane, lane.tail.ready.popleft())
-            for lane in self._lanes.values()
-            if lane.tail.ready and lane.tail.ready[0].time == time
-        ]
-        self._mark_boundary()
+        """Something has closed, was told, or is to come: events have to wait for what comes before them."""
+        for lane in self._lanes.values():
+            if lane.is_out and lane.tail.closes > self.now():
+                lane.is_out = False
+                self._link.tell(lane.symbol, "its market answers again")
+        waited = [lane.tail.boundary for lane in self._lanes.values() if not lane.is_out or lane.tail.ready]
+        waited += [lane.funding[0].time for lane in self._lanes.values() if lane.funding]
+        self._boundary = min(waited, default=inf)
         self._inbox.release()
-        return time, closing
+        self._link.alarm.ring()
 
-    def _step(self, time: int, closing: list[tuple[_Lane, Closed]]) -> Step:
+    def _is_complete(self, time: int, now: int) -> bool:
+        """Is all known that happened before `time`, and which bars close at it? Nobody waits for ever."""
+        lacking = [
+            lane
+            for lane in self._lanes.values()
+            if not lane.is_out and (lane.tail.closes <= time or not lane.knows_trades_to(time))
+        ]
+        if not lacking:
+            self._blocked_since = None
+            return True
+        if self._blocked_since is None:
+            self._blocked_since = now
+        gives_up = self._blocked_since + self.terms.patience
+        if now < gives_up:
+            last_trades = time + self.terms.close_delay
+            self._look_at = last_trades if now < last_trades else gives_up
+            return False
+        for lane in lacking:
+            lane.is_out = True
+            self._link.tell(lane.symbol, "its market does not answer: the others wait for it no more")
+        self._mark_boundary()
+        return True
+
+    def _step(self, time: int) -> Step:
         """Take the bars that close at `time` into their series."""
         self._told = max(self._told, time)
         matched: list[Bar] = []
         delivered: list[tuple[LiveSeries, int]] = []
-        for lane, closed in closing:
-            for bar in closed.bars:
+        for lane in self._lanes.values():
+            if not lane.tail.ready or lane.tail.ready[0].time != time:
+                continue
+            for bar in lane.tail.ready.popleft().bars:
                 one = lane.series[bar.timeframe]
                 delivered.append((one, one.append(bar)))
                 if bar.timeframe == lane.shortest:
-                    matched.append(bar)
+                    stretch = bar if lane.tape is None else lane.tape.stretch(bar)
+                    matched += [] if stretch is None else [stretch]
         delivered.sort(key=lambda item: (item[0].length_ms, self._ranks[item[0].symbol]))
+        self._mark_boundary()
         return Step(self._told, tuple(matched), tuple(delivered))
 
-    # -- tasks ------------------------------------------------------------------------------------------------
+    # -- streams ----------------------------------------------------------------------------------------------
 
-    def _start(self, work: Coroutine[object, object, None]) -> None:
+    def _start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         task.add_done_callback(self._over)
         self._tasks.append(task)
+        return task
 
     def _over(self, task: asyncio.Task[None]) -> None:
-        """A task has ended, which none does by itself: what it failed with is raised by `next`."""
+        """A task has ended: what it failed with is raised by `next`."""
         if not task.cancelled() and self._failure is None:
             self._failure = task.exception()
-            self._alarm.ring()
+            self._link.alarm.ring()
 
-    def _watch(self, lane: _Lane, kind: StreamKind) -> None:
-        stream = Stream(kind, lane.symbol, lane.shortest if kind is StreamKind.CANDLES else "")
-        take = self._take_candles if kind is StreamKind.CANDLES else self._take_events
-        self._start(Pump(self.source, stream, self.clock, self._backoff(), take, self._broke).run())
+    def _watch(self, stream: Stream, *, is_up: bool = True) -> None:
+        pump = Pump(self._link.source, stream, self.clock, self._link.backoff(), self._hear, self._broke)
+        pump.is_up = is_up
+        task = asyncio.create_task(pump.run())
+        task.add_done_callback(self._over)
+        self._pumps[pump] = task
 
-    def _take_candles(self, pump: Pump, events: Sequence[MarketEvent]) -> None:
-        lane, now = self._lanes[pump.stream.symbol], self.now()
-        before = lane.tail.due(), lane.tail.settled
-        for event in events:
-            if isinstance(event, Bar):
-                lane.tail.show(event, now)
-        if before != (lane.tail.due(), lane.tail.settled):
-            self._moved(lane)
-
-    def _take_events(self, pump: Pump, events: Sequence[MarketEvent]) -> None:
-        del pump
-        for event in events:
-            if isinstance(event, PublicTrade | Quote | OrderBook | MarkPrice):
-                self._inbox.put(event)
-        self._alarm.ring()
+    def _hear(self, pump: Pump, events: Sequence[MarketEvent]) -> None:
+        """A stream has told something."""
+        lane, kind = self._lanes[pump.stream.symbol], pump.stream.kind
+        if not pump.is_up:
+            self._up(pump)
+        if kind is StreamKind.CANDLES:
+            lane.show([event for event in events if isinstance(event, Bar)])
+        elif kind is StreamKind.TRADES:
+            lane.hear([event for event in events if isinstance(event, PublicTrade)])
+        else:
+            for event in events:
+                if isinstance(event, Quote | OrderBook | MarkPrice):
+                    self._inbox.put(event)
+            self._link.alarm.ring()
 
     def _broke(self, pump: Pump, error: MetaExpertError) -> None:
         """A stream has broken."""
-        lane = self._lanes[pump.stream.symbol]
-        if pump.stream.kind is StreamKind.CANDLES:
+        lane, kind = self._lanes[pump.stream.symbol], pump.stream.kind
+        if kind is StreamKind.CANDLES:
             lane.tail.broke()
-        if pump.is_up:
-            self._notices.append(Notice(self.now(), lane.symbol, f"{pump.stream.kind}: {error}", error))
-            self._alarm.ring()
+        if kind is StreamKind.TRADES and lane.tape is not None:
+            lane.tape.broke()
+            lane.trades_alarm.ring()
+        if pump.stream not in self._down:
+            self._link.tell(lane.symbol, f"{kind} have stopped: {error}", error)
+        self._down.add(pump.stream)
 
-    def _moved(self, lane: _Lane) -> None:
-        """Bars have closed, or REST is needed sooner."""
-        self._mark_boundary()
-        self._inbox.release()
-        lane.alarm.ring()
-        self._alarm.ring()
+    def _up(self, pump: Pump) -> None:
+        """A stream is well again."""
+        pump.is_up = True
+        self._down.discard(pump.stream)
+        if not self._down:
+            self._link.tell("", "all streams are well again")
 
-    async def _settle(self, lane: _Lane) -> None:
-        """Ask REST for the bars that the stream does not show in time."""
-        tail = lane.tail
-        not_before = 0
+    # -- watching over it ---------------------------------------------------------------------------------------
+
+    async def _guard(self) -> None:
+        """Look now and then whether streams that say nothing have nothing to say, and what the clocks show."""
+        measured = self.clock.now()
         while True:
-            due = max(tail.due(), not_before)
-            if self.now() < due:
-                await lane.alarm.wait(due - self.skew)
-                continue
-            asked = self.now()
-            try:
-                bars = await self.source.candles(
-                    lane.symbol, lane.shortest, tail.settled, floor(asked, tail.length_ms)
-                )
-            except PASSING as error:
-                not_before = self.now() + lane.backoff.pause(error)
-                continue
-            settled = tail.settled
-            tail.answer(bars, asked, self.now())
-            if tail.settled == settled:
-                not_before = self.now() + lane.backoff.pause()
-            else:
-                lane.backoff.reset()
-                self._moved(lane)
+            await self.clock.sleep_until(self.clock.now() + self.terms.guard)
+            now = self.clock.now()
+            for pump in list(self._pumps):
+                if not pump.is_up and pump.is_trying and now - pump.heard >= self.terms.settle:
+                    self._up(pump)  # it waits, and nothing is wrong
+                if pump.is_up and now - pump.heard >= self.terms.stale[pump.stream.kind]:
+                    await self._doubt(pump)
+            if now - measured >= self.terms.measure:
+                before = self.skew
+                with suppress(*PASSING):
+                    if await self._link.measure() > _SLOW_MS:
+                        self._link.skew = before
+                    measured = now
+                self._warn_of_skew(before)
 
+    async def _doubt(self, pump: Pump) -> None:
+        """A stream is silent: begin anew if the market has traded meanwhile, else believe it."""
+        stream, heard = pump.stream, pump.heard + self.skew
+        silent = self.clock.now() - pump.heard
+        try:
+            trades = await self._link.source.trades(stream.symbol, heard)
+        except (*PASSING, RequestError):
+            return
+        if not any(heard < one.time <= self.now() - _SLOW_MS for one in trades):
+            pump.heard = max(pump.heard, self.clock.now())
+            return
+        await ended([self._pumps.pop(pump)])
+        with suppress(*PASSING):
+            await self._link.source.unwatch(stream)
+        self._broke(pump, NetworkError(f"silent for {silent // 1000} s while the market traded"))
+        self._watch(stream, is_up=False)
 
-def _refuse_odd(lane: _Lane) -> None:
-    shortest = lane.shortest
-    for timeframe in lane.timeframes:
-        if parse(timeframe) % parse(shortest):
-            raise ConfigError(
-                f"{lane.symbol}: {shortest} bars can't make up {timeframe} ones; ask for a multiple of {shortest}"
+    def _warn_of_skew(self, before: int) -> None:
+        """Say it when the clocks begin to differ."""
+        if abs(self.skew) > _SKEW_MS >= abs(before):
+            way = "behind" if self.skew > 0 else "ahead of"
+            self._link.tell(
+                "", f"this computer's clock is {abs(self.skew) / 1000:.1f} s {way} the market's: set it"
             )
 
 
-def _frame(bars: Sequence[Bar]) -> pd.DataFrame:
-    """Bars as candles."""
-    values = np.array([bar[3:] for bar in bars]).reshape(-1, len(candles_.COLUMNS))
-    return candles_.frame(np.array([bar.time for bar in bars], dtype=np.int64), list(values.T))
-
-
-def _bars(candles: pd.DataFrame, symbol: str, timeframe: str) -> list[Bar]:
-    """Candles as bars."""
-    rows = zip(candles_.times(candles).tolist(), candles.to_numpy().tolist(), strict=True)
-    return [Bar(time, symbol, timeframe, *values) for time, values in rows]
+def _is_inverse(symbol: str) -> bool:
+    """Is it the unified symbol of a future that settles in its base, and so counts in quote?"""
+    pair, _, settle = symbol.partition(":")
+    return "-" not in settle.partition("-")[2] and settle.partition("-")[0] == pair.partition("/")[0]

@@ -129,6 +129,8 @@ class Pump:
         """When something came last, or the last attempt began (ms by our clock)."""
         self.is_up = True
         """False from a break until something comes."""
+        self.is_trying = True
+        """False while it pauses after a break."""
         self._source, self._clock, self._backoff = source, clock, backoff
         self._take, self._broke = take, broke
 
@@ -143,9 +145,9 @@ class Pump:
                 events = await self._source.watch(self.stream)
             except PASSING as error:
                 self._broke(self, error)
-                self.is_up = False
+                self.is_up = self.is_trying = False
                 await self._clock.sleep_until(self._clock.now() + self._backoff.pause(error))
-                self.heard = self._clock.now()
+                self.heard, self.is_trying = self._clock.now(), True
             else:
                 self.heard = self._clock.now()
                 self._backoff.reset()

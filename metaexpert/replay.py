@@ -97,9 +97,11 @@ class ReplayFeed(LiveFeed):
         self.on_stop: Callable[[str], None] | None = None
         """Told why, where the run was told to stop."""
 
-    async def open(self, history: int, since: int | None = None) -> None:
+    async def open(
+        self, history: int, since: int | None = None, *, seen: Mapping[str, PublicTrade] | None = None
+    ) -> None:
         """Begin with what the run began with, whatever is asked for now."""
-        del history, since
+        del history, since, seen
         beginning = self.recording.beginning
         await super().open(beginning["history"], beginning["since"])
         self.time.advance(max(self.recording.start, self.time.now()))

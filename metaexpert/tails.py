@@ -6,20 +6,27 @@ Pure: what the stream shows and what REST answers come in, closed bars come out;
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from .bars import frame, resample, times
+from .events import StreamKind
 from .models import BackfilledBar, Bar
 from .timeframe import floor, next_close, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 __all__ = ["Closed", "Longer", "Tail", "Terms"]
+
+
+_STALE = {
+    StreamKind.TRADES: 60_000, StreamKind.CANDLES: 60_000, StreamKind.QUOTES: 30_000, StreamKind.BOOK: 30_000,
+    StreamKind.MARKS: 30_000,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,18 +36,26 @@ class Terms:
     Args:
         close_delay: how long after a close REST is asked for the bar, unless the stream has shown a later one. As
             long, at most, are the last trades of the interval waited for.
+        quiet: how long after its close an interval has no bar, if neither the unbroken stream nor REST knows one.
         settle: how long after a close a bar that exists may come at the latest: an interval of which nothing is
             known by then has no bar. A bar that comes later than that is backfilled.
         patience: how long the others wait for a symbol whose market can't be reached.
         retry: the first pause after a failure; it doubles up to `longest`.
         longest: the longest pause.
+        stale: by kind, how long a stream may say nothing before the market is asked whether it trades.
+        guard: how often that is looked at.
+        measure: how often the market's clock is.
     """
 
     close_delay: int = 1_000
+    quiet: int = 3_000
     settle: int = 10_000
     patience: int = 60_000
     retry: int = 500
     longest: int = 30_000
+    stale: Mapping[StreamKind, int] = field(default_factory=lambda: dict(_STALE))
+    guard: int = 5_000
+    measure: int = 600_000
 
 
 class Closed(NamedTuple):
@@ -123,6 +138,9 @@ class Tail:
         self._opened = opened
         self._has_traded = has_traded
         self._shown: dict[int, Bar] = {}
+        self._skipped: set[int] = set()
+        self.late: list[Bar] = []
+        """Bars that came after it was settled that there are none; they are told no more."""
 
     @property
     def closes(self) -> int:
@@ -138,6 +156,11 @@ class Tail:
         """When REST has to be asked for the next bar at the latest."""
         later = any(time >= self.closes for time in self._shown)
         return self.closes + (0 if later else self._terms.close_delay)
+
+    def verdict(self, now: int) -> float:
+        """When the next time comes at which it counts that REST knows no bar (ms UTC)."""
+        moments = (self.closes + self._terms.quiet, self.closes + self._terms.settle)
+        return min((one for one in moments if one > now), default=inf)
 
     def show(self, bar: Bar, now: int) -> None:
         """The stream shows the candle of an interval, running or closed."""
@@ -155,14 +178,18 @@ class Tail:
         self._shown.clear()
 
     def answer(self, bars: Iterable[Bar], asked: int, now: int) -> None:
-        """REST has told the `bars` from `settled` on that were closed at `asked` (ms UTC)."""
+        """REST has told the `bars` that were closed at `asked` (ms UTC), from the interval before `settled` on."""
         for bar in bars:
+            if bar.time in self._skipped:
+                self._skipped.discard(bar.time)
+                self.late.append(bar)
             if self.settled <= bar.time and bar.time + self.length_ms <= asked:
                 self._skip(bar.time)
                 self._settle(bar, now)
-        while self.closes + self._terms.close_delay <= asked and self._is_over(asked):
+        while self._is_over(asked):
             shown = self._shown.get(self.settled)
             if shown is None:
+                self._skipped = {self.settled}
                 self._skip(self.closes)
             else:
                 self._settle(shown, now)
@@ -171,7 +198,7 @@ class Tail:
         """Is the interval settled although REST knew of no bar at `asked`?"""
         if asked >= self.closes + self._terms.settle:
             return True
-        was_held = self.held_since <= self.settled
+        was_held = self.held_since <= self.settled and asked >= self.closes + self._terms.quiet
         return was_held and self.settled not in self._shown and not self._has_traded(self.settled)
 
     def _settle(self, bar: Bar, now: int) -> None:

@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING
 
-from metaexpert.errors import NetworkError
+from metaexpert.errors import NetworkError, RequestError
 from metaexpert.events import Funding, MarkPrice, PublicTrade, Quote, Stream, StreamKind
 from metaexpert.models import Bar, OrderBook
 from metaexpert.pumps import Alarm
 from metaexpert.timeframe import floor, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from clocks import StepClock
 
     from metaexpert.events import MarketEvent
     from metaexpert.livefeed import Event, LiveFeed
 
-__all__ = ["FakeMarket", "Faults", "candles_of", "idle", "play", "trade"]
+__all__ = ["FakeMarket", "Faults", "candles_of", "drive", "idle", "play", "trade"]
 
 
 def trade(
@@ -56,7 +56,8 @@ class Faults:
     `breaks`: (start, end): connections are lost, and none can be made until the end. `silences`: messages are lost
     and nobody is told. `delays`: (start, end, ms): what is published then arrives later. `twice`: after every how
     many messages the last one comes again; 0 never. `rest_failures`: how many calls fail from each moment on.
-    `rest_delay`: how long after its close REST knows a candle. `kept`: how many of the last trades REST knows.
+    `rest_delay`: how long after its close REST knows a candle. `kept`: how many of the last trades REST tells; 0:
+    it is not made for that.
     """
 
     breaks: Sequence[tuple[int, int]] = ()
@@ -95,6 +96,7 @@ class FakeMarket:
         for one in trades:
             self._of.setdefault(one.symbol, []).append(one)
         self._since: dict[Stream, int] = {}
+        self._begun: dict[Stream, int] = {}
         self._messages: dict[Stream, list[tuple[int, int, MarketEvent]]] = {}
         self._at: dict[Stream, int] = {}
         self._alarms: dict[Stream, Alarm] = {}
@@ -114,12 +116,12 @@ class FakeMarket:
             self._refuse_broken(stream, now)
             if stream not in self._since:
                 self.watched.append(stream)
-                self._since[stream] = now
+                self._since[stream] = self._begun[stream] = now
                 self._at[stream] = bisect_left(messages, now, key=lambda one: one[0])
             at = self._at[stream]
             end = bisect_left(messages, now + 1, key=lambda one: one[0])
             self._at[stream] = end
-            found = [event for _, told, event in messages[at:end] if self._since[stream] <= told]
+            found = [event for _, told, event in messages[at:end] if self._begun[stream] <= told]
             if found:
                 return found
             wakes = [messages[end][0]] if end < len(messages) else []
@@ -188,6 +190,8 @@ class FakeMarket:
         """See `Source.trades`."""
         await self._call("trades")
         known = [one for one in self._of.get(symbol, []) if one.time <= self.now()]
+        if not self.faults.kept:
+            raise RequestError("it tells no trades of the past")
         return [one for one in known[-self.faults.kept :] if one.time >= start]
 
     async def funding(self, symbol: str) -> Funding | None:
@@ -243,24 +247,32 @@ async def idle() -> None:
     """Let every task run until all of them wait."""
     loop = asyncio.get_running_loop()
     await asyncio.sleep(0)
-    while loop._ready:  # noqa: ASYNC110 - it has no event for that
+    for _ in range(10_000):
+        if not loop._ready:
+            return
         await asyncio.sleep(0)
+    raise AssertionError("a task goes on and on while the clock stands still")
 
 
-async def play(feed: LiveFeed, clock: StepClock, end: int) -> list[Event]:
-    """Take every event until `clock`, moved from one wake to the next, is at `end`."""
-    taken: list[Event] = []
-
-    async def take() -> None:
-        while (event := await feed.next(end)) is not None:
-            taken.append(event)
-
-    task = asyncio.create_task(take())
+async def drive[T](work: Coroutine[object, object, T], clock: StepClock, end: float = inf) -> T:
+    """Do `work` while `clock` is moved from one wake to the next, no further than `end`."""
+    task = asyncio.create_task(work)
     await idle()
     while not task.done():
         wake = clock.next_wake
         assert wake is not None, "all wait, and nobody for the clock"
-        clock.advance(max(clock.now(), min(wake, end)))
+        clock.advance(max(clock.now(), int(min(wake, end))))
         await idle()
-    await task
-    return taken
+    return task.result()
+
+
+async def play(feed: LiveFeed, clock: StepClock, end: int) -> list[Event]:
+    """Take every event until `clock`, moved from one wake to the next, is at `end`."""
+
+    async def take() -> list[Event]:
+        taken: list[Event] = []
+        while (event := await feed.next(end)) is not None:
+            taken.append(event)
+        return taken
+
+    return await drive(take(), clock, end - feed.skew)

@@ -52,7 +52,7 @@ async def run(market, wanted, minutes, kinds=(StreamKind.CANDLES,), history=0, s
     feed = LiveFeed(market, market.clock, wanted, kinds, random=lambda: 0.0, **options)
     await feed.open(history, since)
     try:
-        return feed, await play(feed, market.clock, START + round(minutes * MINUTE) - market.skew)
+        return feed, await play(feed, market.clock, START + round(minutes * MINUTE))
     finally:
         await feed.close()
 
@@ -66,7 +66,8 @@ async def test_a_bar_is_told_when_the_stream_shows_a_later_one():
     assert told(events) == ["1: A1m", "2: A1m", "3: A1m"]
     assert bars_of(events) == candles_of(market._of["A"], "1m")
     assert [event.matched for event in events] == [(bar,) for bar in bars_of(events)]
-    assert [one[0] for one in market.asked] == ["time", "candles", "candles", "candles"]  # opening, 2:01 and 3:01
+    asked = [(when - START) / MINUTE for name, when in market.asked if name == "candles"]
+    assert asked == pytest.approx([2 + 1 / 60, 3 + 1 / 60])
     assert feed.matching("A").known == 0  # the loop moves the cursor
 
 
