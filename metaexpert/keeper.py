@@ -47,6 +47,6 @@ class JournalKeeper:
             self._journal.commit(process.state())
 
 
-def since_of(state: Mapping[str, Any]) -> int:
-    """From which moment on (ms UTC) a run that goes on from `state` has to hear of bars that have closed."""
-    return min(state["closes"].values(), default=state["time"])
+def since_of(state: Mapping[str, Any]) -> dict[str, int]:
+    """From which moments on (ms UTC), by symbol, a run that goes on from `state` has to hear of closed bars."""
+    return dict(state["closes"])

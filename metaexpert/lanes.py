@@ -91,11 +91,14 @@ class Link:
                 await self.clock.sleep_until(self.clock.now() + pause)
 
     async def measure(self) -> int:
-        """Measure how far the market's clock is ahead; returns how long the answer took, ms."""
+        """Measure how far the market's clock is ahead; returns how long the answer took, ms.
+
+        A time that lies within the call shows no difference.
+        """
         before = self.clock.now()
         told = await self.source.time()
         after = self.clock.now()
-        self.skew = told - (before + after) // 2
+        self.skew = 0 if before <= told <= after else told - (before + after) // 2
         return after - before
 
 

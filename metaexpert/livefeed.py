@@ -8,6 +8,7 @@ is off decides on the same bars.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from math import inf
 from random import Random
@@ -25,7 +26,7 @@ from .tails import Terms
 from .timeframe import TIMEFRAMES, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Collection, Coroutine, Sequence
 
     from .clock import LiveClock
     from .events import MarketEvent, Source
@@ -78,7 +79,8 @@ class LiveFeed:
         self._ranks = {symbol: rank for rank, symbol in enumerate(self._lanes)}
         self._history = 0
         self._told = 0
-        self._opened: tuple[int, int | None] = 0, None  # when, and since when an earlier run knew nothing
+        self._opened = 0
+        self._since: dict[str, int] = {}
         self._boundary: float = inf
         self._look_at: float = inf
         self._blocked_since: int | None = None
@@ -137,14 +139,19 @@ class LiveFeed:
     # -- life -------------------------------------------------------------------------------------------------
 
     async def open(
-        self, history: int, since: int | None = None, *, seen: Mapping[str, PublicTrade] | None = None
+        self,
+        history: int,
+        since: int | Mapping[str, int] | None = None,
+        *,
+        seen: Mapping[str, PublicTrade] | None = None,
     ) -> None:
         """Load what is known already. The first `next` begins to watch.
 
         Args:
             history: how many closed bars of each series are known from the start, where the exchange has them.
-            since: the close (ms UTC) of the last bar that an earlier run has handled: bars, trades and funding
-                after it are told first, marked as backfilled.
+            since: the close (ms UTC) of the last bar that an earlier run has handled, of all symbols or of each:
+                bars, trades and funding after it are told first, marked as backfilled. A symbol that the earlier
+                run had not begins now.
             seen: the last trade of each symbol that the earlier run has handled.
 
         Raises:
@@ -153,25 +160,29 @@ class LiveFeed:
         self._history = history
         await self._link.ask(self._link.measure)
         opened = self.now()
-        self._opened = opened, since
+        left = since if isinstance(since, Mapping) else dict.fromkeys(self._lanes, since)
+        self._since = {symbol: one for symbol, one in left.items() if one is not None and symbol in self._lanes}
+        self._opened = opened
         self._warn_of_skew(0)
-        await asyncio.gather(*(lane.load(opened, since, history) for lane in self._lanes.values()))
-        await asyncio.gather(*(lane.load_funding(since) for lane in self._lanes.values()))
-        for lane in self._lanes.values():
-            self._list(lane)
-            if StreamKind.TRADES in self.kinds:
-                lane.tape = Tape(
-                    opened if since is None else since, lane.tail.length_ms, (seen or {}).get(lane.symbol),
-                    is_joined=since is None, is_inverse=_is_inverse(lane.symbol),
-                )  # fmt: skip
+        await asyncio.gather(*(self._load(lane, (seen or {}).get(lane.symbol)) for lane in self._lanes.values()))
         self._told = min(lane.tail.settled for lane in self._lanes.values())
         self._is_open = True
 
+    async def _load(self, lane: Lane, seen: PublicTrade | None) -> None:
+        since = self._since.get(lane.symbol)
+        await lane.load(self._opened, since, self._history)
+        await lane.load_funding(since)
+        self._list(lane)
+        if StreamKind.TRADES in self.kinds:
+            lane.tape = Tape(
+                self._opened if since is None else since, lane.tail.length_ms, seen, is_joined=since is None,
+                is_inverse=_is_inverse(lane.symbol),
+            )  # fmt: skip
+
     def beginning(self) -> dict[str, Any]:
         """What the feed began with, as JSON can hold it: when and how it was opened, and the candles it loaded."""
-        opened, since = self._opened
         candles = {lane.symbol: lane.rows() for lane in self._lanes.values()}
-        return {"opened": opened, "since": since, "history": self._history, "candles": candles}
+        return {"opened": self._opened, "since": self._since, "history": self._history, "candles": candles}
 
     async def _complete(self) -> None:
         """Complete the history of what was asked for since the feed was opened."""

@@ -17,8 +17,8 @@ from .events import StreamKind
 from .exchanges import MetaExchange
 from .journal import Journal, path_of
 from .keeper import JournalKeeper, since_of
-from .live import LiveProcess
-from .livefeed import LiveFeed
+from .live import LiveProcess, seen_of
+from .livefeed import LiveFeed, Terms
 from .models import MarginMode, MarketType, PositionMode
 from .risk import LossLimits
 from .signals import LivePlan
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from .exchanges.gateway import Gateway
     from .handlers import Handlers
     from .live import Keeper
-    from .livefeed import Terms
     from .logger import MetaLogger
     from .models import Market
     from .process import MetaProcess
@@ -95,7 +94,10 @@ async def trade(job: PaperJob) -> str:
         markets, source = await _connect(job, clock, stack)
         feed = feed_of(job, markets, source, clock)
         stack.push_async_callback(feed.close)
-        await feed.open(_history(job.strategy), None if state is None else since_of(state))
+        if state is None:
+            await feed.open(_history(job.strategy))
+        else:
+            await feed.open(_history(job.strategy), since_of(state), seen=seen_of(state))
         process = process_of(job, markets, feed, JournalKeeper(journal, feed), log, state)
         if state is not None:
             log.info("going on where the last run stopped", equity=process.broker.ledger.equity())
@@ -120,8 +122,9 @@ def journal_of(job: PaperJob) -> Any:
 
 def feed_of(job: PaperJob, markets: Markets, source: Source, clock: LiveClock) -> LiveFeed:
     """The feed of a run, with what its handlers and fills need of the market."""
+    terms = job.terms or Terms().at(job.run.speed)
     return LiveFeed(
-        source, clock, wanted_of(job, markets), _kinds(job), lookback=job.strategy.lookback_bars, terms=job.terms
+        source, clock, wanted_of(job, markets), _kinds(job), lookback=job.strategy.lookback_bars, terms=terms
     )
 
 

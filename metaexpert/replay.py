@@ -98,8 +98,9 @@ class ReplayFeed(LiveFeed):
         """Told why, where the run was told to stop."""
 
     async def open(
-        self, history: int, since: int | None = None, *, seen: Mapping[str, PublicTrade] | None = None
-    ) -> None:
+        self, history: int, since: int | Mapping[str, int] | None = None, *,
+        seen: Mapping[str, PublicTrade] | None = None,
+    ) -> None:  # fmt: skip
         """Begin with what the run began with, whatever is asked for now."""
         del history, since, seen
         beginning = self.recording.beginning

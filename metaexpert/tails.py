@@ -6,7 +6,7 @@ Pure: what the stream shows and what REST answers come in, closed bars come out;
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -56,6 +56,15 @@ class Terms:
     stale: Mapping[StreamKind, int] = field(default_factory=lambda: dict(_STALE))
     guard: int = 5_000
     measure: int = 600_000
+
+    def at(self, speed: float) -> Terms:
+        """The same for a market whose time goes `speed` times as fast: pauses take as long as ever."""
+        kept = ("settle", "patience", "retry", "longest", "guard", "measure")
+        return replace(
+            self,
+            **{name: round(getattr(self, name) * speed) for name in kept},
+            stale={kind: round(length * speed) for kind, length in self.stale.items()},
+        )
 
 
 class Closed(NamedTuple):

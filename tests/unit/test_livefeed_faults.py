@@ -242,6 +242,21 @@ async def test_bars_close_by_the_clock_of_the_market(skew):
 
 
 @pytest.mark.asyncio
+async def test_a_slow_answer_shows_no_difference_of_clocks():
+    """Our clock goes on by nine seconds while the market is asked for its time: that is no skew."""
+
+    class Slow(FakeMarket):
+        async def time(self):
+            told = await super().time()
+            self.clock.advance(self.clock.now() + 9 * SECOND)
+            return told + 1
+
+    events = await run(Slow(StepClock(START), every(7, 4)), 3.5)
+    assert notices(events) == []
+    assert bars_of(events) == candles_of(every(7, 3), "1m")
+
+
+@pytest.mark.asyncio
 async def test_funding_is_told_at_its_instant_after_the_bar_that_closes_then():
     """At 2:00: first what closed, then the funding, then what trades; a rate that was another one is told."""
 
