@@ -52,7 +52,10 @@ class World:
         dialect = bitget if self.case == "coin-sized" else binance
         kind = {"spot": Kind.SPOT, "inverse": Kind.INVERSE, "coin-sized": Kind.INVERSE}.get(self.case, Kind.LINEAR)
         items = [item for item in dialect.instruments(NOW) if item.base == "BTC" and not item.expiry]
-        habits = Habits(self_trades=self.case in {"hedge", "inverse"}, keeps_id=frozenset({Kind.SPOT}))
+        habits = Habits(
+            self_trades=self.case in {"hedge", "inverse"}, keeps_id=frozenset({Kind.SPOT}),
+            exits_of_positions=self.case == "isolated",
+        )  # fmt: skip
         self.state = State(items, Prices(), self.clock.now, dialect.wallet_of, habits)
         self.item = next(one for one in self.state.listed(kind) if one.quote in {"USDT", "USD"})
         if self.case == "hedge":
@@ -106,6 +109,7 @@ class World:
         order.post_only = tif == "post" and kind == "limit"
         if kind == "stop":
             order.trigger, order.rises = price, price > self.state.price(self.item)
+            order.close_all = reduce and self.case != "spot"
             order.stop_loss = price * (D("0.99") if buy else D("1.01")) // self.item.tick * self.item.tick
         if kind == "trail":
             order.trailing = D("0.001")

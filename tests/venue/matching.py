@@ -147,7 +147,7 @@ class Matching(Account):
             return order.remaining
         held = self.position(order.instrument, order.side).amount
         there = max(-held if order.buy else held, ZERO)
-        if order.close_all:
+        if order.close_all and there:
             order.amount = order.filled + there
         return min(order.remaining, there)
 

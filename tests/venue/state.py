@@ -160,7 +160,7 @@ class State(Risk):
             raise Refusal(Reason.NOT_FOUND, str(order.id))
         told = {"amount": amount, "price": price} | levels
         changed = replace(order, **{name: value for name, value in told.items() if value})
-        if changed.remaining <= 0 and not order.close_all:
+        if amount and amount <= order.filled:
             raise Refusal(Reason.SMALL, order.instrument.id)  # that much is filled already
         self._check(changed)
         stays = changed.price == order.price and changed.amount <= order.amount
