@@ -117,3 +117,30 @@ def test_the_command_tells_what_differs_and_exits_with_1(file, capsys):
     assert code == 1
     assert "the replay differs, first in entry" in told.splitlines()[0]
     assert told.splitlines()[-1] == f"note: {file.resolve()} has changed since the run"
+
+
+SIGNALS = """
+from metaexpert import MetaExpert, cross_above, cross_below
+expert = MetaExpert(exchange="demo", log_to_console=False)
+
+@expert.on_init(symbol="BTCUSDT", timeframe="1m", take_profit_pct=0.05)
+def init():
+    pass
+
+@expert.signals
+def signals(bars):
+    fast, slow = bars["close"].rolling(2).mean(), bars["close"].rolling(5).mean()
+    return {"long_entry": cross_above(fast, slow), "long_exit": cross_below(fast, slow)}
+
+@expert.on_timer(2400)
+def timer():
+    expert.stop()
+"""
+
+
+def test_signals_are_replayed_over_restarts(file):
+    file.write_text(SIGNALS)
+    runs = [ran(file) for _ in range(3)]
+    shown = [rerun(run).comparison for run in runs]
+    assert [one.is_equal for one in shown] == [True] * 3
+    assert sum(one.lines for one in shown) > 30
