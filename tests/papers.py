@@ -11,7 +11,7 @@ from metaexpert import MetaExpert, paper
 from metaexpert.journal import JournalReader
 from metaexpert.rerun import Rebuilt
 from tests.fakes import FakeMarket, Faults, idle, trade
-from tests.unit.desk import LINEAR, market
+from tests.unit.desk import LINEAR, OTHER, market
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from metaexpert.replay import Comparison
     from tests.clocks import StepClock
 
-__all__ = ["LINEAR", "MINUTE", "Papers", "follower", "scripted", "walk"]
+__all__ = ["LINEAR", "MINUTE", "OTHER", "Papers", "follower", "scripted", "walk"]
 
 MINUTE = 60_000
 
@@ -80,7 +80,7 @@ class Papers:
         job, running = self.job(clock)
 
         async def connect(job: paper.PaperJob, *_: Any) -> Any:
-            return paper.named(job, [market()]), source
+            return paper.named(job, [market(symbol) for symbol in job.strategy.symbols]), source
 
         with patch.object(paper, "_connect", connect):
             task = asyncio.create_task(paper.trade(job))

@@ -9,11 +9,12 @@ from unittest.mock import patch
 
 import pytest
 
+from metaexpert import MetaExpert
 from metaexpert.errors import JournalError
 from metaexpert.journal import Journal, JournalReader
 from metaexpert.replay import Comparison, compared
 from tests.clocks import StepClock
-from tests.papers import LINEAR, MINUTE, Papers, follower, scripted, walk
+from tests.papers import LINEAR, MINUTE, OTHER, Papers, follower, scripted, walk
 
 START = 1_700_000_040_000 // MINUTE * MINUTE
 
@@ -115,6 +116,29 @@ def test_logs_are_compared_line_by_line():
     assert compared(Ended, ["1"], ["1", "2"]) == Comparison("a", 1, 2, "", "2")
     assert compared(Killed, ["1"], ["1", "2"]) == Comparison("a", 1)
     assert compared(Killed, ["1", "2"], ["1"]) == Comparison("a", 2, 2, "2", "")
+
+
+def test_bars_of_a_symbol_that_is_often_silent_come_once_over_restarts():
+    """The other one trades every minute; each restart is away for a while, and after some nothing is new."""
+
+    def expert():
+        made = MetaExpert(exchange="demo", market_type="futures", log_to_console=False)
+        made.on_init(symbol=[LINEAR, OTHER], timeframe="1m", strategy_name="two", lookback_bars=5)(lambda: None)
+        made.on_bar(lambda bar: heard.append((bar.symbol, bar.time)))
+        return made
+
+    heard, clock = list[tuple[str, int]](), StepClock(START)
+    busy = walk(60, START - 10 * MINUTE)
+    silent = [one for one in walk(60, START - 10 * MINUTE, OTHER) if (one.time // MINUTE) % 7 in (1, 2)]
+    market = scripted(clock, sorted([*busy, *silent]))
+    papers = Papers(expert)
+    for end, away in ((3.5, 0), (5.2, 0), (9.1, 2.5), (16.0, 0.3), (24.4, 4.0), (30.5, 0), (44.5, 0)):
+        asyncio.run(papers.stream(market, clock, START + int(end * MINUTE)))
+        clock.advance(clock.now() + int(away * MINUTE))
+    for symbol, trades in ((LINEAR, busy), (OTHER, silent)):
+        bars = [time for name, time in heard if name == symbol]
+        there = sorted({one.time // MINUTE * MINUTE for one in trades})
+        assert bars == [time for time in there if START <= time < START + 44 * MINUTE]
 
 
 def test_a_full_disk_ends_the_run_and_the_next_one_goes_on_from_the_last_whole_state(path):
