@@ -76,9 +76,13 @@ class FundingRates:
         """All rates as bytes."""
         return repr(self._rates).encode()
 
+    def is_due(self, until: int) -> bool:
+        """Is there an instant up to `until`, itself included, that was not taken yet?"""
+        return self._next < len(self._rates) and self._rates[self._next].time <= until
+
     def take(self, until: int) -> Iterator[FundingRate]:
         """The instants up to `until`, itself included, that were not taken yet."""
-        while self._next < len(self._rates) and self._rates[self._next].time <= until:
+        while self.is_due(until):
             one = self._rates[self._next]
             self._next, self.taken = self._next + 1, one.time
             yield one

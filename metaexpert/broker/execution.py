@@ -90,7 +90,7 @@ class Execution:
         if qty == 0.0:
             self.book.drop(working, OrderStatus.CANCELED, NOTHING_TO_REDUCE)
             return
-        if held.qty * side < 0.0 and held.can_be_liquidated:
+        if held.qty * side < 0.0 and not held.is_spot:
             paid = self.margin.bounded(held, paid)
             price = rules.better_stop(held.side, price, paid)  # what a bound gives is no slippage
         tif = working.terms.tif

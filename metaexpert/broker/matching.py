@@ -88,7 +88,8 @@ class Matching:
         self._opened[symbol] = bar
         legs, data, guards = self.ledger.legs(symbol), self._data[symbol], self.execution.guards
         self.execution.begin(bar)
-        if data.funding is not None:
+        funding = data.funding
+        if funding is not None and funding.is_due(bar.time):
             self.pay_funding(symbol, bar.time, price)
         last = legs[0].mark
         for held in legs:
@@ -102,8 +103,8 @@ class Matching:
                 yield from book.flush()
             if guards and self._liquidates:
                 yield from self._sweep(legs, mark)
-        if data.funding is not None:
-            self.pay_funding(symbol, bar.time + length_of(bar.timeframe) - 1, price)
+        if funding is not None and funding.is_due(end := bar.time + length_of(bar.timeframe) - 1):
+            self.pay_funding(symbol, end, price)
 
     def pay_funding(self, symbol: str, until: int, price: float | None = None) -> None:
         """Charge the funding instants up to `until` to the positions of `symbol` as they stand (rule 19).
@@ -252,7 +253,8 @@ class Matching:
     def _match(self, bar: Bar, legs: Sequence[Holding], *, stops: bool = False) -> Iterator[News | Reached]:
         self.execution.moment = bar.time
         yield from self.on_open(bar)
-        if stops or self.book.of[bar.symbol] or self.execution.guards or self._data[bar.symbol] is not _NOTHING:
+        underlying = self._data[bar.symbol].underlying  # it has its own course within the bar
+        if stops or self.book.of[bar.symbol] or self.execution.guards or underlying is not None:
             yield from self._within_bar(bar, legs, stops=stops)
         self._end(bar, legs)
 
