@@ -21,10 +21,10 @@ __all__ = ["SHRUNK", "Book", "Working"]
 SHRUNK = "shrunk to the free margin"
 """The message of an order that was sized by the settings and filled smaller (rule 17)."""
 
-_STATE = (
-    "active_from", "arrived", "average_price", "fee", "filled", "message", "passed", "price", "qty", "shrinkable",
-    "status", "stop_price", "taking", "triggered", "updated", "waits",
+_CHANGING = (
+    "average_price", "fee", "filled", "message", "price", "qty", "status", "stop_price", "updated",
 )  # fmt: skip
+_STATE = (*_CHANGING, "active_from", "arrived", "passed", "shrinkable", "taking", "triggered", "waits")
 
 
 class Working:
@@ -67,11 +67,10 @@ class Working:
         """The order as a value, as it stood at the last news of it."""
         if self.is_changed:
             self.is_changed = False
-            self.terms = self.terms.changed(
-                qty=self.qty, price=self.price, stop_price=self.stop_price, status=self.status,
-                filled=self.filled, average_price=self.average_price, fee=self.fee, message=self.message,
-                updated=self.updated,
-            )  # fmt: skip
+            fields = self.terms.fields()
+            for name in _CHANGING:
+                fields[name] = getattr(self, name)
+            self.terms = Order.of(fields)
         return self.terms
 
     @property
