@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from venue.__main__ import main, serve
+from venue.__main__ import main, serve, source
 from venue.clock import FastClock
+from venue.instruments import Kind
+from venue.prices import Prices
+from venue.tape import Tape
 
 from metaexpert.clock import WallClock
 
+DAY = 86_400_000
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -27,7 +31,7 @@ async def test_the_program_that_it_prints_reaches_it(
     """It hears a trade from its stream; the requests that came in are shown, and it stops when it is told to."""
     monkeypatch.delenv("METAEXPERT_OFFLINE", raising=False)
     stop = asyncio.Event()
-    venue = asyncio.create_task(serve(0, 600, ["okx", "binance"], 7, stop))
+    venue = asyncio.create_task(serve(0, 600, ["okx", "binance"], Prices(), stop))
     told = ""
     while "asyncio.run(main())" not in told:
         await asyncio.sleep(0)
@@ -70,6 +74,39 @@ def test_what_it_is_told_wrongly(words: list[str], said: str, capsys: pytest.Cap
     with pytest.raises(SystemExit) as stopped:
         main(words)
     assert stopped.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_recorded_file_is_played_from_today_on(tmp_path: Path) -> None:
+    """Two minutes of 2024, whole days later: at the same time of the day, the first one in the day before now."""
+    file, begin = tmp_path / "BTCUSDT-1m.csv", 1_704_103_200_000  # 10:00
+    rows = [f"{begin + n * 60_000},100,120,90,{110 + n},4" for n in range(2)]
+    file.write_text("\n".join(["timestamp,open,high,low,close,volume", *rows]))
+    now = 1_790_000_000_000
+    tape = source([file], ["binance"], Prices(), now)
+    assert isinstance(tape, Tape)
+    assert now - DAY < begin + tape.shift <= now
+    assert tape.shift % DAY == 0
+    recording = tape.recordings[Kind.SPOT, "BTC", "USDT"]
+    assert recording.price.tolist() == [100, 90, 120, 110, 100, 90, 120, 111]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a,b\n1,2\n", "BTCUSDC.csv"),
+        (
+            "timestamp,open,high,low,close,volume\n1704067200000,1,1,1,1,1\n1704067260000,1,1,1,1,1\n",
+            "--play: BTC/USDC (spot) is not listed at binance",
+        ),
+        ("timestamp,funding_rate\n1704067200000,0.0001\n1704096000000,0.0001\n", "it holds funding rates"),
+    ],
+)
+def test_what_cannot_be_played(tmp_path: Path, text: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line says why."""
+    (tmp_path / "BTCUSDC.csv").write_text(text)
+    with pytest.raises(SystemExit):
+        main(["--exchange", "binance", "--play", str(tmp_path / "BTCUSDC.csv")])
     assert said in capsys.readouterr().err
 
 

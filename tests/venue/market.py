@@ -117,7 +117,8 @@ class Market:
         rows = self.prices.candles(instrument, interval, start, min(end, source + 1), source, what)
         for trade in printed:
             if start <= floor(trade.time, interval) < end:
-                join(rows, Candle(trade.time, *[trade.price] * 4, trade.amount, 1), interval)
+                price = trade.price
+                join(rows, Candle(trade.time, price, price, price, price, trade.amount, 1), interval)
         return rows
 
     def trades(self, instrument: Instrument, start: int, end: int) -> list[Trade]:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
 from metaexpert.bars import times
+from metaexpert.errors import DataError
+from metaexpert.importer import import_file
+from metaexpert.kinds import Kind as Series
+from metaexpert.store import CandleStore
 from metaexpert.timeframe import floor
 
+from .instruments import Kind
 from .prices import TRADES, Candle, Prices, Trade, paid_at
 
 if TYPE_CHECKING:
@@ -19,7 +26,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from .instruments import Instrument, Kind
+    from .instruments import Instrument
 
     type Ints = npt.NDArray[np.int64]
     type Floats = npt.NDArray[np.float64]
@@ -27,7 +34,8 @@ if TYPE_CHECKING:
     type Pair = tuple[Kind, str, str]
 
 
-class Recording(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Recording:
     """The trades of one market: times (ms UTC, ascending), prices, amounts, whether the taker bought; (n,) each.
 
     Amounts are counted as the library counts them: base coins, of inverse contracts the face in quote. `mark` and
@@ -40,7 +48,7 @@ class Recording(NamedTuple):
     buy: Bools
     mark: tuple[Ints, Floats] | None = None
     index: tuple[Ints, Floats] | None = None
-    funding: Mapping[int, float] = {}
+    funding: Mapping[int, float] = field(default_factory=dict[int, float])
 
     @classmethod
     def of_trades(cls, frame: pd.DataFrame) -> Self:
@@ -70,8 +78,8 @@ class Recording(NamedTuple):
         rates = (
             {} if funding is None else dict(zip(times(funding).tolist(), funding["rate"].tolist(), strict=True))
         )
-        return self._replace(
-            mark=None if mark is None else _path(mark), index=None if index is None else _path(index),
+        return replace(
+            self, mark=None if mark is None else _path(mark), index=None if index is None else _path(index),
             funding=rates,
         )  # fmt: skip
 
@@ -179,6 +187,26 @@ class Tape:
         whole = _rounded(np.cumsum(amount), instrument.step)  # so that what is rounded off is not lost
         steps = np.maximum(np.diff(whole, prepend=0), 1)
         return Points(told.time + self.shift, _rounded(told.price, instrument.tick), steps, told.buy)
+
+
+def read(path: Path) -> tuple[Pair, Recording]:
+    """What a file of candles or trades holds, as `metaexpert data import` reads it, and of which pair.
+
+    Raises:
+        DataError: it holds something else, or nothing that can be recognised.
+        ConfigError: its name does not tell the pair.
+    """
+    with TemporaryDirectory() as folder:
+        store = CandleStore(Path(folder))
+        told = import_file(path, store)
+        market = told.market
+        (series,) = store.series(market.exchange, market.symbol)
+        frame = store.read(market.exchange, market.symbol, series.name)
+    if told.kind not in {Series.CANDLES, Series.TRADES}:
+        raise DataError(f"{path}: it holds {told.kind.plural}; what can be played are candles and trades")
+    kind = Kind.SPOT if market.is_spot else Kind.INVERSE if market.is_inverse else Kind.LINEAR
+    recording = Recording.of_trades(frame) if told.kind is Series.TRADES else Recording.of_candles(frame)
+    return (kind, market.base, market.quote), recording
 
 
 def _pair(instrument: Instrument) -> Pair:
