@@ -12,6 +12,7 @@ from .__version__ import __version__
 if TYPE_CHECKING:
     from .answers import Balance, ExchangeFill, Greeks, OptionQuote
     from .backtest.result import Result
+    from .building import BarBuilder
     from .errors import (
         AccessDenied,
         AuthenticationError,
@@ -70,6 +71,7 @@ __all__ = [
     "Backtest",
     "Balance",
     "Bar",
+    "BarBuilder",
     "ClockError",
     "ConfigError",
     "ContractType",
@@ -143,6 +145,7 @@ _EXPORTS = {
         "OrderRejected",
         "StrategyError",
     ),
+    "building": ("BarBuilder",),
     "exchanges": ("MetaExchange",),
     "expert": ("MetaExpert",),
     "inputs": ("Input",),

@@ -4,7 +4,17 @@ import re
 
 from .errors import ConfigError
 
-__all__ = ["DAY_MS", "TIMEFRAMES", "TRADES", "floor", "length_of", "next_close", "parse", "timeframe_of"]
+__all__ = [
+    "DAY_MS",
+    "TIMEFRAMES",
+    "TRADES",
+    "duration",
+    "floor",
+    "length_of",
+    "next_close",
+    "parse",
+    "timeframe_of",
+]
 
 DAY_MS = 86_400_000
 TRADES = "trades"
@@ -60,6 +70,18 @@ def parse(text: str) -> int:
         same = [name for name, ms in TIMEFRAMES.items() if ms == wanted]
         hint = f"; did you mean {same[0]!r}?" if same else ""
     raise ConfigError(f"unknown timeframe {text!r}{hint or _all()}")
+
+
+def duration(text: str) -> int:
+    """Return the length of ``"10s"``, ``"7m"``, ``"90m"`` or any timeframe in milliseconds.
+
+    Raises:
+        ConfigError: `text` is no whole number of seconds, minutes, hours, days or weeks above zero.
+    """
+    match = re.fullmatch(r"([1-9]\d*)([smhdw])", text)
+    if match is None:
+        raise ConfigError(f"unknown length of bars {text!r}: write a number of s, m, h, d or w, such as '10s'")
+    return int(match[1]) * (1000 if match[2] == "s" else _UNITS[match[2]])
 
 
 def _all() -> str:

@@ -13,7 +13,7 @@ LAYERS = (
     ("__version__", "errors"),
     ("spans", "timeframe", "models", "answers", "kinds", "events"),
     ("bars",),
-    ("series",),
+    ("building", "series"),
     ("rules", "options", "tiers", "indicators", "_catalogue", "_compute"),
     ("files", "parquet"),
     ("clock", "config", "inputs", "journal", "values", "logger", "risk", "script", "store"),
