@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .backtest.manifest import plain
@@ -17,6 +17,7 @@ from .events import StreamKind
 from .exchanges import MetaExchange
 from .journal import Journal, path_of
 from .keeper import JournalKeeper, since_of
+from .launch import Launch
 from .live import LiveProcess, seen_of
 from .livefeed import LiveFeed, Terms
 from .models import MarginMode, MarketType, PositionMode
@@ -27,41 +28,26 @@ from .trader import Trader, same_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
-    from pathlib import Path
 
     from .clock import LiveClock
-    from .config import ExchangeSettings, RunSettings, StrategySettings
+    from .config import ExchangeSettings, StrategySettings
     from .events import Source
     from .exchanges.gateway import Gateway
-    from .handlers import Handlers
     from .live import Keeper
     from .logger import MetaLogger
     from .models import Market
-    from .process import MetaProcess
 
 __all__ = ["Markets", "PaperJob", "feed_of", "journal_of", "named", "process_of", "trade", "wanted_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PaperJob:
+class PaperJob(Launch):
     """Everything one paper run needs.
 
-    `bind` is told the process that runs, and None when it is over. `gateway` makes the exchange's gateway (None:
-    by the settings), `clock` is the run's time (None: the system's), `terms` say how long the feed waits.
+    `gateway` makes the exchange's gateway (None: by the settings), `clock` is the run's time (None: the system's),
+    `terms` say how long the feed waits.
     """
 
-    name: str
-    exchange: ExchangeSettings
-    strategy: StrategySettings
-    run: RunSettings
-    handlers: Handlers
-    log: Callable[[Callable[[], int]], MetaLogger]
-    bind: Callable[[MetaProcess | None], None]
-    signals: Callable[[Any], Any] | None = None
-    inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    file: Path | None = None
-    code: str = ""
-    notes: tuple[str, ...] = ()
     gateway: Callable[[ExchangeSettings], Gateway] | None = None
     clock: LiveClock | None = None
     terms: Terms | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from ..exchanges import MetaExchange
 from ..exchanges.demo import SEED
 from ..feed import HistoryFeed, Series
 from ..history import HistoryProcess, RecordedHistory
+from ..launch import Launch
 from ..models import MarginMode, PositionMode, TradeMode
 from ..risk import LossLimits
 from ..signals import SignalPlan
@@ -37,12 +38,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..broker.data import MarketData
-    from ..config import ExchangeSettings, RunSettings, StrategySettings
+    from ..config import StrategySettings
     from ..detail import Detail
-    from ..handlers import Handlers
     from ..logger import MetaLogger
     from ..models import Market
-    from ..process import MetaProcess
     from ..recorded import Recorder
 
 __all__ = ["KERNEL_FROM", "Job", "run"]
@@ -55,25 +54,14 @@ The number of bars alone decides, not whether the kernel is loaded already: equa
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(Launch):
     """Everything one backtest needs.
 
-    `bind` is told the process that runs, and None when it is over. `engine` is the one that is asked for,
-    ``"event"`` or ``"kernel"``; None takes the kernel for long runs of which it can model everything. `recorder`
-    is told every handler call and all news, as the journal of a live run is.
+    `engine` is the one that is asked for, ``"event"`` or ``"kernel"``; None takes the kernel for long runs of
+    which it can model everything. `recorder` is told every handler call and all news, as the journal of a live
+    run is.
     """
 
-    name: str
-    exchange: ExchangeSettings
-    strategy: StrategySettings
-    run: RunSettings
-    handlers: Handlers
-    log: Callable[[Callable[[], int]], MetaLogger]
-    bind: Callable[[MetaProcess | None], None]
-    signals: Callable[[Any], Any] | None = None
-    inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    code: str = ""
-    notes: tuple[str, ...] = ()
     progress: Callable[[float], None] | None = None
     engine: str | None = None
     recorder: Recorder | None = None

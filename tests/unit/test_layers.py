@@ -21,8 +21,8 @@ LAYERS = (
     ("broker", "doctor", "importer"),
     ("detail", "feed", "gaps", "inbox", "lanes", "livefeed", "liveseries", "pumps", "tails"),
     (
-        *("calls", "filters", "handlers", "history", "inside", "keeper", "live", "marks", "process", "recorded"),
-        *("replay", "signals", "tape", "trader"),
+        *("calls", "filters", "handlers", "history", "inside", "keeper", "launch", "live", "marks", "process"),
+        *("recorded", "replay", "signals", "tape", "trader"),
     ),
     ("backtest", "paper", "running"),
     ("expert",),
