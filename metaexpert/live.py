@@ -302,7 +302,7 @@ class LiveProcess(Recorded):
 
     def _settle(self) -> None:
         """Record what the event has changed, so that a restart goes on from here."""
-        best = self.paper.best_prices()
+        best = (self.trader.limits.peak, *self.paper.best_prices())
         changed = self._changed or self._told > 0 or best != self._best
         self._best, self._changed = best, False
         self.keeper.commit(self, changed=changed)

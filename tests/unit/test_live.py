@@ -297,6 +297,19 @@ def test_limits_are_watched_between_closes():
     assert heard == [("order", 100.0), ("daily_loss_limit", 94.9)]
 
 
+def test_a_new_peak_of_equity_between_closes_is_committed():
+    """Drawdown counts from it after a restart too: 10 held, from 100 to 101 and 102, and back."""
+    desk = Desk(limits=LossLimits(None, 0.5, equity=10_000.0, time=0))
+    desk.on("bar")(lambda _: desk.trader.open("long", 10.0, None, OrderTerms()))
+    desk.feed.at(5, quote(5, 100.0, 100.0))
+    desk.feed.close_bar(0)
+    for after, price in ((5, 101.0), (6, 100.5), (7, 102.0), (8, 102.0)):
+        desk.feed.at(MINUTE + after, trade(MINUTE + after, price))
+    desk.run()
+    assert desk.notes.commits[3:7] == [True, False, True, False]
+    assert desk.trader.limits.peak == 10_020.0
+
+
 def test_what_changes_is_committed_and_what_does_not_is_not_said_to():
     desk = Desk()
     desk.feed.at(5, trade(5, 100.0))
