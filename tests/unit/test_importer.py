@@ -85,7 +85,7 @@ def test_whatever_the_form_the_same_candles_come_back(
         rows = [rows[at] for at in np.random.default_rng(seed).permutation(len(rows))]
     text = "\n".join([*([HEADER.replace(",", separator)] if header else []), *rows]) + "\n"
     path = tmp_path / "a.csv"
-    path.write_bytes(gzip.compress(text.encode(, mtime=0)) if packed else text.encode())
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
     same(path, data)
 
 
@@ -374,7 +374,7 @@ def test_a_header_that_is_repeated_is_left_out(tmp_path):
 
 def test_a_cut_gzip_file_is_imported_as_far_as_it_goes(tmp_path):
     data = candles(3000)
-    packed = gzip.compress("\n".join([HEADER, *lines(data, mtime=0)]).encode())
+    packed = gzip.compress("\n".join([HEADER, *lines(data)]).encode())
     path = tmp_path / "a.csv.gz"
     path.write_bytes(packed[: len(packed) // 2])
     found = read_candles(path)
@@ -398,7 +398,7 @@ def zipped(*names: str) -> bytes:
         (b"\n\n  \n", "is empty"),
         (gzip.compress(b"", mtime=0), "is empty"),
         (b"\x1f", "holds no candles that can be recognised"),
-        (gzip.compress(HEADER.encode(, mtime=0))[:-9], "ends within its first line"),
+        (gzip.compress(HEADER.encode(), mtime=0)[:-9], "ends within its first line"),
         (HEADER.encode(), "has a header but no rows"),
         (b"hello\nworld\n", "holds no candles that can be recognised"),
         (b"\x89PNG\x00\x00\x01\x02", "is neither CSV nor Parquet"),
