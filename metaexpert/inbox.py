@@ -60,7 +60,10 @@ class Inbox:
         return True
 
     def pop(self, before: float) -> Event | None:
-        """The next event whose time is before `before` (ms); those at or after it wait until `release`."""
+        """The next event whose time is before `before` (ms); those at or after it wait until `release`.
+
+        Call that whenever `before` has grown.
+        """
         while self._cells:
             cell = self._cells.popleft()
             event = cell[0]

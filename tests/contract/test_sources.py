@@ -196,6 +196,21 @@ async def test_a_stream_that_was_left_can_be_watched_again(case):
 
 
 @pytest.mark.asyncio
+async def test_who_waits_may_be_cancelled(case):
+    """And the stream is watched again as if nothing had been."""
+    stream = stream_of(case, StreamKind.TRADES)
+    await case.told(stream)
+    waiting = asyncio.create_task(case.source.watch(stream))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with suppress(asyncio.CancelledError):
+        await waiting
+    assert waiting.done()
+    await case.source.unwatch(stream)
+    assert await case.told(stream)
+
+
+@pytest.mark.asyncio
 async def test_a_lost_connection_is_told_and_the_stream_comes_back(case):
     """To who waits; and the next attempts succeed within a minute."""
     if case.lose is None:
