@@ -95,4 +95,4 @@ def test_binance_tells_a_liquidation_by_the_client_id() -> None:
     state = State(binance.instruments(NOW), Prices(), SimClock(NOW).now, binance.wallet_of, binance.HABITS)
     state.pin(bought(state), 40_000)
     orders = ask(binance, state, "GET", "/fapi/v1/allOrders", symbol="BTCUSDT")
-    assert orders[-1]["clientOrderId"] == f"autoclose-{NOW}"
+    assert orders[-1]["clientOrderId"].startswith("autoclose-")
