@@ -153,6 +153,31 @@ def plain(figures: Figures, heading: str, what: str) -> str:
     return table([what, "time"], lines) if lines else ""
 
 
+def live(figures: Figures) -> str:
+    """What a live market costs on top of CCXT."""
+    kinds: dict[str, list[Row]] = {}
+    for row in figures.rows:
+        if row["of"] == "stream":
+            kinds.setdefault(row["stream"], []).append(row)
+    who = {BARE: "CCXT", OURS: "a paper run"}
+    lines = []
+    for kind, rows in kinds.items():
+        alone = next(row for row in rows if row["who"] == BARE)
+        for row in rows:
+            is_bare = row is alone
+            work = micro(row["seconds"]) if "seconds" in row else ""
+            more = f"{row['seconds'] / alone['seconds'] - 1:+.0%}" if work and not is_bare else ""
+            name_ = who.get(row["who"], row["who"])
+            lines.append([f"{kind}, {name_}", work, more, micro(row["p50"]), micro(row["p99"])])
+    head = ["", "work an event", "on top of CCXT", "message to handler, median", "99 of 100 within"]
+    return table(head, lines) if lines else ""
+
+
+def micro(value: float) -> str:
+    """Microseconds."""
+    return f"{value * 1e6:.0f} us"
+
+
 def page(figures: Figures) -> str:
     """What docs/benchmarks.md shows."""
     about = figures.about
@@ -162,6 +187,7 @@ def page(figures: Figures) -> str:
         "A callback in Python a bar": comparison(figures.of("callback")),
         "A sweep, indicators included": sweeps(figures),
         "Growth and memory": growth(figures),
+        "A live market": live(figures),
         "Cold start": plain(figures, "first result", "whole process, to the first result"),
         "Other parts": plain(figures, "parts", "part"),
     }

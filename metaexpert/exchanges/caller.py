@@ -129,7 +129,8 @@ class Caller:
         if private:
             self._need_keys(doing)
             await self._know_the_clock()
-        self._refuse_late(aim, doing)
+        if aim is not Aim.WATCH:  # what a stream sends waits its turn, and what it hears needs none
+            self._refuse_late(aim, doing)
         failure: MetaExpertError
         try:
             return await getattr(self.client, method)(*args)

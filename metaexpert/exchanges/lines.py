@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ..errors import MetaExpertError, NetworkError, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import Coroutine
 
     from .caller import Caller
 
@@ -60,18 +59,23 @@ class Line:
         if self._connection is not None and not self._caller.client.is_open(self._connection):
             self.fail("the connection was lost")
         try:
-            async with asyncio.timeout(seconds):
-                raw = await self._caller.watch(
-                    self.doing, self.channel.watch, *self.channel.args, private=self._private
-                )
-        except TimeoutError:
-            self._caller.client.drop(self._caller.client.connection)
-            self.fail(f"nothing came within {seconds:g} s")
+            raw = await (self._ask() if seconds is None else self._ask_within(seconds))
         except MetaExpertError:
             self._connection = None
             raise
         self._connection = self._caller.client.connection
         return raw
+
+    def _ask(self) -> Coroutine[Any, Any, Any]:
+        return self._caller.watch(self.doing, self.channel.watch, *self.channel.args, private=self._private)
+
+    async def _ask_within(self, seconds: float) -> Any:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._ask()
+        except TimeoutError:
+            self._caller.client.drop(self._caller.client.connection)
+            self.fail(f"nothing came within {seconds:g} s")
 
     def fail(self, what: str) -> NoReturn:
         """Say that something may have been missed.
@@ -104,9 +108,8 @@ class Waiters:
     def __init__(self) -> None:
         self._limits: set[asyncio.Timeout] = set()
 
-    @asynccontextmanager
-    async def one(self, doing: str) -> AsyncGenerator[None]:
-        """Wait inside of this.
+    async def wait[T](self, doing: str, answer: Coroutine[Any, Any, T]) -> T:
+        """Wait for `answer`, of which `doing` says what is tried.
 
         Raises:
             NetworkError: `wake` was called meanwhile.
@@ -115,7 +118,7 @@ class Waiters:
         self._limits.add(limit)
         try:
             async with limit:
-                yield
+                return await answer
         except TimeoutError:
             raise NetworkError(f"could not {doing}: the connection was closed") from None
         finally:

@@ -170,8 +170,7 @@ class AccountStreams:
         if bundle is None:
             lines = [Line(self._gateway.caller, doing, Channel(method, call), private=True) for call in calls]
             bundle = self._bundles[method, where] = _Bundle(lines)
-        async with self._waiters.one(doing):
-            return await bundle.next()
+        return await self._waiters.wait(doing, bundle.next())
 
 
 class _Bundle:

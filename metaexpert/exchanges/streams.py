@@ -4,44 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError
 from ..events import StreamKind
 from ..timeframe import parse
 from . import missed
 from .channels import channel_of, events_of
 from .connection import TRADES_KEPT
-from .demo_stream import DemoStreams
-from .gateway import Gateway
 from .lines import Line, Waiters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..clock import LiveClock
-    from ..config import ExchangeSettings
-    from ..events import Funding, MarketEvent, PublicTrade, Source, Stream
+    from ..events import Funding, MarketEvent, PublicTrade, Stream
     from ..models import Bar, Market
+    from .gateway import Gateway
 
-__all__ = ["MarketStreams", "open_source"]
+__all__ = ["MarketStreams"]
 
 _FIRST_BOOK = 30.0  # seconds to wait for a book, which may begin with a request
 _CLOCK_MS = 600_000  # for how long a measured difference of the clocks holds
 _MEASURES, _SWIFT_MS = 3, 500  # how often it is measured until an answer is swift enough to tell
 _EARLY_MS = 1000  # the trades of a subscription begin; Bitget tells older ones first
 _NAMES = 4 * TRADES_KEPT  # of the trades that were told last
-
-
-def open_source(settings: ExchangeSettings, clock: LiveClock) -> Source:
-    """The live market of these settings; the demo exchange runs as fast as `clock`. Nothing is sent yet.
-
-    Raises:
-        ConfigError: the exchange has none.
-    """
-    if settings.exchange == "local":
-        raise ConfigError("exchange='local' is history alone and has no live market: name an exchange, or demo")
-    if settings.exchange == "demo":
-        return DemoStreams(settings, clock)
-    return MarketStreams(Gateway(settings, clock=clock), clock)
 
 
 class MarketStreams:
@@ -69,15 +53,17 @@ class MarketStreams:
             NetworkError: the connection broke, now or since the last answer, or more came than is kept.
             MetaExpertError: the exchange refused it.
         """
-        async with self._waiters.one(f"watch the {stream.kind} of {stream.symbol}"):
-            watched = self._watched.get(stream) or await self._begin(stream)
-            while True:
-                if watched.is_short:
-                    watched.is_short = False
-                    watched.line.fail("more came than is kept")
-                found = watched.fresh(await self._answer(watched), self._clock.now() + self._ahead)
-                if found:
-                    return found
+        return await self._waiters.wait(f"watch the {stream.kind} of {stream.symbol}", self._next(stream))
+
+    async def _next(self, stream: Stream) -> Sequence[MarketEvent]:
+        watched = self._watched.get(stream) or await self._begin(stream)
+        while True:
+            if watched.is_short:
+                watched.is_short = False
+                watched.line.fail("more came than is kept")
+            found = watched.fresh(await self._answer(watched), self._clock.now() + self._ahead)
+            if found:
+                return found
 
     async def _begin(self, stream: Stream) -> _Subscription:
         market = await self._gateway.known(stream.symbol)

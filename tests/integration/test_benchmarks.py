@@ -66,6 +66,26 @@ def test_components_run():
     assert "all statistics" in done.stdout
 
 
+@posix
+def test_the_live_market_runs_and_is_shown(tmp_path, monkeypatch):
+    """Each contestant hears every message of its turns, or the benchmark ends with an error."""
+    figures = tmp_path / "figures.json"
+    done = run("stream.py", "--messages", "120", "--rounds", "1", "--json", str(figures))
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(figures.read_text(encoding="utf-8"))["rows"]
+    who = ("bare", "LiveFeed", "metaexpert")
+    assert [(row["stream"], row["who"]) for row in rows] == [
+        (kind, one) for kind in ("trades", "quotes") for one in who
+    ]
+    assert all(0.0 < row["p50"] <= row["p99"] for row in rows)
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import report
+
+    rows[0]["seconds"], rows[1]["seconds"], rows[1]["p50"] = 30e-6, 33e-6, 1e-4
+    figures.write_text(json.dumps({"about": {}, "rows": rows}))
+    assert "| trades, LiveFeed | 33 us | +10% | 100 us |" in report.live(report.Figures(figures))
+
+
 @pytest.mark.skipif(not FIGURES.exists(), reason="benchmarks/run has not been run")
 def test_the_pages_show_the_measured_figures():
     done = run("report.py", "--check")
