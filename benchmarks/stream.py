@@ -4,9 +4,9 @@ Run it as `.venv/bin/python benchmarks/stream.py [--messages N] [--rounds N] [--
 Binance's USD-M futures are given to CCXT's own message handler by turns: for bare CCXT, where a loop awaits its
 `watch_...`; for `LiveFeed`, where a loop awaits its `next`; and for a paper run (feed, broker, limits, journal on
 disk) whose expert hears each event in `on_tick`. No network is in between. Trades come in bursts, as those of a
-busy market do: what counts is the processor's time until the last of a burst was heard. Then messages come one by
-one, each when the one before was heard: what counts is the time from its arrival to the handler. Of the turns the
-calmest counts.
+busy market do, and what counts is the time until the last of a burst was heard. Then messages come one by one, each
+when the one before was heard, and what counts is the time from its arrival to the handler. All times are the
+processor's, so that what else the machine does is no part of them; of the turns the quickest counts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import os
 import tempfile
 from pathlib import Path
 from statistics import quantiles
-from time import perf_counter, process_time
+from time import process_time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ccxt.pro  # noqa: TID251 - the one to compare with
@@ -168,7 +168,7 @@ class Contestant:
         self.client: Any = None
         self.task: asyncio.Task[Any] | None = None
         self._heard = self._wanted = 0
-        self._at = (0.0, 0.0)
+        self._at = 0.0
         self._done: asyncio.Future[None] | None = None
 
     def connected(self, client: Any) -> Any:
@@ -180,7 +180,7 @@ class Contestant:
         """Count what was heard; the last that is wanted ends the wait."""
         self._heard += count
         if self._heard >= self._wanted and self._done is not None and not self._done.done():
-            self._at = perf_counter(), process_time()
+            self._at = process_time()
             self._done.set_result(None)
 
     async def begin(self, run: Coroutine[Any, Any, Any]) -> None:
@@ -197,15 +197,15 @@ class Contestant:
         wires = self.client.wires.values() if self.client is not None else ()
         return next((one for one in wires if any(name.startswith(self.kind.word) for name in one.futures)), None)
 
-    async def take(self, texts: list[str]) -> tuple[float, float]:
-        """Give it messages at once; returns seconds until the last event was heard, by the clock and of work."""
+    async def take(self, texts: list[str]) -> float:
+        """Give it messages at once; returns the processor's seconds until the last event was heard."""
         self._wanted, self._done = self._heard + len(texts), asyncio.get_running_loop().create_future()
-        wire, begun = self.wire(), (perf_counter(), process_time())
+        wire, begun = self.wire(), process_time()
         for text in texts:
             wire.handle_message(WSMessage(WSMsgType.TEXT, text, None))
         async with asyncio.timeout(60):
             await self._done
-        return self._at[0] - begun[0], self._at[1] - begun[1]
+        return self._at - begun
 
     async def end(self) -> None:
         """Stop."""
@@ -273,7 +273,7 @@ CONTESTANTS = {BARE: bare, "LiveFeed": fed, OURS: whole}
 
 
 async def measure(kind: str, messages: int, rounds: int) -> list[Row]:
-    """Let the contestants take turns; a row each, of the calmest turn."""
+    """Let the contestants take turns; a row each, of the quickest turn."""
     turns: dict[str, list[Row]] = {name: [] for name in CONTESTANTS}
     first = 1
     for number in range(rounds + 1):
@@ -293,16 +293,16 @@ async def measure(kind: str, messages: int, rounds: int) -> list[Row]:
 
 
 async def played(one: Contestant, kind: str, first: int, messages: int) -> Row:
-    """One contestant's turn, in seconds: the work an event costs in bursts, and how long single ones wait."""
+    """One contestant's turn, in seconds: what an event costs in bursts, and how long single ones take to the handler."""
     texts = one.kind.messages(first, messages)
     singles = texts[: messages // 4]
-    cuts = quantiles([(await one.take([text]))[0] for text in singles], n=100)
+    cuts = quantiles([await one.take([text]) for text in singles], n=100)
     found = {"p50": cuts[49], "p99": cuts[98]}
     if kind != "trades":  # of quotes only the last of a burst counts
         return found
     rest = texts[len(singles) :]
     gc.collect()
-    spent = [(await one.take(rest[at : at + BURST]))[1] for at in range(0, len(rest), BURST)]
+    spent = [await one.take(rest[at : at + BURST]) for at in range(0, len(rest), BURST)]
     return {"seconds": sum(spent) / len(rest), **found}
 
 
