@@ -37,8 +37,6 @@ class Habits(NamedTuple):
     """The levels that come with an order are those of the whole position, from its first fill."""
     isolated_at_first: bool = False
     """Margin is isolated until cross is chosen."""
-    forced_ids: tuple[str, str] | None = None
-    """How the client ids of the exchange's own orders begin: of liquidations and of settlements."""
 
 
 class Entry(NamedTuple):

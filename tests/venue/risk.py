@@ -68,8 +68,6 @@ class Risk(Matching):
             instrument=position.instrument, buy=position.amount < 0, amount=abs(position.amount),
             side=position.side, reduce_only=True, cause=cause.value,
         )  # fmt: skip
-        if self.habits.forced_ids is not None:
-            order.client_id = f"{self.habits.forced_ids[cause is Cause.SETTLEMENT]}{self.now()}"
         self.accept(order)
         self.fill(order, order.amount, price, maker=False, fee=fee)
 

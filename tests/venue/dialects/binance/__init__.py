@@ -34,7 +34,7 @@ __all__ = [
 
 NAME = "binance"
 HOSTS = ("binance.com", "binance.vision", "binancefuture.com")
-HABITS = Habits(keeps_id=frozenset({Kind.SPOT}), forced_ids=("autoclose-", "settlement_autoclose-"))
+HABITS = Habits(keeps_id=frozenset({Kind.SPOT}))
 MODULES = (market, trading, account, user)
 """Their functions fill the one table of routes."""
 
