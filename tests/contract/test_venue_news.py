@@ -11,6 +11,7 @@ from venue.instruments import Instrument, Kind
 from venue.news import BalanceNews, Cause, Change, News, OrderNews, PositionNews, TradeNews
 from venue.orders import Order, Status
 from venue.prices import Prices
+from venue.shapes import ask
 from venue.state import Habits, State
 
 from metaexpert.clock import SimClock
@@ -69,6 +70,20 @@ def test_spot_money_moves_in_both_coins_and_the_fee() -> None:
     fee = D("0.5") * item.taker
     moved = [(one.coin, one.change, one.cause) for one in heard if isinstance(one, BalanceNews)]
     assert moved == [("BTC", D("0.5"), Cause.FILL), ("USDT", D(-25_000), Cause.FILL), ("BTC", -fee, Cause.FEE)]
+
+
+def test_a_transfer_is_told_and_listed() -> None:
+    """500 USDT come in, 200 go; they can be spent, and Binance lists them as income of that kind."""
+    state, heard = heard_of(SimClock(NOW))
+    free = state.free("linear", "USDT")
+    for change in (500, -200):
+        state.transfer("linear", "USDT", D(change))
+    assert heard == [BalanceNews("linear", "USDT", D(change), Cause.TRANSFER) for change in (500, -200)]
+    assert state.free("linear", "USDT") - free == 300
+    rows = ask(binance, state, "GET", "/fapi/v1/income")
+    assert [(row["incomeType"], D(row["income"]), row["symbol"]) for row in rows] == [
+        ("TRANSFER", 500, ""), ("TRANSFER", -200, ""),
+    ]  # fmt: skip
 
 
 def test_each_change_of_an_order_is_told_once() -> None:

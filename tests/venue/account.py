@@ -44,7 +44,7 @@ class Entry(NamedTuple):
 
     id: int
     time: int
-    instrument: Instrument
+    instrument: Instrument | None
     wallet: str
     coin: str
     change: Decimal
@@ -105,11 +105,20 @@ class Account(Market):
             self.ledger[-1] = self.ledger[-1]._replace(amount=amount, price=price)
             self.tell(news)
 
+    def transfer(self, wallet: str, coin: str, change: Decimal) -> None:
+        """Bring money into a wallet, or take it out."""
+        for news in self._enter(None, wallet, coin, change, Cause.TRANSFER):
+            self.tell(news)
+
     def _moved(self, item: Instrument, coin: str, change: Decimal, cause: Cause) -> list[News]:
+        return self._enter(item, self.wallet_of(item), coin, change, cause)
+
+    def _enter(
+        self, item: Instrument | None, wallet: str, coin: str, change: Decimal, cause: Cause
+    ) -> list[News]:  # fmt: skip
         """Change a balance and enter it into the ledger; returns what is to be told."""
         if not change:
             return []
-        wallet = self.wallet_of(item)
         self.balances[wallet, coin] += change
         self.ledger.append(Entry(len(self.ledger) + 1, self.now(), item, wallet, coin, change, cause))
         return [BalanceNews(wallet, coin, change, cause)]

@@ -313,11 +313,13 @@ def income(call: Call) -> Any:
     begin, end = call.whole("startTime", call.now - WEEK), call.whole("endTime", call.now)
     rows = [
         {
-            "symbol": one.instrument.id, "incomeType": INCOMES[one.cause], "income": fixed(one.change),
-            "asset": one.coin, "time": one.time, "info": INCOMES[one.cause], "tranId": one.id, "tradeId": "",
+            "symbol": one.instrument.id if one.instrument else "", "incomeType": INCOMES[one.cause],
+            "income": fixed(one.change), "asset": one.coin, "time": one.time, "info": INCOMES[one.cause],
+            "tranId": one.id, "tradeId": "",
         }
         for one in call.state.ledger
-        if one.instrument.kind is kind and name in {"", one.instrument.id} and begin <= one.time <= end
+        if one.wallet == kind.value and name in {"", one.instrument and one.instrument.id}
+        and begin <= one.time <= end
         and sort in {"", INCOMES[one.cause]}
     ]  # fmt: skip
     return rows[: min(call.whole("limit", 100), 1000)]

@@ -139,7 +139,7 @@ def _fundings(call: Call, kind: Kind, begin: int, end: int) -> list[dict[str, An
             "feeRate": text(-one.change / one.instrument.value(one.amount, one.price)), "feeCurrency": "",
             "markPrice": text(one.price), "isMaker": False, "seq": one.id,
         }
-        for one in reversed(call.state.ledger)
+        for one in reversed(call.state.ledger) if one.instrument is not None
         if one.cause is Cause.FUNDING and one.instrument.kind is kind and begin <= one.time <= end
         and call.get("symbol") in {"", one.instrument.id}
     ]  # fmt: skip
