@@ -4,8 +4,8 @@ Run it as `.venv/bin/python benchmarks/stream.py [--messages N] [--rounds N] [--
 Binance's USD-M futures are given to CCXT's own message handler by turns: for bare CCXT, where a loop awaits its
 `watch_...`; for `LiveFeed`, where a loop awaits its `next`; and for a paper run (feed, broker, limits, journal on
 disk) whose expert hears each event in `on_tick`. No network is in between. Trades come in bursts, as those of a
-busy market do, and what counts is the time until the last of a burst was heard. Then messages come one by one, each
-when the one before was heard, and what counts is the time from its arrival to the handler. All times are the
+busy market do, and what counts is the time until the last of a burst was heard. Then messages come one by one,
+each when the one before was heard, and what counts is the time from its arrival to the handler. All times are the
 processor's, so that what else the machine does is no part of them; of the turns the quickest counts.
 """
 
@@ -39,6 +39,8 @@ from metaexpert.paper import PaperJob, trade
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+
+    from metaexpert.events import PublicTrade
 
 SYMBOL, NAME = "BTC/USDT:USDT", "BTCUSDT"
 START = 1_790_000_000_000  # within a minute: no bar closes while it is measured
@@ -125,7 +127,10 @@ def muted(client: Any) -> Any:
             client.wires[url] = connection
         return connection
 
-    client.client = made
+    async def funding(_: str) -> dict[str, Any]:
+        return {"fundingTimestamp": START + 480 * MINUTE, "fundingRate": 0.0001}
+
+    client.client, client.fetch_funding_rate = made, funding
     client.set_markets([RAW])
     return client
 
@@ -146,6 +151,10 @@ class Alone(Gateway):
     async def candles(self, *_: Any) -> list[tuple[float, ...]]:
         """One candle, so that there is a price."""
         return [(START // MINUTE * MINUTE - MINUTE, 60_000.0, 60_000.0, 60_000.0, 60_000.0, 1.0)]
+
+    async def trades_page(self, *_: Any) -> list[PublicTrade]:
+        """None: nothing was missed."""
+        return []
 
 
 class Still(SimClock):
@@ -293,7 +302,7 @@ async def measure(kind: str, messages: int, rounds: int) -> list[Row]:
 
 
 async def played(one: Contestant, kind: str, first: int, messages: int) -> Row:
-    """One contestant's turn, in seconds: what an event costs in bursts, and how long single ones take to the handler."""
+    """One turn, in seconds: what an event costs in bursts, and how long single ones are on their way."""
     texts = one.kind.messages(first, messages)
     singles = texts[: messages // 4]
     cuts = quantiles([await one.take([text]) for text in singles], n=100)
