@@ -108,7 +108,7 @@ def play(
         at = run_column(terms, bars, signals, funding, Books(state, log, curves, daily), at)
         if at >= n:
             break
-        longer = np.empty((WIDTH, 4 * log.shape[1]))
+        longer = np.empty((WIDTH, 2 * log.shape[1]))
         longer[:, : log.shape[1]] = log
         log = longer
     if daily.size:
