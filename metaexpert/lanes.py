@@ -130,12 +130,11 @@ class Lane:
         """Its trades, where they are watched."""
         self.funding: deque[Funding] = deque()
         """Funding that is due, or will be: oldest first."""
-        self.is_funded = False
-        """Is funding paid on its positions?"""
         self.is_out = False
         """Do the others no longer wait for it?"""
         self.alarm = Alarm(link.clock)
         self.trades_alarm = Alarm(link.clock)
+        self._coming: Funding | None = None
         self._link = link
         self._keep = keep
         self._moved = moved
@@ -145,6 +144,11 @@ class Lane:
     def shortest(self) -> str:
         """The timeframe that is watched, and in which orders trade."""
         return self.timeframes[0]
+
+    @property
+    def is_funded(self) -> bool:
+        """Is funding paid on its positions?"""
+        return self._coming is not None
 
     async def close(self) -> None:
         """End what sleeps."""
@@ -348,30 +352,40 @@ class Lane:
             if since is not None:
                 self.funding.extend(await link.ask(lambda: source.paid(self.symbol, since, link.now())))
             coming = await link.ask(lambda: source.funding(self.symbol))
-            self.funding.extend([] if coming is None else [coming])
-            self.is_funded = coming is not None
+            known = max(link.now() - _CONFIRMED, self.funding[-1].time if self.funding else 0)
+            if coming is not None and coming.time > known:  # else it was paid long ago
+                self.funding.append(coming)
+            self._coming = coming
 
     async def fund(self) -> None:
         """Know the next funding, and its rate, in time."""
-        link, coming = self._link, self.funding[-1]
-        while True:
+        link, coming = self._link, self._coming
+        while coming is not None:
             while (left := coming.time - link.now()) > _LAST_LOOK:
                 await link.sleep_until(coming.time - max(_LAST_LOOK, left - _HOUR_MS))
                 coming = await self._renewed(coming)
             await link.sleep_until(coming.time + _CONFIRMED)
             await self._confirm(coming)
+            coming = await self._following(coming)
+            if coming is not None:
+                self.funding.append(coming)
+                self._moved()
+
+    async def _following(self, last: Funding) -> Funding | None:
+        """The funding after `last`, as soon as it is told; None of a contract that has ended."""
+        link = self._link
+        while True:
             told = await link.ask(lambda: link.source.funding(self.symbol), inf)
-            if told is None:
-                return  # a contract that has ended
-            coming = told
-            self.funding.append(coming)
-            self._moved()
+            if told is None or told.time > last.time:
+                return told
+            await link.sleep_until(link.now() + _CONFIRMED)  # an old answer
 
     async def _renewed(self, coming: Funding) -> Funding:
         """The next funding as it is known now; `coming` where nobody can tell."""
         with suppress(*PASSING):
             told = await self._link.source.funding(self.symbol)
-            if told is not None and self.funding and self.funding[-1] is coming:
+            is_due = bool(self.funding) and self.funding[-1] is coming
+            if is_due and told is not None and told.time > self._link.now():
                 self.funding[-1] = coming = told
                 self._moved()
         return coming

@@ -280,6 +280,34 @@ async def test_funding_is_told_at_its_instant_after_the_bar_that_closes_then():
 
 
 @pytest.mark.asyncio
+async def test_funding_that_the_market_still_tells_afterwards_is_told_once_and_asked_for_a_minute_later():
+    """What came at 2:00 is told as the next one for ever: one more question a minute, and no funding but that."""
+
+    class Stuck(FakeMarket):
+        async def funding(self, symbol):
+            await self._call("funding")
+            return Funding(START + 2 * MINUTE, symbol, 1e-4)
+
+    market = Stuck(StepClock(START), every(7, 9))
+    events = await run(market, 8.5, (TRADES, CANDLES))
+    assert [event.time - START for event in events if isinstance(event, Funding)] == [2 * MINUTE]
+    asked = [time - START for name, time in market.asked if name == "funding"]
+    assert asked == [0, 110_000, *(n * MINUTE for n in range(3, 9))]
+
+
+@pytest.mark.asyncio
+async def test_funding_of_long_ago_is_not_what_comes_next():
+    """A contract that is no more still tells the instant of the day before: nothing is paid for it."""
+
+    class Old(FakeMarket):
+        async def funding(self, symbol):
+            return Funding(START - 1440 * MINUTE, symbol, 1e-4)
+
+    events = await run(Old(StepClock(START), every(7, 3)), 2.5, (TRADES, CANDLES), since=START - MINUTE)
+    assert not [event for event in events if isinstance(event, Funding)]
+
+
+@pytest.mark.asyncio
 async def test_funding_of_the_time_between_two_runs_is_told_in_its_place():
     """The earlier run ended at 2:00; funding was paid at 3:00; the rate of 6:00 turns out another."""
 
