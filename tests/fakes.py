@@ -183,16 +183,21 @@ class FakeMarket:
         """See `Source.candles`."""
         await self._call("candles")
         known = self.now() - parse(timeframe) - self.faults.rest_delay
-        made = candles_of(self._of.get(symbol, []), timeframe)
+        made = candles_of(self._between(symbol, start, min(end, known + 1) + parse(timeframe)), timeframe)
         return [bar for bar in made if start <= bar.time < end and bar.time <= known]
+
+    def _between(self, symbol: str, start: int, end: int) -> list[PublicTrade]:
+        """The trades within [start, end)."""
+        trades = self._of.get(symbol, [])
+        first, last = (bisect_left(trades, time, key=lambda one: one.time) for time in (start, end))
+        return trades[first:last]
 
     async def trades(self, symbol: str, start: int) -> list[PublicTrade]:
         """See `Source.trades`."""
         await self._call("trades")
-        known = [one for one in self._of.get(symbol, []) if one.time <= self.now()]
         if not self.faults.kept:
             raise RequestError("it tells no trades of the past")
-        return [one for one in known[-self.faults.kept :] if one.time >= start]
+        return self._between(symbol, start, self.now() + 1)[-self.faults.kept :]
 
     async def funding(self, symbol: str) -> Funding | None:
         """See `Source.funding`."""
