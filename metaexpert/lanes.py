@@ -15,6 +15,7 @@ from .events import Funding, Notice, PublicTrade
 from .liveseries import LiveSeries
 from .models import Bar
 from .pumps import PASSING, Alarm, Backoff
+from .sound import is_sound
 from .tails import Longer, Tail, Terms
 from .timeframe import floor, next_close, parse
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .clock import LiveClock
-    from .events import Source
+    from .events import MarketEvent, Source
     from .gaps import Tape
 
 __all__ = ["Lane", "Link", "refuse_odd"]
@@ -54,6 +55,7 @@ class Link:
         """Rings when there may be something to take."""
         self.notices: deque[Notice] = deque(maxlen=1000)
         self._random = random
+        self._told_unsound: dict[str, int] = {}
 
     def now(self) -> int:
         """The market's time now, ms UTC."""
@@ -72,6 +74,17 @@ class Link:
         """Give notice."""
         self.notices.append(Notice(self.now(), symbol, text, error))
         self.alarm.ring()
+
+    def sound[T: MarketEvent](self, symbol: str, events: Sequence[T]) -> Sequence[T]:
+        """Those of `events` that can be true; that others are left out is told once an hour."""
+        now = self.now()
+        if all(is_sound(one, now) for one in events):
+            return events
+        if now >= self._told_unsound.get(symbol, -inf) + _HOUR_MS:
+            self._told_unsound[symbol] = now
+            first = next(one for one in events if not is_sound(one, now))
+            self.tell(symbol, f"what can't be true is left out, such as {first}")
+        return [one for one in events if is_sound(one, now)]
 
     async def ask[T](self, call: Callable[[], Awaitable[T]], patience: float | None = None) -> T:
         """What the market answers to `call`, made again while it can't be reached.
@@ -183,6 +196,7 @@ class Lane:
         bars = await self._link.ask(
             lambda: self._link.source.candles(self.symbol, self.shortest, start, self.until)
         )
+        bars = self._link.sound(self.symbol, bars)
         self.loaded = _frame([bar for bar in bars if start <= bar.time < self.until])
         if self.series:
             self.arrange()
@@ -234,7 +248,7 @@ class Lane:
                 bars = await link.source.candles(
                     self.symbol, self.shortest, settled - tail.length_ms, floor(asked, tail.length_ms)
                 )
-                tail.answer(bars, asked, link.now())
+                tail.answer(link.sound(self.symbol, bars), asked, link.now())
                 self._tell_late()
             except PASSING as error:
                 not_before = link.now() + failed.pause(error)
@@ -301,9 +315,10 @@ class Lane:
                 continue
             asked, known_to, error = link.now(), tape.known_to, None
             tried = tried or asked
-            answer, limit = [], link.terms.patience
+            answer, limit = tuple[PublicTrade, ...](), link.terms.patience
             try:
-                answer, limit = await link.source.trades(self.symbol, tape.start), link.terms.settle
+                fetched = await link.source.trades(self.symbol, tape.start)
+                answer, limit = link.sound(self.symbol, fetched), link.terms.settle
             except PASSING as failed:
                 error = failed
             except RequestError:

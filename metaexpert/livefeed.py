@@ -341,6 +341,7 @@ class LiveFeed:
         lane, kind = self._lanes[pump.stream.symbol], pump.stream.kind
         if not pump.is_up:
             self._up(pump)
+        events = self._link.sound(lane.symbol, events)
         if kind is StreamKind.CANDLES:
             lane.show([event for event in events if isinstance(event, Bar)])
         elif kind is StreamKind.TRADES:

@@ -19,7 +19,7 @@ LAYERS = (
     ("clock", "config", "inputs", "journal", "values", "logger", "risk", "script", "store"),
     ("exchanges",),
     ("broker", "doctor", "importer"),
-    ("detail", "feed", "gaps", "inbox", "lanes", "livefeed", "liveseries", "pumps", "tails"),
+    ("detail", "feed", "gaps", "inbox", "lanes", "livefeed", "liveseries", "pumps", "sound", "tails"),
     (
         *("calls", "filters", "handlers", "history", "inside", "keeper", "launch", "live", "marks", "process"),
         *("recorded", "replay", "signals", "tape", "trader"),
