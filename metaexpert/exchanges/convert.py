@@ -116,14 +116,17 @@ def next_funding_of(raw: Raw, market: Market) -> Funding | None:
 def trades_of(raw: Sequence[Raw], market: Market) -> list[PublicTrade]:
     """Public trades, in the order they were made; REST and streams give the same `id`."""
     found: list[PublicTrade] = []
-    own = wording.TRADE_IDS.get(market.exchange)
+    own, symbol = wording.TRADE_IDS.get(market.exchange), market.symbol
+    is_counted = market.contract_size != 1.0 or market.amount_step is not None
     for one in raw:
         time, price, amount = one.get("timestamp"), one.get("price"), one.get("amount")
         if time is None or price is None or amount is None:
             raise ExchangeError(f"{market.exchange}: a trade of {market.symbol} without time, price or amount")
         name = one.get("id") if own is None else said(one, *own)
-        side, qty = _SIDES.get(one.get("side") or "", 0), to_qty(market, float(amount), float(price))
-        found.append(PublicTrade(int(time), market.symbol, str(name or ""), float(price), qty, side))
+        side, qty, price = _SIDES.get(one.get("side") or "", 0), float(amount), float(price)
+        if is_counted:
+            qty = to_qty(market, qty, price)
+        found.append(PublicTrade(int(time), symbol, str(name or ""), price, qty, side))
     found.sort(key=_time)
     return found
 

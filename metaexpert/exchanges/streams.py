@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ..events import StreamKind
@@ -139,7 +140,8 @@ class _Subscription:
         self.stream, self.market, self.line = stream, market, line
         self.begun = 0  # when it was subscribed to, by the exchange's clock
         self.is_short = False  # CCXT may have forgotten some
-        self._names: dict[str, None] = {}
+        self._names: set[str] = set()  # of the trades that were told last
+        self._latest: deque[str] = deque()  # the same in their order
         self._last: MarketEvent | None = None
 
     def fresh(self, raw: Any, now: int) -> Sequence[MarketEvent]:
@@ -147,8 +149,7 @@ class _Subscription:
         found = events_of(self.stream, self.market, raw, now)
         if self.stream.kind is StreamKind.TRADES:
             self.is_short = len(raw) >= TRADES_KEPT
-            first = self.begun - _EARLY_MS
-            return [one for one in found if one[0] >= first and self._is_new(one[2])]
+            return self._unheard(found)
         if self.stream.kind is StreamKind.CANDLES:
             first = self._last[0] if self._last is not None else now - 2 * parse(self.stream.timeframe)
             found = [one for one in found if one[0] >= first and one != self._last]
@@ -157,13 +158,18 @@ class _Subscription:
         self._last = found[-1] if found else self._last
         return found
 
-    def _is_new(self, name: Any) -> bool:
-        """Was this trade not told yet? One without a name is."""
-        if not name:
-            return True
-        if name in self._names:
-            return False
-        self._names[name] = None
-        if len(self._names) > _NAMES:
-            del self._names[next(iter(self._names))]
-        return True
+    def _unheard(self, trades: Sequence[MarketEvent]) -> list[MarketEvent]:
+        """Those that were not told yet, and not made before the stream was watched. One without a name was not."""
+        first, names = self.begun - _EARLY_MS, self._names
+        found: list[MarketEvent] = []
+        for one in trades:
+            name: Any = one[2]
+            if one[0] < first or name in names:
+                continue
+            found.append(one)
+            if name:
+                names.add(name)
+                self._latest.append(name)
+        while len(self._latest) > _NAMES:
+            names.discard(self._latest.popleft())
+        return found
