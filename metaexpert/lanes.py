@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import bars as candles_
-from .errors import ConfigError, MetaExpertError, RequestError
+from .errors import ConfigError, DataError, MetaExpertError, RequestError
 from .events import Funding, Notice, PublicTrade
 from .liveseries import LiveSeries
 from .models import Bar
@@ -33,6 +33,7 @@ __all__ = ["Lane", "Link", "refuse_odd"]
 _HOUR_MS = 3_600_000
 _LAST_LOOK = 10_000  # before a funding instant the rate is asked for once more, ms
 _CONFIRMED = 60_000  # after it, what was paid
+_SAME_RATE = 5e-9  # what exchanges round
 
 
 class Link:
@@ -263,7 +264,8 @@ class Lane:
 
     def _tell_late(self) -> None:
         for bar in self.tail.late:
-            self._link.tell(self.symbol, f"the bar of {_iso(bar.time)} came too late, and is left out")
+            text = f"the bar of {_iso(bar.time)} came too late, and is left out"
+            self._link.tell(self.symbol, text, DataError(f"{self.symbol}: {text}"))
         self.tail.late.clear()
 
     def _has_moved(self) -> None:
@@ -411,7 +413,7 @@ class Lane:
         with suppress(RequestError):
             paid = await link.ask(lambda: link.source.paid(self.symbol, told.time, told.time + 1), inf)
         for one in paid:
-            if one.rate != told.rate:
+            if abs(one.rate - told.rate) > _SAME_RATE:
                 self._link.tell(
                     self.symbol, f"the funding of {_iso(told.time)} was {one.rate:.6%}, not {told.rate:.6%}"
                 )

@@ -293,7 +293,8 @@ class LiveFeed:
             return False
         for lane in lacking:
             lane.is_out = True
-            self._link.tell(lane.symbol, "its market does not answer: the others wait for it no more")
+            text = "its market does not answer: the others wait for it no more"
+            self._link.tell(lane.symbol, text, NetworkError(f"{lane.symbol}: {text}"))
         self._mark_boundary()
         return True
 

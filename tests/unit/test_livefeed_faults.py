@@ -13,7 +13,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pyleak import no_task_leaks
 
-from metaexpert.errors import NetworkError, RequestError
+from metaexpert.errors import DataError, NetworkError, RequestError
 from metaexpert.events import Funding, Notice, PublicTrade, Quote, StreamKind
 from metaexpert.feed import Step
 from metaexpert.livefeed import LiveFeed
@@ -171,7 +171,8 @@ async def test_a_market_that_does_not_answer_holds_up_the_others_for_a_while_onl
         assert bars_of(events, symbol=symbol) == candles_of(every(7, 6, symbol), "1m")
     times = [event.time for event in events if isinstance(event, Step)]
     assert times == sorted(times)
-    assert "its market does not answer: the others wait for it no more" in notices(events)
+    (out,) = [event for event in events if isinstance(event, Notice) and "does not answer" in event.text]
+    assert (out.symbol, type(out.error)) == ("B", NetworkError)
     assert "its market answers again" in notices(events)
 
 
@@ -222,7 +223,9 @@ async def test_a_bar_that_comes_too_late_is_left_out_and_told():
     faults = Faults(silences=[(START + MINUTE, START + 2 * MINUTE)], rest_delay=15 * SECOND)
     events = await run(FakeMarket(StepClock(START), every(7, 6), faults), 4.5)
     assert bars_of(events) == [bar for bar in candles_of(every(7, 4), "1m") if bar.time != START + MINUTE]
-    assert "the bar of 2024-01-01 00:01 came too late, and is left out" in notices(events)
+    (late,) = [event for event in events if isinstance(event, Notice) and "too late" in event.text]
+    assert late.text == "the bar of 2024-01-01 00:01 came too late, and is left out"
+    assert isinstance(late.error, DataError)
 
 
 # --- clocks and funding ---
