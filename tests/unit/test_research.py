@@ -145,18 +145,13 @@ UP = pd.Series([True, False, False, False], index=BARS.index)
 
 
 def test_a_signal_that_was_not_heard_in_a_position_is_heard_on_the_bar_that_ends_it() -> None:
-    """In at the open of bar 1 (100), stopped in bar 2 (95), and in again at the open of bar 3 (90)."""
-    bars = frame_of([100.0, 100.0, 90.0, 90.0, 90.0])
+    """In at the open of bar 1 (100), stopped in bar 3 (95), in again at the open of bar 4 (90)."""
+    bars, says = frame_of([100.0, 100.0, 100.0, 90.0, 90.0, 90.0]), [True, True, True, True, False, False]
     result = Backtest.from_signals(
-        bars,
-        [True, True, True, False, False],
-        stop_loss_pct=5.0,
-        fee_taker=0.0,
-        size_type="fixed_base",
-        size_value=1.0,
+        bars, says, stop_loss_pct=5.0, fee_taker=0.0, size_type="fixed_base", size_value=1.0
     )
     assert result.fills["price"].tolist() == [100.0, 95.0, 90.0]
-    assert result.equity["equity"].tolist() == [10_000.0, 10_000.0, 9_995.0, 9_995.0, 9_995.0]
+    assert result.equity["equity"].tolist() == [10_000.0] * 3 + [9_995.0] * 3
 
 
 def plain(**rules: float) -> Market:
