@@ -230,6 +230,7 @@ class LiveProcess(Recorded):
         if self.stop_reason is not None:
             self.keeper.event(now, STOP, self.stop_reason)
         self.keeper.event(now, *row_of(event))
+        self._drain()  # of what was asked for between two events
         if self.broker.expiry.next_time <= now:
             self.tell(self.broker.expiry.end(now))
         if isinstance(event, Step):
@@ -299,6 +300,7 @@ class LiveProcess(Recorded):
             self.paper.forget_offers(symbol)
         self.log.warning(notice.text, symbol=notice.symbol, error=str(notice.error))
         self.dispatch("error", notice.error)
+        self._drain()
 
     def _settle(self) -> None:
         """Record what the event has changed, so that a restart goes on from here."""
@@ -326,8 +328,9 @@ class LiveProcess(Recorded):
         return result
 
     def _failed(self, event: str, handler: Handler, error: BaseException) -> None:
-        if isinstance(error, asyncio.CancelledError):
-            raise error
+        task = None if self._loop is None else asyncio.current_task(self._loop)
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise error  # else it is of something that the handler has waited for
         super()._failed(event, handler, error)
 
 

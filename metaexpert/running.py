@@ -140,6 +140,9 @@ class Run:
         try:
             with self.inputs(), _signals(self.stop):
                 self.reason = await trade(self.job)
+        except asyncio.CancelledError:
+            self.reason = "signal"
+            raise
         except Exception as error:
             self.reason, self.error = "error", error
             raise

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from metaexpert import bars as candles
+from metaexpert import running
 from metaexpert.broker.costs import Costs
 from metaexpert.broker.ledger import Ledger
 from metaexpert.broker.paper import PaperBroker
@@ -18,15 +19,16 @@ from metaexpert.broker.protection import Protection
 from metaexpert.clock import SimClock
 from metaexpert.config import LogSettings, StrategySettings
 from metaexpert.errors import NetworkError, StrategyError
-from metaexpert.events import Notice, PublicTrade, Quote
+from metaexpert.events import Funding, Notice, PublicTrade, Quote
 from metaexpert.feed import Series, Step
 from metaexpert.handlers import Handlers
 from metaexpert.live import LiveProcess
 from metaexpert.logger import MetaLogger
-from metaexpert.models import Bar, MarginMode, OrderBook, Tick
+from metaexpert.models import Bar, MarginMode, OrderBook, Side, Tick
 from metaexpert.risk import LossLimits
 from metaexpert.trader import OrderTerms, Trader
 from tests.clocks import StepClock
+from tests.papers import follower
 from tests.unit.desk import LINEAR as SYMBOL
 from tests.unit.desk import market
 
@@ -348,3 +350,108 @@ def test_a_cancelled_run_says_goodbye():
     asyncio.run(main())
     assert heard == ["signal"]
     desk.log.close()
+
+
+def test_a_cancelled_task_of_a_handler_is_its_own_failure():
+    """Waiting for a task that somebody has cancelled is a bug of the handler: the run hears of it and goes on."""
+    desk, heard = Desk(), list[str]()
+    desk.feed.close_bar(0)
+    desk.on("error")(lambda error: heard.append(str(error)))
+
+    @desk.on("bar")
+    async def on_bar(_: Bar) -> None:
+        task = asyncio.create_task(asyncio.sleep(10))
+        task.cancel()
+        await task
+
+    assert desk.run() == "user_stop"
+    assert len(heard) == 1
+    assert "on_bar failed at 1970-01-01 00:01 UTC: CancelledError" in heard[0]
+
+
+def test_a_run_that_is_cancelled_while_a_handler_waits_ends():
+    """The handler gets it, and may tidy up; its own timeouts are nothing to the run."""
+    desk, heard, waits = Desk(), list[str](), asyncio.Event()
+    desk.feed.close_bar(0)
+    desk.on("deinit")(heard.append)
+
+    @desk.on("bar")
+    async def on_bar(_: Bar) -> None:
+        try:
+            async with asyncio.timeout(0):
+                await asyncio.sleep(10)
+        except TimeoutError:
+            heard.append("timeout")
+        try:
+            waits.set()
+            await asyncio.sleep(10)
+        finally:
+            heard.append("tidy")
+
+    async def main() -> None:
+        running = asyncio.create_task(desk.process().stream())
+        await waits.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(main())
+    assert heard == ["timeout", "tidy", "signal"]
+    desk.log.close()
+
+
+def test_what_on_error_has_asked_for_is_told_at_once():
+    """An order that is refused leaves nothing in the book: its news is told all the same."""
+    desk, heard = Desk(), list[str]()
+    desk.feed.at(10, Notice(10, SYMBOL, "lost", NetworkError("lost")))
+    desk.on("order")(lambda order: heard.append(f"{order.status} at {desk.clock.now()}"))
+    desk.on("error")(lambda _: desk.trader.send(Side.SELL, None, None, OrderTerms(reduce_only=True)))
+    assert desk.run() == "user_stop"
+    assert heard == ["rejected at 10"]
+
+
+def test_what_a_task_has_asked_for_between_two_events_is_told_with_the_next_one():
+    """Before anything that the event brings about, so that the state after it can be kept."""
+    desk, heard = Desk(), list[str]()
+    desk.feed.at(20, Funding(20, SYMBOL, 0.0))
+    desk.on("order")(lambda order: heard.append(f"{order.status} at {desk.clock.now()}"))
+    take = desk.feed.next
+
+    async def next_after_a_task(until: float = inf) -> Any:
+        event = await take(until)
+        if isinstance(event, Funding):
+            desk.trader.send(Side.SELL, None, None, OrderTerms(reduce_only=True))
+        return event
+
+    desk.feed.next = next_after_a_task
+    desk.notes.commit = lambda process, *, changed: changed and process.state()
+    assert desk.run() == "user_stop"
+    assert heard == ["rejected at 20"]
+
+
+def test_a_run_that_is_cancelled_says_so_afterwards(monkeypatch: pytest.MonkeyPatch):
+    """Not that it is starting still."""
+
+    async def trade(_: Any) -> str:
+        await asyncio.Event().wait()
+        return "never"
+
+    monkeypatch.setattr(running, "trade", trade)
+    run = follower().start("paper")
+
+    async def main() -> None:
+        run.begin()
+
+        async def wait() -> None:
+            await run
+
+        waiting = asyncio.create_task(wait())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(main())
+    assert (run.reason, run.error, run.is_running) == ("signal", None, False)
+    assert "ended (signal)" in repr(run)
