@@ -308,6 +308,8 @@ class LiveProcess(Recorded):
         changed = self._changed or self._told > 0 or best != self._best
         self._best, self._changed = best, False
         self.keeper.commit(self, changed=changed)
+        if changed:
+            self.paper.let_go()
 
     def _due_again(self, timer: Timer, time: int) -> int:
         """What was due several times while nothing could run does so once."""

@@ -147,6 +147,11 @@ class Book:
         for queue in self.of.values():
             yield from queue
 
+    @property
+    def count(self) -> int:
+        """How many orders work."""
+        return len(self._working)
+
     # -- looking ------------------------------------------------------------------------------------------
 
     def working(self, symbol: str | None = None) -> list[Order]:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PaperBroker", "live_data"]
 
+_KEPT = 5_000  # of the fills, round trips and orders that are done, and up to twice as many
+
 
 def live_data(market: Market) -> MarketData:
     """What is known of a market that goes on beside its prices: filled in as it is told."""
@@ -107,6 +109,16 @@ class PaperBroker(SimulatedBroker):
         if data.funding is not None:
             data.funding.add(FundingRate(funding.time, funding.rate, funding.mark))
             self._matching.pay_funding(funding.symbol, funding.time)
+
+    def let_go(self) -> None:
+        """Forget what was done long ago, which stands in the journal: a run may go on for months."""
+        for done in (self.execution.fills, self.ledger.trades):
+            if len(done) > 2 * _KEPT:
+                del done[:-_KEPT]
+        orders = self.book.all
+        if len(orders) > 2 * _KEPT + self.book.count:
+            for name in [name for name, one in orders.items() if not one.is_working][:-_KEPT]:
+                del orders[name]
 
     def forget_offers(self, symbol: str) -> None:
         """What was offered is not known any more: orders wait for the next quote or book."""

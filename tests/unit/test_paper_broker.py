@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from metaexpert.broker import paper
 from metaexpert.broker.costs import Costs
 from metaexpert.broker.ledger import Ledger
 from metaexpert.broker.offer import Offer
@@ -177,3 +178,22 @@ def test_the_volume_of_a_trade_of_an_inverse_contract_counts_in_base():
     order = desk.send(Side.BUY, 100.0)
     desk.trade(50_000.0, qty=1_000.0)
     assert desk.order(order).status is OrderStatus.FILLED
+
+
+def test_what_was_done_long_ago_is_forgotten_and_what_works_is_not(monkeypatch: pytest.MonkeyPatch):
+    """Two of each kind are kept, and up to four, of 12 fills and 6 round trips; the bid at 50 works on."""
+    monkeypatch.setattr(paper, "_KEPT", 2)
+    desk = Desk()
+    desk.quote(99.0, 101.0)
+    resting = desk.send(Side.BUY, 1.0, 50.0)
+    kept = []
+    for _ in range(6):
+        for side in (Side.BUY, Side.SELL):
+            desk.send(side, 1.0)
+            desk.broker.let_go()
+            kept.append((len(desk.broker.fills), len(desk.ledger.trades), len(desk.broker.orders)))
+    assert [max(column) for column in zip(*kept, strict=True)] == [4, 4, 5]
+    assert desk.broker.fills[-1].id == desk.broker.execution.filled == 12
+    assert desk.ledger.ended == 6
+    assert desk.order(resting).status is OrderStatus.OPEN
+    assert list(desk.broker.orders)[-1] == "13"
