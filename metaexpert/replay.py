@@ -12,6 +12,7 @@ from .clock import SimClock
 from .errors import JournalError, MetaExpertError
 from .journal import line_of
 from .livefeed import LiveFeed
+from .logger import Redactor
 from .models import Bar
 from .tape import BEGINNING, END, START, STOP, event_of
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .live import LiveProcess
     from .livefeed import Event
     from .liveseries import LiveSeries
+    from .values import Secret
 
 __all__ = ["Comparison", "Lines", "Recording", "ReplayFeed", "compared", "replay"]
 
@@ -191,18 +193,27 @@ class _Known:
 
 
 class Lines:
-    """A keeper that collects the lines of a log instead of writing a journal; see `live.Keeper`."""
+    """A keeper that collects the lines of a log instead of writing a journal; see `live.Keeper`.
 
-    def __init__(self, feed: ReplayFeed | None = None) -> None:
+    Args:
+        feed: is told when an event is through.
+        secrets: are masked, as in a journal.
+    """
+
+    def __init__(self, feed: ReplayFeed | None = None, secrets: Iterable[Secret | str] = ()) -> None:
         self.lines: list[str] = []
         self._feed = feed
+        self._redactor = Redactor(secrets)
 
     def event(self, time: int, kind: str, body: Any) -> None:
         """The events are known."""
 
     def log(self, time: int, kind: str, body: Any) -> None:
         """Keep the line that a journal would have."""
-        self.lines.append(line_of(time, kind, body))
+        line = line_of(time, kind, body)
+        if self._redactor.knows(line):
+            line = line_of(time, kind, self._redactor.value(body))
+        self.lines.append(line)
 
     def commit(self, process: LiveProcess, *, changed: bool) -> None:
         """Nothing is written."""

@@ -141,7 +141,7 @@ class Rebuilt:
             JournalError: there is no whole record of it.
         """
         silent = LogSettings(log_to_console=False, log_to_file=False)
-        self._log = MetaLogger(self._job.name, silent, now=lambda: 0)
+        self._log = MetaLogger(self._job.name, silent, now=lambda: 0, secrets=self._job.exchange.secrets)
         try:
             return await replay(journal, self._run, self._build)
         finally:
@@ -152,7 +152,7 @@ class Rebuilt:
         markets = named(job, [Market.from_dict(one) for one in run.manifest["markets"]])
         feed = ReplayFeed(recording, wanted_of(job, markets), lookback=job.strategy.lookback_bars)
         await feed.open(recording.beginning["history"])
-        lines = Lines(feed)
+        lines = Lines(feed, job.exchange.secrets)
         process = process_of(job, markets, feed, lines, self._log, run.first)
         feed.on_stop = process.stop
         job.bind(process)

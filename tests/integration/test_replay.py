@@ -52,6 +52,38 @@ def test_a_replay_does_what_the_run_did(path):
     assert again(run) == Comparison(run, len(done))
 
 
+def leaky():
+    """An expert whose errors tell a secret of its settings."""
+    keys = {"api_key": "key-1234567", "api_secret": "hush-1234567"}
+    expert = MetaExpert(exchange="demo", market_type="futures", log_to_console=False, **keys)
+
+    @expert.on_init(symbol=LINEAR, timeframe="1m", strategy_name="papers")
+    def init():
+        pass
+
+    @expert.on_bar
+    def on_bar(bar):
+        raise ValueError("hush-1234567 was refused")
+
+    @expert.on_error
+    def on_error(error):
+        pass
+
+    return expert
+
+
+def test_a_secret_is_masked_in_a_replay_as_in_the_journal():
+    """Else the first line with one would differ, and be shown."""
+    clock = StepClock(START)
+    market = scripted(clock, walk(4, START))
+    run = asyncio.run(Papers(leaky).stream(market, clock, START + 3 * MINUTE))
+    with JournalReader.open(Papers(leaky).path) as journal:
+        lines = list(journal.lines(run))
+    assert any("was refused" in line for line in lines)
+    assert not any("hush" in line for line in lines)
+    assert again(run, leaky) == Comparison(run, len(lines))
+
+
 def test_every_run_of_a_chain_of_restarts_can_be_replayed():
     runs = played(stops=(7, 13, 20))
     assert len(runs) == 4
