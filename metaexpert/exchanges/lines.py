@@ -86,6 +86,15 @@ class Line:
         self._connection = None
         raise NetworkError(f"{self._caller.venue.name}: could not {self.doing}: {what}; try again")
 
+    def renew(self, what: str) -> NoReturn:
+        """Give the connection up, since what it tells is wrong, and say that something may have been missed.
+
+        Raises:
+            NetworkError: always.
+        """
+        self._caller.client.drop(self._connection)
+        self.fail(what)
+
     async def end(self) -> None:
         """End the subscription within seconds; where the exchange does not say that it has, its connection too."""
         connection, self._connection = self._connection, None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from ..events import StreamKind
+from ..events import Quote, StreamKind
+from ..models import OrderBook
 from ..timeframe import parse
 from . import missed
 from .channels import channel_of, events_of
@@ -63,6 +64,8 @@ class MarketStreams:
                 watched.is_short = False
                 watched.line.fail("more came than is kept")
             found = watched.fresh(await self._answer(watched), self._clock.now() + self._ahead)
+            if any(map(_is_crossed, found)):
+                watched.line.renew("its best bid is above its best ask: a change of the book was lost")
             if found:
                 return found
 
@@ -173,3 +176,10 @@ class _Subscription:
         while len(self._latest) > _NAMES:
             names.discard(self._latest.popleft())
         return found
+
+
+def _is_crossed(event: MarketEvent) -> bool:
+    """Would who buys pay less than who sells gets? No market stands so."""
+    if isinstance(event, Quote):
+        return event.bid > event.ask
+    return isinstance(event, OrderBook) and bool(event.bids and event.asks) and event.bids[0][0] > event.asks[0][0]
