@@ -29,7 +29,7 @@ __all__ = ["NEEDED", "Loaded", "load_expert"]
 
 NEEDED = frozenset(
     {
-        *("dotenv", "numpy", "pandas", "pandas_ta_classic", "platformdirs"),
+        *("dotenv", "greenlet", "numpy", "pandas", "pandas_ta_classic", "platformdirs"),
         *("pyarrow", "rich", "structlog", "talib", "typer"),
     }
 )

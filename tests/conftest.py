@@ -1,6 +1,7 @@
 """What every test shares: an accountant, a data folder of its own, and the shared folder where there is one."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from hypothesis import settings
 
 settings.register_profile("suite", deadline=None)  # a slow machine is no failure
 settings.load_profile("suite")
+
+if not hasattr(sys.modules["__main__"], "__file__"):  # a worker of pytest-xdist, which is no prompt
+    sys.modules["__main__"].__file__ = __file__
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 

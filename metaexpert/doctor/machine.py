@@ -32,8 +32,8 @@ __all__ = [
 ]
 
 PACKAGES = (
-    "ccxt", "numba", "numpy", "pandas", "pandas-ta-classic", "platformdirs", "pyarrow", "python-dotenv", "rich",
-    "structlog", "tenacity", "TA-Lib", "typer",
+    "ccxt", "greenlet", "numba", "numpy", "pandas", "pandas-ta-classic", "platformdirs", "pyarrow",
+    "python-dotenv", "rich", "structlog", "tenacity", "TA-Lib", "typer",
 )  # fmt: skip
 """What MetaExpert can't do without; a test holds it against the package's own dependencies."""
 TESTED_CCXT = "4.5.90"
