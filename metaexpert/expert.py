@@ -290,6 +290,10 @@ class MetaExpert(TradingCalls):
             ConfigError: as `run`.
         """
         own = config.build(config.RunSettings, {"trade_mode": trade_mode, **run})
+        if own.trade_mode is TradeMode.BACKTEST:
+            raise ConfigError(
+                "trade_mode='backtest' goes over history: use metaexpert backtest, or expert.backtest(...)"
+            )
         strategy = dict(settings or {}) | _given(symbol=symbol, timeframe=timeframe)
         moved = _given(exchange=exchange, market_type=market_type, contract_type=contract_type)
         return self._start(own, strategy, moved, dict(inputs or {}), path)

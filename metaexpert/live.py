@@ -111,7 +111,8 @@ class LiveProcess(Recorded):
         Raises:
             StrategyError: a handler failed and no `on_error` is there to take it.
         """
-        self._loop, reason = asyncio.get_running_loop(), "error"
+        self._loop = asyncio.get_running_loop()
+        reason, is_whole = "error", True
         try:
             await self._run(self._start)
             while self.stop_reason is None:
@@ -121,8 +122,12 @@ class LiveProcess(Recorded):
         except asyncio.CancelledError:
             reason = "signal"
             raise
+        except KeyboardInterrupt:
+            is_whole = False  # in the midst of an event: a restart goes on from the one before, as after a kill
+            raise
         finally:
-            await self._run(partial(self._end, reason))
+            if is_whole:
+                await self._run(partial(self._end, reason))
         self.raise_failure()
         return reason
 

@@ -91,11 +91,15 @@ async def trade(job: PaperJob) -> str:
         log.info("paper trading", run=run, exchange=job.exchange.exchange, symbols=list(markets.by_symbol))
         stack.callback(job.bind, None)
         job.bind(process)
-        reason = "error"
+        reason, is_whole = "error", True
         try:
             reason = await process.stream()
+        except KeyboardInterrupt:
+            is_whole = False  # what is half done is not written
+            raise
         finally:
-            journal.end(process.clock.now(), process.stop_reason or reason)
+            if is_whole:
+                journal.end(process.clock.now(), process.stop_reason or reason)
         return reason
 
 

@@ -46,6 +46,7 @@ class Run:
         self._process: MetaProcess | None = None
         self._task: asyncio.Task[str] | None = None
         self._stop: str | None = None
+        self._is_cut = False  # by a signal that lets nothing come to its end
         self._last: dict[str, Any] = {}
         self.reason: str | None = None
         """Why it ended; None before the end."""
@@ -138,15 +139,27 @@ class Run:
 
     async def _go(self) -> str:
         try:
-            with self.inputs(), _signals(self.stop):
+            with self.inputs(), _signals(self._hear_signal):
                 self.reason = await trade(self.job)
         except asyncio.CancelledError:
             self.reason = "signal"
-            raise
+            if not self._is_cut:
+                raise
         except Exception as error:
             self.reason, self.error = "error", error
             raise
         return self.reason
+
+    def _hear_signal(self, task: asyncio.Task[Any]) -> None:
+        """Stop in order; at once where nothing runs yet, and when it is heard again."""
+        loop, is_first = task.get_loop(), self._stop != "signal"
+        self.stop("signal")
+        if is_first and self._process is not None:
+            return
+        if not is_first and asyncio.current_task(loop) is task:
+            raise KeyboardInterrupt  # out of a handler that does not return
+        self._is_cut = True
+        loop.call_soon_threadsafe(task.cancel)
 
     def _bind(self, process: MetaProcess | None) -> None:
         if process is None and self._process is not None:
@@ -174,31 +187,27 @@ def _particulars(process: MetaProcess) -> dict[str, Any]:
 
 
 @contextmanager
-def _signals(stop: Callable[[str], None]) -> Generator[None]:
-    """Let SIGINT and SIGTERM stop a run in order; a second one ends it at once. In the main thread only."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    told: list[signal.Signals] = []
+def _signals(heard: Callable[[asyncio.Task[Any]], None]) -> Generator[None]:
+    """Tell `heard` of each SIGINT and SIGTERM, in the main thread only, also while a handler keeps it."""
+    task = asyncio.current_task()
 
-    def heard(number: signal.Signals) -> None:
-        if told and task is not None:
-            task.cancel()
-        told.append(number)
-        stop("signal")
+    def hear(number: int, frame: object) -> None:
+        del number, frame
+        if task is not None:
+            heard(task)
 
-    own = [signal.SIGINT, signal.SIGTERM] if _may_hear(loop) else []
-    for number in own:
-        loop.add_signal_handler(number, heard, number)
+    own = [signal.SIGINT, signal.SIGTERM] if _may_hear() else []
+    before = {number: signal.signal(number, hear) for number in own}
     try:
         yield
     finally:
-        for number in own:
-            loop.remove_signal_handler(number)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _may_hear(loop: asyncio.AbstractEventLoop) -> bool:
+def _may_hear() -> bool:
     """Signals are ours in a process of our own: not in a notebook, which uses them itself, nor in a thread."""
     import threading
 
-    del loop
     main = threading.current_thread() is threading.main_thread()
     return main and sys.platform != "win32" and "ipykernel" not in sys.modules

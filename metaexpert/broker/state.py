@@ -80,7 +80,7 @@ def _put_to_work(broker: SimulatedBroker, state: Mapping[str, Any]) -> None:
     if symbol not in broker.ledger.holdings or (side is not None) != broker.ledger.hedge:
         raise ConfigError(
             f"order {state['order']['id']} in {symbol} still works, for which the settings leave no place now: "
-            "give the symbols and the position_mode that the run had"
+            "give the symbols and the position_mode that the run had, or begin anew with fresh=True (--fresh)"
         )
     working = Working.restored(state, broker.ledger.leg(symbol, side))
     broker.book.add(working)

@@ -41,6 +41,7 @@ def new(
     typer.echo(f"Made {folder} with {', '.join(FILES)}.\n\nNext:")
     if exchange == "demo":
         typer.echo(f"  metaexpert backtest {folder}")
+        typer.echo(f"  metaexpert run {folder} --speed 60    # on paper, at sixty times the world's pace")
     else:
         typer.echo(f"  metaexpert backtest {folder} --exchange demo    # synthetic prices, at once")
         typer.echo(f"  metaexpert data import FILE --exchange {exchange}    # candles of your own, then")
