@@ -88,6 +88,8 @@ async def trade(job: PaperJob) -> str:
         if state is not None:
             log.info("going on where the last run stopped", equity=process.broker.ledger.equity())
         run = journal.begin(process.clock.now(), manifest_of(job, markets), state)
+        if job.exchange.exchange == "demo":
+            log.warning("the demo exchange's prices are synthetic: they say nothing about a market")
         log.info("paper trading", run=run, exchange=job.exchange.exchange, symbols=list(markets.by_symbol))
         stack.callback(job.bind, None)
         job.bind(process)
