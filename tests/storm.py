@@ -194,7 +194,7 @@ def tape_of(voyage: Voyage) -> Tape:
             moments = []
         bursts = 0 <= cycle < len(voyage.cycles) and any(one.fault == "burst" for one in voyage.cycles[cycle])
         if bursts and place == 1:
-            moments += [opened + 40_000 + number for number in range(600)]
+            moments += [opened + 40_000 + number for number in range(1_500)]
         for time in sorted(moments):
             price = round(price * (1.0 + dice.uniform(-4e-4, 4e-4)), 1)
             rows.append((time, price, round(dice.uniform(0.01, 0.5), 3), dice.random() < 0.5))

@@ -60,10 +60,10 @@ class MarketStreams:
     async def _next(self, stream: Stream) -> Sequence[MarketEvent]:
         watched = self._watched.get(stream) or await self._begin(stream)
         while True:
-            if watched.is_short:
+            found = watched.fresh(await self._answer(watched), self._clock.now() + self._ahead)
+            if watched.is_short:  # what is there is fetched together with what went before it
                 watched.is_short = False
                 watched.line.fail("more came than is kept")
-            found = watched.fresh(await self._answer(watched), self._clock.now() + self._ahead)
             if any(map(_is_crossed, found)):
                 watched.line.renew("its best bid is above its best ask: a change of the book was lost")
             if found:
