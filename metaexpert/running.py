@@ -46,6 +46,7 @@ class Run:
         self._process: MetaProcess | None = None
         self._task: asyncio.Task[str] | None = None
         self._stop: str | None = None
+        self._signals: list[None] = []  # those that were heard
         self._is_cut = False  # by a signal that lets nothing come to its end
         self._last: dict[str, Any] = {}
         self.reason: str | None = None
@@ -151,8 +152,9 @@ class Run:
         return self.reason
 
     def _hear_signal(self, task: asyncio.Task[Any]) -> None:
-        """Stop in order; at once where nothing runs yet, and when it is heard again."""
-        loop, is_first = task.get_loop(), self._stop != "signal"
+        """Stop in order; at once where nothing runs yet, and when it is heard again, be it while this runs."""
+        self._signals.append(None)
+        loop, is_first = task.get_loop(), len(self._signals) == 1
         self.stop("signal")
         if is_first and self._process is not None:
             return
