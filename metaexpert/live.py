@@ -238,6 +238,8 @@ class LiveProcess(Recorded):
         self._drain()  # of what was asked for between two events
         if self.broker.expiry.next_time <= now:
             self.tell(self.broker.expiry.end(now))
+            for note in self.broker.expiry.notes:
+                self.log.log_once(f"expiry:{note}", note)
         if isinstance(event, Step):
             self._bars(event)
         elif event is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .. import options
 from ..models import OrderStatus
+from .data import Latest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -87,6 +88,9 @@ class Expiry:
     def _settlement(self, held: Holding) -> float:
         market, data = held.market, self._data.get(held.market.symbol)
         known = None if data is None else data.settlement
+        going_on = None if data is None else data.underlying if market.is_option else data.marks
+        if known is None and isinstance(going_on, Latest):
+            known = going_on.price
         if known is None:
             what = "the price of its underlying" if market.is_option else "its index or mark price"
             note = f"{market.symbol}: {what} at expiry is not known: settled at its last price, {held.mark:g}"

@@ -14,7 +14,7 @@ from metaexpert.broker.paper import PaperBroker
 from metaexpert.broker.protection import Protection
 from metaexpert.clock import SimClock
 from metaexpert.events import Funding, MarkPrice, PublicTrade, Quote
-from metaexpert.models import MarginMode, Order, OrderBook, OrderStatus, OrderType, Side, TimeInForce
+from metaexpert.models import MarginMode, MarketType, Order, OrderBook, OrderStatus, OrderType, Side, TimeInForce
 from metaexpert.rules import INVERSE, LINEAR
 from tests.unit.desk import INVERSE as INVERSE_SYMBOL
 from tests.unit.desk import LINEAR as SYMBOL
@@ -197,3 +197,41 @@ def test_what_was_done_long_ago_is_forgotten_and_what_works_is_not(monkeypatch: 
     assert desk.ledger.ended == 6
     assert desk.order(resting).status is OrderStatus.OPEN
     assert list(desk.broker.orders)[-1] == "13"
+
+
+@pytest.mark.parametrize(
+    ("symbol", "mark", "index", "settled"),
+    [
+        (
+            "BTC/USDT:USDT-240101-100-C",
+            9.0,
+            130.0,
+            30.0,
+        ),  # a call on 100 is worth 30 where its underlying ends at 130
+        ("BTC/USDT:USDT-240101", 125.0, None, 125.0),
+    ],
+)
+def test_a_contract_that_ends_is_settled_at_what_the_market_told_last(symbol, mark, index, settled):
+    """Not at its last trade, which was at 10."""
+    expiry = (
+        {"type": MarketType.OPTIONS, "strike": 100.0, "option_type": "call", "contract_type": None}
+        if index
+        else {}
+    )
+    desk = Desk.__new__(Desk)
+    desk.clock, desk.symbol = SimClock(1_000), symbol
+    one = market(symbol, expiry=5_000, max_leverage=1.0, **(call if index else {}))
+    desk.ledger = Ledger(10_000.0, {symbol: one}, 1.0, MarginMode.ISOLATED)
+    desk.broker = PaperBroker(desk.ledger, desk.clock, Costs(), Protection())
+    desk.held = desk.ledger.holdings[symbol]
+    desk.held.mark = 10.0
+    list(desk.broker.on_mark(MarkPrice(1_000, symbol, mark, index)))
+    desk.quote(10.0, 10.0)
+    desk.send(Side.BUY, 1.0)
+    desk.trade(10.0)
+    assert desk.held.qty == 1.0
+    desk.clock.advance(5_000)
+    list(desk.broker.expiry.end(5_000))
+    assert desk.held.qty == 0.0
+    assert desk.broker.fills[-1].price == settled
+    assert desk.broker.expiry.notes == []
