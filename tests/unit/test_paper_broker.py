@@ -213,11 +213,7 @@ def test_what_was_done_long_ago_is_forgotten_and_what_works_is_not(monkeypatch: 
 )
 def test_a_contract_that_ends_is_settled_at_what_the_market_told_last(symbol, mark, index, settled):
     """Not at its last trade, which was at 10."""
-    expiry = (
-        {"type": MarketType.OPTIONS, "strike": 100.0, "option_type": "call", "contract_type": None}
-        if index
-        else {}
-    )
+    call = {"type": MarketType.OPTIONS, "strike": 100.0, "option_type": "call", "contract_type": None}
     desk = Desk.__new__(Desk)
     desk.clock, desk.symbol = SimClock(1_000), symbol
     one = market(symbol, expiry=5_000, max_leverage=1.0, **(call if index else {}))
