@@ -341,10 +341,10 @@ SOLD = [("option", 5.0, 100.0), ("order", 0, Side.SELL, 2.0, None, None, 0, {}),
 
 
 def test_a_sold_option_keeps_its_margin_and_is_settled_once():
-    """2 sold post 15 % of 100 each, 30; the underlying is known to stand at 104; at 5 the contract ends."""
+    """2 sold post 15 % of 100 each, 30; the underlying stood at 104 last: the call of 100 ends at 104 - 100 = 4."""
     whole, restarted, told = cut(OPTION, [*SOLD, flat(5.0), ("expire", 10 * MINUTE)], 4)
     assert whole.ledger.trades == restarted.ledger.trades
-    assert reasons(told) == [(5.0, "expiry")]
+    assert reasons(told) == [(4.0, "expiry")]
     sold, _ = cut(OPTION, SOLD, 3)[:2]
     assert sold.ledger.margin_used() == 30.0
     assert sold.ledger.holdings[LINEAR].underlying == 104.0
