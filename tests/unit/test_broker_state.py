@@ -341,7 +341,7 @@ SOLD = [("option", 5.0, 100.0), ("order", 0, Side.SELL, 2.0, None, None, 0, {}),
 
 
 def test_a_sold_option_keeps_its_margin_and_is_settled_once():
-    """2 sold post 15 % of 100 each, 30; the underlying stood at 104 last: the call of 100 ends at 104 - 100 = 4."""
+    """2 sold post 15 % of 100 each, 30; the underlying stood at 104 last: a call of 100 ends at 104 - 100 = 4."""
     whole, restarted, told = cut(OPTION, [*SOLD, flat(5.0), ("expire", 10 * MINUTE)], 4)
     assert whole.ledger.trades == restarted.ledger.trades
     assert reasons(told) == [(4.0, "expiry")]

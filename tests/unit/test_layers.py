@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "metaexpert"
 
 LAYERS = (
     ("__version__", "errors"),
-    ("spans", "timeframe", "models", "answers", "kinds", "events"),
+    ("spans", "timeframe", "models", "answers", "kinds", "events", "reports"),
     ("bars",),
     ("building", "series"),
     ("rules", "options", "tiers", "indicators", "_catalogue", "_compute"),

@@ -1,0 +1,176 @@
+"""Between a live broker and its exchange: what is asked for, and what comes back.
+
+Commands go out, reports come in, each a value. So the broker, which takes the decisions, does no input or output,
+a run can be played again from the reports that it heard, and whoever carries the commands decides nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from .answers import ExchangeFill
+    from .models import Account, Order, Position
+
+__all__ = [
+    "AccountReport",
+    "Amend",
+    "Cancel",
+    "ChangeRefused",
+    "Check",
+    "Command",
+    "Fetch",
+    "FillReport",
+    "FillsFetched",
+    "Find",
+    "Gap",
+    "OrderMissing",
+    "OrderRefused",
+    "OrderReport",
+    "OrderUnknown",
+    "Report",
+    "Send",
+]
+
+# --- commands: what the broker asks for ------------------------------------------------------------------------
+
+
+class Send(NamedTuple):
+    """Send an order, once. It stands in the journal already."""
+
+    order: Order
+
+
+class Cancel(NamedTuple):
+    """Cancel an order. May be asked for again."""
+
+    order: Order
+
+
+class Amend(NamedTuple):
+    """Give a resting limit order another price or quantity, where it stands; None leaves it."""
+
+    order: Order
+    price: float | None = None
+    qty: float | None = None
+
+
+class Find(NamedTuple):
+    """Look an order up: an `OrderReport` or an `OrderMissing` comes of it, whatever it takes."""
+
+    order: Order
+
+
+class Fetch(NamedTuple):
+    """Fetch the account's fills in a market from `since` (ms UTC) on: `FillReport`s, then a `FillsFetched`."""
+
+    symbol: str
+    since: int
+
+
+class Check(NamedTuple):
+    """Ask how the account stands: an `AccountReport` comes of it."""
+
+
+type Command = Send | Cancel | Amend | Find | Fetch | Check
+
+# --- reports: what comes back; `time` is ms UTC ----------------------------------------------------------------
+
+
+class OrderReport(NamedTuple):
+    """An order as the exchange has it: `order.id` is our id of it, `order.filled` what the exchange says."""
+
+    time: int
+    order: Order
+
+
+class OrderRefused(NamedTuple):
+    """An order was not taken, and nothing was traded: that is certain."""
+
+    time: int
+    symbol: str
+    order_id: str
+    reason: str
+    message: str
+
+
+class OrderUnknown(NamedTuple):
+    """Whether an order arrived is not known; it is being looked up."""
+
+    time: int
+    symbol: str
+    order_id: str
+    message: str
+
+
+class OrderMissing(NamedTuple):
+    """The exchange knows no such order, and it can't arrive any more."""
+
+    time: int
+    symbol: str
+    order_id: str
+
+
+class ChangeRefused(NamedTuple):
+    """`what` ("cancel" or "amend") was refused: the order is as it was, or works no more."""
+
+    time: int
+    symbol: str
+    order_id: str
+    what: str
+    message: str
+
+
+class FillReport(NamedTuple):
+    """An execution of the account, ours or not; it may be told more than once.
+
+    `order_id` is our id of its order where that is known, else "". `fee` is what was paid, in the settlement
+    currency: None where it was paid in a currency whose price is not known.
+    """
+
+    time: int
+    fill: ExchangeFill
+    order_id: str = ""
+    fee: float | None = None
+
+
+class FillsFetched(NamedTuple):
+    """Every fill of a market since a time was told."""
+
+    time: int
+    symbol: str
+    since: int
+
+
+class AccountReport(NamedTuple):
+    """How the account stands in the markets of the run, asked for while nothing moved.
+
+    `positions` and `orders` are all of the account, whoever's they are. `others` has what the other experts on the
+    account hold by their own record: (symbol, position_side, signed qty).
+    """
+
+    time: int
+    account: Account
+    positions: tuple[Position, ...]
+    orders: tuple[Order, ...]
+    others: tuple[tuple[str, str | None, float], ...] = ()
+
+
+class Gap(NamedTuple):
+    """Something of what happened on the account may not have been told."""
+
+    time: int
+    text: str
+
+
+type Report = (
+    OrderReport
+    | OrderRefused
+    | OrderUnknown
+    | OrderMissing
+    | ChangeRefused
+    | FillReport
+    | FillsFetched
+    | AccountReport
+    | Gap
+)
