@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import MISSING, dataclass, field, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from .errors import ConfigError, did_you_mean
@@ -36,7 +35,6 @@ __all__ = [
     "check",
     "check_finer",
     "exchange_settings",
-    "load_env",
     "split",
 ]
 
@@ -423,7 +421,7 @@ def exchange_settings(
         where: how a message names the place of the keywords.
         overrides: what wins over the keywords.
         environ: the environment; None: that of the process.
-        dotenv: what `load_env` returned.
+        dotenv: what `metaexpert.envfile.load_env` returned.
     """
     exchange = str((overrides or {}).get("exchange") or keywords.get("exchange") or "demo")
     layers = (
@@ -492,6 +490,8 @@ def check(
     warnings = [*_doubtful_percents(strategy), *_doubtful_levels(strategy)]
     if exchange.api_passphrase is not None and exchange.exchange not in _WITH_PASSPHRASE:
         warnings.append(f"api_passphrase is not used by {exchange.exchange}: leave it out")
+    if run is not None and run.trade_mode is not TradeMode.BACKTEST:
+        warnings += _written_keys(exchange)
     limit = strategy.daily_loss_limit
     if run is not None and limit is not None and not run.initial_capital / 1000 <= limit < run.initial_capital:
         warnings.append(
@@ -516,6 +516,13 @@ def _check_keys(exchange: ExchangeSettings, *, live: bool) -> None:
             )
 
 
+def _written_keys(exchange: ExchangeSettings) -> Iterable[str]:
+    """A warning of keys that stand where others read them."""
+    if any(exchange.sources[name] == "keyword" for name in _SECRET if name.startswith("api_")):
+        name = exchange.exchange.upper()
+        yield f"keys are given in the code: put {name}_API_KEY=... and so on into .env or the environment instead"
+
+
 def _doubtful_percents(strategy: StrategySettings) -> Iterable[str]:
     for name in _DISTANCES:
         value = getattr(strategy, name)
@@ -538,27 +545,3 @@ def _doubtful_levels(strategy: StrategySettings) -> Iterable[str]:
         fee = getattr(strategy, name)
         if fee is not None and fee >= 0.005:
             yield f"{name}={fee:g} is {fee * 100:g} %; if you meant {fee:g} %, write {fee / 100:g}"
-
-
-def load_env(folder: str | os.PathLike[str]) -> dict[str, str]:
-    """Read the file ``.env`` in `folder` without touching the process's environment; {} when there is none.
-
-    Values are taken literally: ``${NAME}`` is not replaced.
-
-    Raises:
-        ConfigError: the file can't be read, or a line of it makes no sense. No value is ever shown.
-    """
-    path = Path(folder) / ".env"
-    if not path.is_file():
-        return {}
-    from dotenv.parser import parse_stream
-
-    try:
-        with path.open(encoding="utf-8-sig") as stream:
-            bindings = list(parse_stream(stream))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} can't be read as UTF-8 text ({type(error).__name__}): mend the file") from None
-    for binding in bindings:
-        if binding.error:
-            raise ConfigError(f"{path}, line {binding.original.line}: write NAME=value, one a line")
-    return {binding.key: binding.value for binding in bindings if binding.key and binding.value is not None}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import config
 from .calls import TradingCalls
+from .envfile import exposures, load_env
 from .errors import ConfigError, did_you_mean
 from .handlers import Handlers, is_interactive
 from .inputs import Inputs
@@ -19,7 +20,7 @@ from .script import digest_of, is_script, name_of, refuse_run_on_import, say_err
 from .signals import SignalSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from .backtest.result import Result
     from .logger import MetaLogger
@@ -326,7 +327,7 @@ class MetaExpert(TradingCalls):
             raise ConfigError("the expert is running: wait until it has stopped")
         self._is_cut = False
         file = path or self._file()
-        env = config.load_env(file.parent) if file is not None else None
+        env = load_env(file.parent) if file is not None else None
         own_exchange = config.exchange_settings(self._exchange_keywords, overrides=exchange, dotenv=env)
         own_strategy = config.build(config.StrategySettings, self._strategy_keywords, overrides=strategy)
         name = own_strategy.strategy_name or name_of(file)
@@ -341,7 +342,7 @@ class MetaExpert(TradingCalls):
             "signals": self._signals,
             "inputs": self._inputs.as_dict(),
             "code": digest_of(file),
-            "notes": config.check(own_exchange, own_strategy, run),
+            "notes": (*config.check(own_exchange, own_strategy, run), *_exposed(file, run)),
         }
 
     def backtest(
@@ -454,6 +455,12 @@ class MetaExpert(TradingCalls):
 
 def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _exposed(file: Path | None, run: config.RunSettings) -> Iterator[str]:
+    """Who else may see the keys that a run trades with."""
+    if file is not None and run.trade_mode is not TradeMode.BACKTEST:
+        yield from (f"{text}: {advice}" for text, advice in exposures(file.parent))
 
 
 def _unknown_argument(name: str) -> ConfigError:

@@ -67,7 +67,7 @@ def markets(
 
     The list is fetched once a day and kept; without a network an older one serves, and its age is told.
     """
-    from ..config import load_env
+    from ..envfile import load_env
     from ..exchanges.lookup import look_up, search
 
     found = look_up(exchange, kind, refresh=refresh, dotenv=load_env(Path()))

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..clock import WallClock
-from ..config import exchange_settings, load_env
+from ..config import exchange_settings
+from ..envfile import load_env
 from ..errors import ConfigError, did_you_mean
 from ..exchanges.bridge import Bridge
 from ..exchanges.caller import Caller, is_offline
@@ -180,7 +181,7 @@ async def examine_exchange(
         exchange: its name.
         kind: as in `examine`.
         keywords: as in `examine`.
-        dotenv: what `metaexpert.config.load_env` returned.
+        dotenv: what `metaexpert.envfile.load_env` returned.
         clock: this computer's.
         client: makes the CCXT client; None: `metaexpert.exchanges.connection.connect`.
         wire: how names are looked up and connections opened.

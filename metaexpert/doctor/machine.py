@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import sys
@@ -11,6 +10,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from ..__version__ import __version__
+from ..envfile import exposures
 from ..errors import ConfigError
 from ..exchanges.caller import is_offline
 from ..files import home
@@ -48,7 +48,7 @@ def machine(folder: Path) -> list[Finding]:
     Args:
         folder: where the file ``.env`` may be.
     """
-    return [python(), packages(), data_folder(), env_file(folder), network_allowed()]
+    return [python(), packages(), data_folder(), *env_file(folder), network_allowed()]
 
 
 def python() -> Finding:
@@ -93,17 +93,14 @@ def data_folder() -> Finding:
     return Finding("data folder", status, text, "" if status is Status.OK else "free some room on that disk")
 
 
-def env_file(folder: Path) -> Finding:
-    """Whether there is a file of keys, and who may read it."""
-    path = folder / ".env"
+def env_file(folder: Path) -> list[Finding]:
+    """Whether there is a file of keys, and who else may see it."""
+    path = folder.absolute() / ".env"
     if not path.is_file():
-        return Finding(
-            "env file", Status.OK, f"none in {folder.absolute()}; keys are looked for in the environment"
-        )
-    if os.name == "posix" and path.stat().st_mode & 0o077:
-        text = f"{path.absolute()} can be read by other users of this computer"
-        return Finding("env file", Status.WARN, text, f"chmod 600 {path}")
-    return Finding("env file", Status.OK, str(path.absolute()))
+        text = f"none in {path.parent}; keys are looked for in the environment"
+        return [Finding("env file", Status.OK, text)]
+    exposed = [Finding("env file", Status.WARN, text, advice) for text, advice in exposures(folder)]
+    return exposed or [Finding("env file", Status.OK, str(path))]
 
 
 def network_allowed() -> Finding:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .. import indicators
 from ..bars import inspect, resample, to_ms
-from ..config import KNOWN_EXCHANGES, ExchangeSettings, exchange_settings, load_env
+from ..config import KNOWN_EXCHANGES, ExchangeSettings, exchange_settings
+from ..envfile import load_env
 from ..errors import ConfigError, DataError, UnavailableError, did_you_mean
 from ..kinds import Kind, as_kind, name_of
 from ..models import ContractType, Market, MarketType

@@ -50,7 +50,7 @@ def look_up(
         exchange: its name.
         kind: one of `KINDS`; None: all that it has.
         refresh: fetch the list anew, whatever its age.
-        dotenv: what `metaexpert.config.load_env` returned; proxies and other addresses may stand there.
+        dotenv: what `metaexpert.envfile.load_env` returned; proxies and other addresses may stand there.
 
     Raises:
         ConfigError: there is no such exchange or kind, or nothing to refresh.

@@ -28,7 +28,6 @@ from metaexpert.config import (
     build,
     check,
     exchange_settings,
-    load_env,
     split,
 )
 from metaexpert.errors import ConfigError
@@ -446,8 +445,10 @@ def test_half_a_pair_of_keys_is_refused_once_a_run_begins(there: str, missing: s
 
 def test_live_trading_with_its_keys_is_accepted():
     live = build(RunSettings, {"trade_mode": "live"})
-    assert check(exchange(exchange="bybit", **KEYS), strategy(), live) == ()
-    assert check(exchange(exchange="okx", api_passphrase="p", **KEYS), strategy(), live) == ()
+    keys = {f"{name}_{word.upper()}": value for name in ("BYBIT", "OKX") for word, value in KEYS.items()}
+    keys["OKX_API_PASSPHRASE"] = "p"
+    assert check(exchange_settings({"exchange": "bybit"}, environ=keys), strategy(), live) == ()
+    assert check(exchange_settings({"exchange": "okx"}, environ=keys), strategy(), live) == ()
 
 
 # Precedence and sources
@@ -502,30 +503,16 @@ def test_direct_construction_tells_sources_by_comparing_with_the_default():
     assert (settings.sources["leverage"], settings.sources["timeframe"]) == ("keyword", "default")
 
 
-def test_load_env_reads_the_file_and_leaves_the_process_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delenv("BINANCE_API_KEY", raising=False)
-    text = "\ufeff# keys\nexport BINANCE_API_KEY='a${HOME}b' # mine\n\nEMPTY=\nBARE\nBINANCE_API_SECRET=\"x y\"\n"
-    (tmp_path / ".env").write_text(text, encoding="utf-8")
-    found = load_env(tmp_path)
-    assert found == {"BINANCE_API_KEY": "a${HOME}b", "EMPTY": "", "BINANCE_API_SECRET": "x y"}
-    assert "BINANCE_API_KEY" not in __import__("os").environ
-
-
-def test_load_env_without_a_file_is_empty(tmp_path: Path):
-    assert load_env(tmp_path) == {}
-
-
-def test_a_broken_env_file_is_refused_by_line_without_its_content(tmp_path: Path):
-    (tmp_path / ".env").write_text("A=1\n'hunter2 is my password\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match="line 2: write NAME=value") as caught:
-        load_env(tmp_path)
-    assert "hunter2" not in str(caught.value)
-
-
-def test_an_env_file_that_is_no_text_is_refused(tmp_path: Path):
-    (tmp_path / ".env").write_bytes(b"A=\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="can't be read as UTF-8 text"):
-        load_env(tmp_path)
+def test_keys_that_stand_in_the_code_are_warned_of_where_they_trade():
+    strategy, own = StrategySettings(symbol="A"), exchange_settings({"exchange": "binance", **KEYS}, environ={})
+    (note,) = check(own, strategy, RunSettings(trade_mode="paper"))
+    assert note == (
+        "keys are given in the code: put BINANCE_API_KEY=... and so on into .env or the environment instead"
+    )
+    assert check(own, strategy, RunSettings()) == ()
+    found = {"BINANCE_API_KEY": "k", "BINANCE_API_SECRET": "s"}
+    elsewhere = exchange_settings({"exchange": "binance"}, environ=found)
+    assert check(elsewhere, strategy, RunSettings(trade_mode="paper")) == ()
 
 
 # Secrets

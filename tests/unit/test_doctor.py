@@ -125,13 +125,15 @@ def test_a_data_folder_that_can_not_be_written_to_is_wrong(home, monkeypatch):
 
 @pytest.mark.skipif(os.name != "posix", reason="rights of files are those of POSIX")
 def test_keys_that_others_can_read_are_warned_of(tmp_path):
-    assert env_file(tmp_path).text.startswith("none in")
+    (none,) = env_file(tmp_path)
+    assert none.text.startswith("none in")
     path = tmp_path / ".env"
     path.write_text("A=b")
     path.chmod(0o644)
-    assert (env_file(tmp_path).status, env_file(tmp_path).advice) == ("warn", f"chmod 600 {path}")
+    (found,) = env_file(tmp_path)
+    assert (found.status, found.advice) == ("warn", f"chmod 600 {path}")
     path.chmod(0o600)
-    assert env_file(tmp_path) == Finding("env file", Status.OK, str(path))
+    assert env_file(tmp_path) == [Finding("env file", Status.OK, str(path))]
 
 
 def test_being_offline_is_told(monkeypatch):

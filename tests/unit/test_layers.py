@@ -16,7 +16,7 @@ LAYERS = (
     ("building", "series"),
     ("rules", "options", "tiers", "indicators", "_catalogue", "_compute"),
     ("files", "parquet"),
-    ("clock", "config", "inputs", "journal", "values", "logger", "risk", "script", "store"),
+    ("clock", "config", "envfile", "inputs", "journal", "values", "logger", "risk", "script", "store"),
     ("exchanges",),
     ("broker", "doctor", "importer"),
     ("detail", "feed", "gaps", "inbox", "lanes", "livefeed", "liveseries", "pumps", "sound", "tails"),
