@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from greenlet import getcurrent, greenlet
 
-from .broker.state import restore, state_of
 from .events import Funding, MarkPrice, Notice, PublicTrade, Quote
 from .feed import Feed, Step
 from .models import OrderBook, Tick
@@ -153,7 +152,7 @@ class LiveProcess(Recorded):
             "closes": dict(self._closes),
             "seen": {symbol: list(trade) for symbol, trade in self._seen.items()},
             "equity": self._equity,
-            "broker": state_of(self.broker),
+            "broker": self.paper.state(),
             "trader": self.trader.state(),
             "plans": {plan.series.symbol: plan.state() for plan in self.signals},
         }
@@ -165,7 +164,7 @@ class LiveProcess(Recorded):
             ConfigError: the settings have no place for what is held or works.
             JournalError: another version has written it.
         """
-        restore(self.broker, state["broker"])
+        self.paper.restore(state["broker"])
         self.trader.restore(state["trader"])
         for plan in self.signals:
             plan.restore(state["plans"].get(plan.series.symbol, {}))

@@ -18,13 +18,18 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
 
-    from ..models import Account, Bar, Fill, Order, Position, Rejection
+    from ..events import Funding, MarkPrice, PublicTrade, Quote
+    from ..models import Account, Bar, Fill, Order, OrderBook, Position, Rejection
+    from .book import Book
+    from .execution import Execution
+    from .expiry import Expiry
     from .ledger import Ledger
     from .protection import Protection
 
-__all__ = ["Broker", "News"]
+__all__ = ["Broker", "LiveMarket", "News"]
 
 
 class News(NamedTuple):
@@ -82,4 +87,72 @@ class Broker(Protocol):
 
     def account(self) -> Account:
         """The account now."""
+        ...
+
+
+class LiveMarket(Broker, Protocol):
+    """A broker in a market that goes on, on paper or live: it is told what happens there.
+
+    What comes of an event is yielded change by change. `quotes` has the best bids and asks as far as they are
+    known; `fills_by` says by what market orders are filled: ``quotes``, ``book``, ``trades`` or the ``exchange``.
+    """
+
+    book: Book
+    execution: Execution
+    expiry: Expiry
+    fills_by: str
+    quotes: dict[str, Quote]
+
+    def on_trade(self, trade: PublicTrade) -> Iterable[News]:
+        """Somebody has traded."""
+        ...
+
+    def on_quote(self, quote: Quote) -> Iterable[News]:
+        """The best bid and ask have changed."""
+        ...
+
+    def on_book(self, book: OrderBook) -> Iterable[News]:
+        """The book has changed."""
+        ...
+
+    def on_mark(self, mark: MarkPrice) -> Iterable[News]:
+        """The mark price has changed."""
+        ...
+
+    def on_funding(self, funding: Funding) -> None:
+        """A funding instant has come."""
+        ...
+
+    def meet(self, symbol: str) -> Iterable[News]:
+        """Orders of `symbol` whose moment has come go to the market."""
+        ...
+
+    def forget_offers(self, symbol: str) -> None:
+        """What is offered in `symbol` is not known any more."""
+        ...
+
+    def best_prices(self) -> tuple[float, ...]:
+        """What the levels that follow the market stand on, position by position."""
+        ...
+
+    @property
+    def next_arrival(self) -> float:
+        """When something is due by the clock alone, such as the next order that is still held back; ms UTC."""
+        ...
+
+    @property
+    def strategy_equity(self) -> float:
+        """What loss limits look at: equity without what others have added to the account or taken from it."""
+        ...
+
+    def let_go(self) -> None:
+        """Forget what was done long ago."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What a restart goes on from, between two events, as JSON can hold it."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Give a broker that has done nothing yet the `state` of another one."""
         ...

@@ -1,4 +1,4 @@
-"""The orders of a simulated broker: which of them still work, how each stands, and the news of their changes."""
+"""The orders of a broker: which of them still work, how each stands, and the news of their changes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..models import Order, OrderStatus, OrderType, Rejection, Side
 from . import News
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ..clock import Clock
     from ..models import Bar, ExitReason, Fill
@@ -39,13 +39,14 @@ class Working:
     has a rest to fill.
 
     One that `waits` found no volume in its bar and trades on in the next; `passed` says that the market stood
-    beyond its limit as that bar ended, so that the next open is no better price for it.
+    beyond its limit as that bar ended, so that the next open is no better price for it. `number` counts the orders
+    that came into the book: the older of two has the lower one.
     """
 
     __slots__ = (
-        "active_from", "arrived", "average_price", "fee", "filled", "held", "is_changed", "message", "passed",
-        "price", "qty", "shrinkable", "side", "status", "stop_price", "taking", "terms", "triggered", "updated",
-        "waits",
+        "active_from", "arrived", "average_price", "fee", "filled", "held", "is_changed", "message", "number",
+        "passed", "price", "qty", "shrinkable", "side", "status", "stop_price", "taking", "terms", "triggered",
+        "updated", "waits",
     )  # fmt: skip
 
     def __init__(self, order: Order, held: Holding, active_from: int = 0, *, shrinkable: bool = False) -> None:
@@ -57,6 +58,7 @@ class Working:
         self.filled, self.average_price, self.fee = order.filled, order.average_price, order.fee
         self.active_from = active_from
         self.shrinkable = shrinkable
+        self.number = 0
         self.arrived = self.waits = self.passed = self.is_changed = False
         kind = order.type
         self.taking = kind is OrderType.MARKET
@@ -123,9 +125,12 @@ class Book:
         symbols: the symbols of the run.
         clock: the run's clock.
         strategy_id: whose orders the exits of protective levels are.
+        name: the id of the order of a number, counted from 1.
     """
 
-    def __init__(self, symbols: Iterable[str], clock: Clock, strategy_id: int = 0) -> None:
+    def __init__(
+        self, symbols: Iterable[str], clock: Clock, strategy_id: int = 0, name: Callable[[int], str] = str
+    ) -> None:
         self.of: dict[str, list[Working]] = {symbol: [] for symbol in symbols}
         self.all: dict[str, Working] = {}
         """Every order that there was, those that were refused too."""
@@ -142,6 +147,8 @@ class Book:
         )  # fmt: skip
         self.sent = 0
         """How many orders have got an id."""
+        self._name = name
+        self._added = 0
 
     def __iter__(self) -> Iterator[Working]:
         for queue in self.of.values():
@@ -158,7 +165,11 @@ class Book:
         """The orders of one symbol or of all that can still trade, oldest first."""
         if symbol is not None:
             return [working.order for working in self.of[symbol]]
-        return sorted((working.order for working in self), key=lambda order: int(order.id))
+        return [working.order for working in self._working.values()]
+
+    def by_age(self) -> list[Working]:
+        """All working orders, oldest first."""
+        return list(self._working.values())
 
     def find(self, order_id: str) -> Working | None:
         """The working order of that id."""
@@ -181,10 +192,12 @@ class Book:
     def next_id(self) -> str:
         """The id of the next order."""
         self.sent += 1
-        return str(self.sent)
+        return self._name(self.sent)
 
     def add(self, working: Working) -> None:
         """Take an order in."""
+        self._added += 1
+        working.number = self._added
         self.of[working.held.market.symbol].append(working)
         self._working[working.terms.id] = working
 

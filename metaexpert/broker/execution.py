@@ -11,7 +11,7 @@ from .margin import Margin
 from .protection import UNPROTECTED, Guard, Protection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ..clock import Clock
     from ..models import Bar, Order
@@ -50,6 +50,8 @@ class Execution:
         """How many fills there were, those before a restart too."""
         self.moment: int | None = None
         """Open time of the bar that is being matched."""
+        self.call_off: Callable[[Working, str], None] = self._drop
+        """How an order that has lost its sense is cancelled, and why; at an exchange that takes its time."""
         self._clock = clock
         self._default = UNPROTECTED if default == UNPROTECTED else default
         self._volume: dict[str, float] = {}  # of the bar of each symbol that is being matched, in base units
@@ -101,7 +103,7 @@ class Execution:
                 working.shrink(qty)
             fee = held.fee(part, paid, rate)
             slippage = 0.0 if paid == price else abs(rules.pnl(held.kind, part, price, paid))
-            self._enter(working, part, paid, fee=fee, slippage=slippage, maker=maker, ambiguous=ambiguous)
+            self.enter(working, part, paid, fee=fee, slippage=slippage, maker=maker, ambiguous=ambiguous)
         if part < qty and tif is not TimeInForce.GTC:
             self.book.drop(working, OrderStatus.EXPIRED, f"{tif}: there is no volume for all of it")
         working.waits = part < qty
@@ -118,17 +120,20 @@ class Execution:
         self._used[symbol] += part / price if held.kind == rules.INVERSE else part
         return part
 
-    def _enter(
+    def enter(
         self, working: Working, qty: float, price: float, *, fee: float, slippage: float, maker: bool,
-        ambiguous: bool = False,
+        ambiguous: bool = False, moved: float | None = None,
     ) -> None:  # fmt: skip
-        """Enter one fill in the ledger, set or lift the guard, and announce it."""
+        """Enter one fill in the ledger, set or lift the guard, and announce it.
+
+        `moved` is by how much the position moves where that is not `qty`: where a fee was paid in what was traded.
+        """
         order, held = working.terms, working.held
         side_before, is_first = held.side, working.filled == 0.0
         time = self._clock.now() if self.moment is None else self.moment
         profit = self.ledger.apply(
-            held, order.side, qty, price, fee=fee, slippage=slippage, time=time, reason=order.reason,
-            tag=order.tag, ambiguous=ambiguous, continues=not is_first,
+            held, order.side, qty if moved is None else moved, price, fee=fee, slippage=slippage, time=time,
+            reason=order.reason, tag=order.tag, ambiguous=ambiguous, continues=not is_first,
         )  # fmt: skip
         self.filled += 1
         fill = _fill_of((
@@ -152,14 +157,17 @@ class Execution:
             if working.held is not held or not working.arrived:
                 continue
             if working.terms.reduce_only and held.side * working.side >= 0:
-                self.book.drop(working, OrderStatus.CANCELED, "reduce_only: the position is closed")
+                self.call_off(working, "reduce_only: the position is closed")
 
     def _cancel_building(self, held: Holding, side: int) -> None:
         """Cancel what is left of the orders that built a position on `side`: it ends with the position."""
         for working in list(self.book.of[held.market.symbol]):
             builds = working.side == side and working.filled > 0.0 and not working.terms.reduce_only
             if builds and working.held is held:
-                self.book.drop(working, OrderStatus.CANCELED, "the position that it built is left")
+                self.call_off(working, "the position that it built is left")
+
+    def _drop(self, working: Working, why: str) -> None:
+        self.book.drop(working, OrderStatus.CANCELED, why)
 
     def leave(self, held: Holding, reason: ExitReason, price: float, *, ambiguous: bool) -> None:
         """Leave a position by one of its levels at `price`; what the volume does not fill goes on working."""
@@ -201,7 +209,7 @@ class Execution:
 
     def _exit(self, held: Holding, reason: ExitReason, price: float, fee: float) -> None:
         working = Working(self.book.exit_order(held, reason), held)
-        self._enter(working, working.qty, price, fee=fee, slippage=0.0, maker=False)
+        self.enter(working, working.qty, price, fee=fee, slippage=0.0, maker=False)
 
     # -- levels -----------------------------------------------------------------------------------------------
 

@@ -348,7 +348,7 @@ class Matching:
                 level, side, strict, rank = working.stop_price, working.side, False, _STOP_ORDER
             price = rules.NO_PRICE if level is None else rules.first_touch(level, at, to, side, strict)
             if price != rules.NO_PRICE:
-                hits.append(_Hit(abs(price - at), rank, int(working.terms.id), price, working))
+                hits.append(_Hit(abs(price - at), rank, working.number, price, working))
         return min(hits, default=None, key=lambda hit: hit[:3])
 
     def _level_hits(self, at: float, to: float, walk: _Walk) -> list[_Hit]:

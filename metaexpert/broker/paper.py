@@ -17,9 +17,11 @@ from ..timeframe import TRADES
 from .data import FundingRate, FundingRates, Latest, MarketData
 from .offer import Offer
 from .simulated import SimulatedBroker
+from .state import restore, state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
 
     from ..clock import Clock
     from ..events import Funding, MarkPrice, PublicTrade, Quote
@@ -134,3 +136,13 @@ class PaperBroker(SimulatedBroker):
         """When the next order that is still on its way comes to the market, ms UTC."""
         now = self.clock.now()
         return min((one.active_from for one in self.book if one.active_from > now), default=inf)
+
+    # -- restarts -------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """What a restart goes on from; see `metaexpert.broker.state`."""
+        return state_of(self)
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` told of another broker; see `metaexpert.broker.state`."""
+        restore(self, state)

@@ -41,7 +41,7 @@ def state_of(broker: SimulatedBroker) -> dict[str, Any]:
         "ledger": broker.ledger.state(),
         "fills": broker.execution.filled,
         "sent": broker.book.sent,
-        "working": [working.state() for working in broker.book],
+        "working": [working.state() for working in broker.book.by_age()],
         "guards": guards,
         "unsettled": broker.expiry.state(),
         "data": {symbol: _known(data) for symbol, data in broker.data.items()},
