@@ -73,11 +73,23 @@ class RequestError(ExchangeError):
 
 
 class OrderRejected(ExchangeError):
-    """The order was refused and nothing was traded: mend the order."""
+    """The order was refused and nothing was traded: mend the order.
+
+    Args:
+        message: what happened.
+        reason: why, as a stable code: that of `Rejection.reason`, such as ``"post_only_would_cross"``.
+    """
+
+    def __init__(self, message: str, reason: str = "rejected") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class InsufficientFunds(OrderRejected):
     """The account can't carry the order: make it smaller or add funds."""
+
+    def __init__(self, message: str, reason: str = "insufficient_margin") -> None:
+        super().__init__(message, reason)
 
 
 class OrderNotFound(ExchangeError):

@@ -3,13 +3,14 @@
 Our classes say what to do next, so two questions decide: was something done, and was it a read, an order or a
 setting? Where the answer is not certain it is `NetworkError`: look the outcome up.
 
-CCXT files some codes wrongly or not at all; `_CODES` comes first, CCXT's class second. Its texts hold whole URLs
-with signatures, so nothing of them is passed on but the exchange's own sentence.
+CCXT files some codes wrongly or not at all; `_CODES` comes first, then those of `refusals`, then CCXT's class. Its
+texts hold whole URLs with signatures, so nothing of them is passed on but the exchange's own sentence.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -28,6 +29,7 @@ from ..errors import (
     RequestError,
     UnavailableError,
 )
+from .refusals import FUNDS, REJECTED, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["Aim", "Answer", "Fault", "answer_of", "fault_of", "translate"]
 
 _LONGEST = 200  # characters of the exchange's own text
+_LONGEST_BAN = 3 * 86_400.0  # seconds, of the exchanges that we speak to
+_PAUSE = 300.0  # what is waited where more than that is asked for
 _BANS = (418, 429)
 _BLOCKS = (403, 451)
 
@@ -59,12 +63,15 @@ class Answer(NamedTuple):
 
     @property
     def retry_after(self) -> float | None:
-        """The seconds of the header Retry-After, None where it is absent or a date."""
+        """The seconds of the header Retry-After: None where it is absent or a date, five minutes where absurd."""
         value = next((text for name, text in self.headers.items() if name.lower() == "retry-after"), "")
         try:
-            return max(0.0, float(value))
+            seconds = float(value)
         except ValueError:
             return None
+        if math.isnan(seconds):
+            return None
+        return max(0.0, seconds) if seconds <= _LONGEST_BAN else _PAUSE
 
 
 class Fault(Enum):
@@ -143,10 +150,8 @@ _CODES: Mapping[str, Mapping[str, Fault]] = {
         limited="-1003 -1015 -1034",
         clock="-1021",
         keys="-1002 -1022 -2014 -2015",
-        funds="-2018 -2019 -4050 -4051",
         not_found="-2011 -2013",
         twice="-4111 -4116",
-        rejected="-1013 -1111 -2021 -2022 -4003 -4005 -4014 -4131 -4164",
         changed="-4046 -4059",
     ),
     "bybit": _codes(
@@ -155,10 +160,8 @@ _CODES: Mapping[str, Mapping[str, Fault]] = {
         clock="10002",
         keys="10003 10004 10005 10007 10010 33004",
         barred="10008 10009 10024 10027",
-        funds="110004 110007 110012 170131",
         not_found="110001 170213",
         twice="110072 170141",
-        rejected="110003 110017 110094 170130 170136 170137 170140",
         changed="110025 110026 110043",
     ),
     "okx": _codes(
@@ -167,10 +170,8 @@ _CODES: Mapping[str, Mapping[str, Fault]] = {
         limited="50011 50040 50061",
         clock="50102 50112",
         keys="50100 50101 50103 50104 50105 50110 50111 50113 50114 50120",
-        funds="51008 51119 51131",
         not_found="51400 51401 51402 51503 51603",
         twice="51016",
-        rejected="51020 51121",
     ),
     "bitget": _codes(
         unsure="40010 40015 40725 45001",
@@ -178,10 +179,8 @@ _CODES: Mapping[str, Mapping[str, Fault]] = {
         limited="429",
         clock="40005 40008",
         keys="40001 40002 40003 40006 40009 40011 40012 40014 40018 40037",
-        funds="43012 40754 40762",
         not_found="40109 43001 40768",
         twice="40786 45034",
-        rejected="40034 45110 45111",
     ),
     "kucoin": _codes(
         unsure="500000 408000",
@@ -189,17 +188,11 @@ _CODES: Mapping[str, Mapping[str, Fault]] = {
         clock="400002",
         keys="400001 400003 400004 400005 400006 400007",
         barred="400500",
-        funds="200004 230003 300003",
         twice="126044",
-        rejected="400760",
     ),
 }
 _SENTENCES: Mapping[tuple[str, str], tuple[tuple[str, Fault], ...]] = {
-    ("binance", "-2010"): (
-        ("Duplicate", Fault.TWICE),
-        ("insufficient balance", Fault.FUNDS),
-        ("", Fault.REJECTED),
-    ),
+    ("binance", "-2010"): (("Duplicate", Fault.TWICE),),
     ("kucoin", "100001"): (("order", Fault.NOT_FOUND), ("", Fault.REFUSED)),
     ("kucoin", "100004"): (("cancel", Fault.NOT_FOUND), ("", Fault.REFUSED)),
     ("kucoin", "400100"): (("not exist", Fault.NOT_FOUND), ("not_exist", Fault.NOT_FOUND), ("", Fault.REFUSED)),
@@ -217,11 +210,9 @@ def fault_of(error: BaseException, exchange: str) -> Fault:
     """What happened, from the exchange's code, the HTTP status and CCXT's class, in this order."""
     answer = answer_of(error)
     code, sentence = _said(answer.text if answer else str(error))
-    for words, fault in _SENTENCES.get((exchange, code), ()):
-        if words.lower() in sentence.lower():
-            return fault
-    if code in _CODES[exchange]:
-        return _CODES[exchange][code]
+    told = _coded(exchange, code, sentence)
+    if told is not None:
+        return told
     if answer is not None and answer.status in _BANS:
         return Fault.LIMITED
     if answer is not None and answer.status in _BLOCKS and code in ("", "0"):
@@ -230,6 +221,16 @@ def fault_of(error: BaseException, exchange: str) -> Fault:
         return Fault.UNSURE  # the connection broke, in the middle of an answer too, where CCXT says ExchangeError
     named = (_CLASSES.get(one.__name__) for one in type(error).__mro__)
     return next((fault for fault in named if fault is not None), Fault.UNSURE)
+
+
+def _coded(exchange: str, code: str, sentence: str) -> Fault | None:
+    """What the exchange's own code says; None of one that is not known."""
+    for words, fault in _SENTENCES.get((exchange, code), ()):
+        if words.lower() in sentence.lower():
+            return fault
+    reason = reason_of(exchange, code, sentence)
+    refused = None if reason is None else Fault.FUNDS if reason == FUNDS else Fault.REJECTED
+    return _CODES[exchange].get(code, refused)
 
 
 def translate(
@@ -251,6 +252,9 @@ def translate(
     message = f"{told}; {advice}" if advice else told
     if made is UnavailableError:
         return UnavailableError(message, answer.retry_after if answer else None)
+    if made is OrderRejected:
+        reason = reason_of(venue.id, *_said(answer.text if answer else str(error)))
+        return OrderRejected(message, reason or REJECTED)
     return made(message)
 
 

@@ -183,7 +183,9 @@ def amount_text(market: Market, qty: float, price: float | None = None) -> str:
     step = market.amount_step or to_amount(market, market.qty_step)
     amount = rules.round_down(to_amount(market, qty, price), step)
     if not amount > 0.0:
-        raise OrderRejected(f"{market.symbol}: qty {qty:g} is less than one step of {market.qty_step:g}")
+        raise OrderRejected(
+            f"{market.symbol}: qty {qty:g} is less than one step of {market.qty_step:g}", "below_min_qty"
+        )
     return digits(amount)
 
 
@@ -195,13 +197,17 @@ def price_text(market: Market, price: float, side: int = 1) -> str:
     """
     on_tick = rules.limit_price(price, side, market.price_tick)
     if not on_tick > 0.0:
-        raise OrderRejected(f"{market.symbol}: price {price:g} is less than one tick of {market.price_tick:g}")
+        raise OrderRejected(
+            f"{market.symbol}: price {price:g} is less than one tick of {market.price_tick:g}", "invalid_price"
+        )
     return digits(on_tick)
 
 
 def _needed(market: Market, price: float | None) -> float:
     if price is None or not price > 0.0:
-        raise OrderRejected(f"{market.symbol} is counted in {market.base} there: its price must be known")
+        raise OrderRejected(
+            f"{market.symbol} is counted in {market.base} there: its price must be known", "no_price"
+        )
     return price
 
 

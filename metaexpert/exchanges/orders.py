@@ -17,6 +17,7 @@ from .capabilities import Feature, Support, support
 from .dialects import dialect_of
 from .markets import price_text
 from .plans import TRIGGERED, Call, OrderRequest, Plan, Terms
+from .refusals import REJECTED
 from .venues import Segment, segment_of, venue_of
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ __all__ = [
 ]
 
 _ID = re.compile(r"[A-Za-z0-9]{1,32}")
+_NO_SUCH, _SIDE = "not_supported", "wrong_position_side"  # reasons
 _LEVELS = {"stop_loss": (Feature.ATTACHED_STOP, "SL"), "take_profit": (Feature.ATTACHED_TARGET, "TP")}
 _TYPES = {
     OrderType.MARKET: Feature.MARKET,
@@ -68,7 +70,9 @@ def calls_of(request: OrderRequest, market: Market) -> tuple[Call, ...]:
     if not request.watched:
         name = _levels(plan)[0]
         why = support(market.exchange, plan.segment, _LEVELS[name][0])[1]
-        raise _refusal(plan, f"it does not take a {_spoken(name)} along with a {plan.order.type} order: {why}")
+        raise _refusal(
+            plan, f"it does not take a {_spoken(name)} along with a {plan.order.type} order: {why}", _NO_SUCH
+        )
     return (dialect.place(plan),)
 
 
@@ -116,7 +120,9 @@ def amend_of(order: Order, market: Market, price: float | None = None, qty: floa
         OrderRejected: the exchange has no such call, the order is no limit order, or breaks a rule of the market.
     """
     if order.type is not OrderType.LIMIT:
-        raise OrderRejected(f"order {order.id}: only limit orders can be changed; cancel it and send a new one")
+        raise OrderRejected(
+            f"order {order.id}: only limit orders can be changed; cancel it and send a new one", _NO_SUCH
+        )
     changed = order.changed(price=order.price if price is None else price, qty=order.qty if qty is None else qty)
     plan = _plan(OrderRequest(order=changed, terms=Terms()), market)
     _check(plan, Feature.AMEND)
@@ -137,7 +143,7 @@ def dead_man_of(market: Market, seconds: int) -> Call:
     """
     found, why = support(market.exchange, segment_of(market), Feature.DEAD_MAN)
     if found is Support.REFUSED:
-        raise OrderRejected(f"{venue_of(market.exchange).name}: {why}")
+        raise OrderRejected(f"{venue_of(market.exchange).name}: {why}", _NO_SUCH)
     return dialect_of(market).dead_man(market, seconds)
 
 
@@ -165,11 +171,13 @@ def _plan(request: OrderRequest, market: Market) -> Plan:
         return Plan(request, market)
     found = risk.conform(order, market, request.reference_price, order.qty if order.reduce_only else 0.0)
     if not isinstance(found, Order):
-        raise OrderRejected(f"{market.symbol}: {found.message}")
+        raise OrderRejected(f"{market.symbol}: {found.message}", found.reason)
     plan = Plan(replace(request, order=found), market)
     most = market.max_market_qty
     if most is not None and not plan.is_limit and found.qty > most:
-        raise _refusal(plan, f"a market order may have {most:.12g} at most, not {found.qty:.12g}: split it")
+        raise _refusal(
+            plan, f"a market order may have {most:.12g} at most, not {found.qty:.12g}: split it", "above_max_qty"
+        )
     _check_prices(plan)
     return plan
 
@@ -187,10 +195,12 @@ def _check_cost(request: OrderRequest, cost: float, market: Market) -> None:
     if order.type is not OrderType.MARKET or order.side is not Side.BUY:
         raise OrderRejected(f"{market.symbol}: only purchases at market are sized by what they cost")
     if not (math.isfinite(cost) and cost > 0.0):
-        raise OrderRejected(f"{market.symbol}: cost must be a positive number, got {cost!r}")
+        raise OrderRejected(f"{market.symbol}: cost must be a positive number, got {cost!r}", "invalid_cost")
     if cost < market.min_notional:
         least = f"{market.min_notional:.12g} {market.quote}"
-        raise OrderRejected(f"{market.symbol}: a cost of {cost:.12g} is below the minimum of {least}")
+        raise OrderRejected(
+            f"{market.symbol}: a cost of {cost:.12g} is below the minimum of {least}", "below_min_notional"
+        )
 
 
 def _check_prices(plan: Plan) -> None:
@@ -205,7 +215,9 @@ def _check_prices(plan: Plan) -> None:
         _check_trailing(plan, pct)
     last, stop = plan.request.reference_price, order.stop_price
     if last is not None and stop is not None and (last - stop) * order.side.sign >= 0.0:
-        raise _refusal(plan, f"the stop price {stop:.12g} of a {order.side} is reached already at {last:.12g}")
+        raise _refusal(
+            plan, f"the stop price {stop:.12g} of a {order.side} is reached already at {last:.12g}", "stop_reached"
+        )
 
 
 def _check_trailing(plan: Plan, pct: float) -> None:
@@ -233,13 +245,13 @@ def _check_features(plan: Plan) -> None:
 def _check_leg(plan: Plan) -> None:
     mode, leg = plan.request.terms.position_mode, plan.order.position_side
     if mode is PositionMode.HEDGE and leg is None and plan.is_contract:
-        raise _refusal(plan, "in hedge mode an order needs its leg, position_side 'long' or 'short'")
+        raise _refusal(plan, "in hedge mode an order needs its leg, position_side 'long' or 'short'", _SIDE)
     if mode is PositionMode.ONEWAY and leg is not None:
-        raise _refusal(plan, "position_side is for hedge mode, and the account is in one-way mode")
+        raise _refusal(plan, "position_side is for hedge mode, and the account is in one-way mode", _SIDE)
     if leg is not None and plan.order.reduce_only and not plan.closes:
-        raise _refusal(plan, f"a {plan.order.side} grows the {leg} leg: it can't be reduce-only")
+        raise _refusal(plan, f"a {plan.order.side} grows the {leg} leg: it can't be reduce-only", _SIDE)
     if leg is not None and plan.market.exchange == "bybit" and plan.market.settle != "USDT":
-        raise _refusal(plan, "only contracts settled in USDT have legs there")
+        raise _refusal(plan, "only contracts settled in USDT have legs there", _SIDE)
 
 
 def _features(plan: Plan) -> Iterator[Feature]:
@@ -260,15 +272,15 @@ def _features(plan: Plan) -> Iterator[Feature]:
 def _check(plan: Plan, feature: Feature) -> None:
     found, why = support(plan.market.exchange, plan.segment, feature)
     if found is Support.REFUSED or (feature is Feature.TRAILING and found is Support.EMULATED):
-        raise _refusal(plan, f"no {_spoken(feature)}: {why}")
+        raise _refusal(plan, f"no {_spoken(feature)}: {why}", _NO_SUCH)
 
 
 def _levels(plan: Plan) -> list[str]:
     return [name for name in _LEVELS if getattr(plan.order, name) is not None]
 
 
-def _refusal(plan: Plan, why: str) -> OrderRejected:
-    return OrderRejected(f"{venue_of(plan.market.exchange).name} {plan.market.symbol}: {why}")
+def _refusal(plan: Plan, why: str, reason: str = REJECTED) -> OrderRejected:
+    return OrderRejected(f"{venue_of(plan.market.exchange).name} {plan.market.symbol}: {why}", reason)
 
 
 def _spoken(name: str) -> str:

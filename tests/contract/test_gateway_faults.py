@@ -8,7 +8,8 @@ from gateways import EXCHANGES, gateway_to, order, request
 from venue.faults import Fault
 
 from metaexpert import errors
-from metaexpert.models import OrderStatus
+from metaexpert.exchanges.orders import Terms
+from metaexpert.models import MarginMode, OrderStatus, OrderType
 
 pytestmark = pytest.mark.asyncio
 
@@ -175,8 +176,20 @@ async def test_more_than_the_account_holds(venue, asked, exchange):
     last = (await gateway.ticker(market.symbol)).last
     balances = venue.states[exchange].balances
     balances |= {held: Decimal(1) for held in balances if held[1] == "USDT"}
-    with pytest.raises(errors.InsufficientFunds, match="make it smaller or add funds"):
+    with pytest.raises(errors.InsufficientFunds, match="make it smaller or add funds") as caught:
         await gateway.submit(request(order(market, 0.8 * last), last))
+    assert caught.value.reason == "insufficient_margin"
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+async def test_a_closing_order_without_a_position_tells_so_by_its_reason(asked, exchange):
+    gateway = asked(exchange, "linear")
+    market = await gateway.market("BTC/USDT:USDT")
+    await gateway.prepare(market.symbol, Terms(10.0, MarginMode.CROSS))
+    last = (await gateway.ticker(market.symbol)).last
+    with pytest.raises(errors.OrderRejected) as caught:
+        await gateway.submit(request(order(market, None, type=OrderType.MARKET, reduce_only=True), last))
+    assert caught.value.reason == "reduce_only"
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
@@ -185,8 +198,9 @@ async def test_less_than_the_market_takes_is_not_even_sent(venue, asked, exchang
     market = await gateway.market("BTC/USDT")
     last = (await gateway.ticker(market.symbol)).last
     sent = len(venue.seen)
-    with pytest.raises(errors.OrderRejected):
+    with pytest.raises(errors.OrderRejected) as caught:
         await gateway.submit(request(order(market, 0.8 * last, qty=market.qty_step / 2), last))
+    assert caught.value.reason == "below_min_qty"
     assert len(venue.seen) == sent
 
 

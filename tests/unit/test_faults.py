@@ -9,7 +9,7 @@ import pytest
 from ccxt.base import errors as theirs  # noqa: TID251
 
 from metaexpert import errors
-from metaexpert.exchanges import faults
+from metaexpert.exchanges import faults, refusals
 from metaexpert.exchanges.faults import Aim, Answer, Fault, fault_of, translate
 from metaexpert.exchanges.venues import VENUES
 
@@ -98,6 +98,53 @@ def test_a_code_is_found_in_the_text_where_no_answer_was_kept(exchange, body, fa
     assert fault_of(failing("ExchangeError", f"{exchange} {body}"), exchange) is fault
 
 
+REASONS = [
+    ("binance", '{"code":-2010,"msg":"Order would immediately match and take."}', "post_only_would_cross"),
+    ("binance", '{"code":-2021,"msg":"Order would immediately trigger."}', "stop_reached"),
+    ("binance", '{"code":-1013,"msg":"Filter failure: NOTIONAL"}', "below_min_notional"),
+    ("binance", '{"code":-1013,"msg":"Filter failure: PERCENT_PRICE_BY_SIDE"}', "price_out_of_band"),
+    ("binance", '{"code":-4061,"msg":"Order\'s position side does not match."}', "wrong_position_side"),
+    ("bybit", '{"retCode":110093,"retMsg":"expect Falling, but trigger_price"}', "stop_reached"),
+    ("bybit", '{"retCode":10001,"retMsg":"position idx not match position mode"}', "wrong_position_side"),
+    ("okx", '{"code":"1","data":[{"sCode":"51121","sMsg":"multiple of the lot size"}]}', "invalid_qty"),
+    ("okx", '{"code":"1","data":[{"sCode":"51169","sMsg":"no positions to reduce"}]}', "reduce_only"),
+    ("bitget", '{"code":"22002","msg":"No position to close"}', "reduce_only"),
+    ("bitget", '{"code":"40917","msg":"Stop price for long positions please < mark price"}', "stop_reached"),
+    ("kucoin", '{"code":"600100","msg":"Order size increment invalid."}', "invalid_qty"),
+    ("kucoin", '{"code":"400100","msg":"Order size below the minimum requirement."}', "below_min_qty"),
+    ("kucoin", '{"code":"400100","msg":"Unsupported trading pair."}', "rejected"),
+]
+
+
+@pytest.mark.parametrize(("exchange", "body", "reason"), REASONS)
+def test_a_refused_order_has_the_reason_as_a_word(exchange, body, reason):
+    """Codes that CCXT files under errors of another kind are refusals all the same."""
+    name = "BadRequest" if reason == "rejected" else "ExchangeError"
+    made = translate(failing(name, body=body), VENUES[exchange], Aim.ORDER, "send order 7")
+    assert (type(made), made.reason) == (errors.OrderRejected, reason)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "code"), [("binance", -2019), ("okx", 51008), ("bitget", 40762), ("kucoin", 300003)]
+)
+def test_what_the_account_cannot_carry_is_insufficient_margin(exchange, code):
+    made = translate(failing(body=f'{{"code":"{code}","msg":"x"}}'), VENUES[exchange], Aim.ORDER, "send it")
+    assert (type(made), made.reason) == (errors.InsufficientFunds, "insufficient_margin")
+
+
+def test_no_code_is_a_refusal_here_and_something_else_there():
+    for exchange, reasons in refusals._CODES.items():
+        assert not reasons.keys() & faults._CODES[exchange].keys(), exchange
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("7", 7.0), ("-1", 0.0), ("259200", 259_200.0), ("259201", 300.0), ("inf", 300.0)]
+)
+def test_nobody_waits_longer_than_the_longest_ban(text, seconds):
+    """Binance bans for three days at most, 259,200 s; what is beyond is no ban that anybody has heard of."""
+    assert Answer(418, {"Retry-After": text}, "").retry_after == seconds
+
+
 @pytest.mark.parametrize(
     ("status", "name", "expected"),
     [
@@ -156,7 +203,7 @@ def test_no_half_of_a_secret_is_left_where_a_long_sentence_is_cut():
         assert "cr3t" not in str(made)
 
 
-@pytest.mark.parametrize("text", ["Wed, 21 Oct 2026 07:28:00 GMT", "", "soon"])
+@pytest.mark.parametrize("text", ["Wed, 21 Oct 2026 07:28:00 GMT", "", "soon", "nan"])
 def test_a_retry_after_that_is_no_number_says_nothing(text):
     assert Answer(429, {"retry-after": text}, "").retry_after is None
 
