@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import rules, tiers
-from .models import SizeType
+from .models import ExitReason, SizeType
 from .timeframe import DAY_MS
 
 if TYPE_CHECKING:
@@ -115,7 +115,8 @@ def _on_ticks(order: Order, tick: float) -> Order:
     if price is not None:
         price = rules.limit_price(price, side, tick)
     if stop_price is not None:
-        stop_price = rules.limit_price(stop_price, -side, tick)
+        away = side if order.reason is ExitReason.TAKE_PROFIT else -side
+        stop_price = rules.limit_price(stop_price, away, tick)
     is_same = price == order.price and stop_price == order.stop_price
     return order if is_same else order.changed(price=price, stop_price=stop_price)
 

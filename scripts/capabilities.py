@@ -13,6 +13,7 @@ MEANINGS = {
     Feature.LIMIT: "limit order",
     Feature.STOP: "stop order",
     Feature.STOP_LIMIT: "stop-limit order",
+    Feature.TAKE_PROFIT: "take-profit that stands by itself",
     Feature.POST_ONLY: "post-only",
     Feature.IOC: "immediate or cancel",
     Feature.FOK: "fill or kill",

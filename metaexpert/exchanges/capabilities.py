@@ -32,6 +32,7 @@ class Feature(StrEnum):
     LIMIT = "limit"
     STOP = "stop"
     STOP_LIMIT = "stop_limit"
+    TAKE_PROFIT = "take_profit"
     POST_ONLY = "post_only"
     IOC = "ioc"
     FOK = "fok"
@@ -68,7 +69,7 @@ _EVERYWHERE: _Cells = {
     **_cells((_SPOT,), Feature.HEDGE, _REFUSED, "spot has no positions"),
     **_cells((_OPTION,), Feature.HEDGE, _REFUSED, "options are held net, long or short"),
     **_cells((_SPOT, _OPTION), _LEVELS, *_WATCHED),
-    **_cells((_SPOT, _OPTION), Feature.TRAILING, *_WATCHED),
+    **_cells((_SPOT, _OPTION), (Feature.TAKE_PROFIT, Feature.TRAILING), *_WATCHED),
     **_cells(
         (*_CONTRACTS, _OPTION), Feature.MARKET_BY_COST, _REFUSED, "only spot purchases are sized by what they cost"
     ),

@@ -11,9 +11,9 @@ import math
 from typing import TYPE_CHECKING, Any, override
 
 from ..errors import ConfigError, OrderRejected
-from ..models import MarginMode, OrderType, PositionMode, Side, TimeInForce
+from ..models import ExitReason, MarginMode, OrderType, PositionMode, Side, TimeInForce
 from .markets import price_text
-from .plans import CONTRACTS, TRIGGERED, Call, Plan, Terms, is_trailing
+from .plans import CONTRACTS, TRIGGERED, Call, Plan, Terms, is_target, is_trailing
 from .venues import Segment, segment_of
 
 if TYPE_CHECKING:
@@ -98,8 +98,8 @@ class Dialect:
         return {"hedged": True} | ({"reduceOnly": True} if plan.closes else {})
 
     def trigger(self, plan: Plan) -> dict[str, Any]:
-        """What fires a stop order: the last traded price, upwards for a buy."""
-        return {"triggerPrice": plan.stop()}
+        """What fires a stop order or a target: the last traded price."""
+        return {"takeProfitPrice" if plan.is_target else "triggerPrice": plan.stop()}
 
     def trailing(self, plan: Plan) -> dict[str, Any]:
         """A trailing stop and the price from which it trails, where the exchange has one.
@@ -282,10 +282,11 @@ class Bybit(Dialect):
     @override
     def trigger(self, plan: Plan) -> dict[str, Any]:
         """Contracts are told the direction; spot takes it from the last price."""
+        told = {"triggerPrice": plan.stop()}
         if plan.segment is Segment.SPOT:
-            return super().trigger(plan)
-        upwards = "ascending" if plan.order.side is Side.BUY else "descending"
-        return super().trigger(plan) | {"triggerDirection": upwards, "triggerBy": "LastPrice"}
+            return told
+        upwards = "ascending" if plan.rises else "descending"
+        return told | {"triggerDirection": upwards, "triggerBy": "LastPrice"}
 
     @override
     def spot_size(self, plan: Plan) -> dict[str, Any]:
@@ -342,7 +343,7 @@ class Okx(Dialect):
     def trigger(self, plan: Plan) -> dict[str, Any]:
         """A trigger order knows no reduceOnly, a conditional order can open nothing beside a leg."""
         if plan.closes and plan.is_contract:
-            return {"stopLossPrice": plan.stop()}
+            return {"takeProfitPrice" if plan.is_target else "stopLossPrice": plan.stop()}
         return super().trigger(plan) | {"triggerPxType": "last"}
 
     @override
@@ -389,6 +390,19 @@ class Okx(Dialect):
         )
 
 
+_EXITS = (ExitReason.STOP_LOSS, ExitReason.BREAKEVEN, ExitReason.TRAILING_STOP)
+
+
+def _level_of(order: Order) -> str | None:
+    """Bitget's kind of a level of a position: of so much of it, without a qty of all; None: it is no level."""
+    closes = order.reduce_only or order.position_side is not None
+    if order.type not in TRIGGERED or is_trailing(order) or not closes:
+        return None
+    if is_target(order):
+        return "profit_plan" if order.qty else "pos_profit"
+    return ("loss_plan" if order.qty else "pos_loss") if order.reason in _EXITS else None
+
+
 class Bitget(Dialect):
     """Stops are "plan orders" in lists of their own; spot purchases at market are sized by cost."""
 
@@ -398,8 +412,16 @@ class Bitget(Dialect):
 
     @override
     def trigger(self, plan: Plan) -> dict[str, Any]:
-        """On the last price, not the mark price."""
-        return super().trigger(plan) | {"triggerType": "fill_price"}
+        """On the last price, not the mark price.
+
+        A level of a position says by its kind on which side of the price it lies, and is refused where that is
+        past; of other plans the exchange takes the side from where the price is when they come in.
+        """
+        kind = _level_of(plan.order)
+        if kind is None:
+            return {"triggerPrice": plan.stop(), "triggerType": "fill_price"}
+        theirs = "takeProfitPrice" if plan.is_target else "stopLossPrice"  # CCXT's are of the whole position
+        return {theirs: plan.stop(), "planType": kind, "triggerType": "fill_price"}
 
     @override
     def trailing(self, plan: Plan) -> dict[str, Any]:
@@ -434,16 +456,19 @@ class Bitget(Dialect):
 
     @override
     def lookups(self, order: Order, market: Market) -> tuple[Call, ...]:
-        """Plan orders can only be listed, open and past ones."""
+        """Plan orders can only be listed, open and past ones; all levels of positions are one list."""
         if not self.is_apart(order, market):
             return super().lookups(order, market)
-        arguments = (order.symbol, None, None, self._plan_params(order, market))
+        levels = {} if _level_of(order) is None else {"planType": "profit_loss"}
+        arguments = (order.symbol, None, None, self._plan_params(order, market) | levels)
         return Call("fetch_open_orders", arguments), Call("fetch_canceled_and_closed_orders", arguments)
 
     @override
     def cancel(self, order: Order, market: Market) -> Call:
         """Plan orders by their kind."""
         apart = self._plan_params(order, market) if self.is_apart(order, market) else {}
+        kind = _level_of(order)
+        apart |= {} if kind is None else {"planType": kind}
         return Call("cancel_order", (order.id, order.symbol, _named("clientOrderId", order) | apart))
 
     @override

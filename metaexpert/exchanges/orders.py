@@ -49,6 +49,7 @@ _TYPES = {
     OrderType.STOP: Feature.STOP,
     OrderType.STOP_LIMIT: Feature.STOP_LIMIT,
 }
+_OURS = (Feature.TAKE_PROFIT, Feature.TRAILING)  # what is watched where the exchange can't: no order is sent
 _TIFS = {TimeInForce.IOC: Feature.IOC, TimeInForce.FOK: Feature.FOK}
 
 
@@ -214,10 +215,10 @@ def _check_prices(plan: Plan) -> None:
     if pct is not None:
         _check_trailing(plan, pct)
     last, stop = plan.request.reference_price, order.stop_price
-    if last is not None and stop is not None and (last - stop) * order.side.sign >= 0.0:
-        raise _refusal(
-            plan, f"the stop price {stop:.12g} of a {order.side} is reached already at {last:.12g}", "stop_reached"
-        )
+    if last is not None and stop is not None and (last >= stop if plan.rises else last <= stop):
+        what = "target" if plan.is_target else "stop price"
+        why = f"the {what} {stop:.12g} of a {order.side} is reached already at {last:.12g}"
+        raise _refusal(plan, why, "stop_reached")
 
 
 def _check_trailing(plan: Plan, pct: float) -> None:
@@ -239,6 +240,8 @@ def _check_features(plan: Plan) -> None:
         raise _refusal(plan, f"{word} goes with limit orders, not with a {order.type} order")
     if order.type in TRIGGERED and order.tif is TimeInForce.IOC:
         raise _refusal(plan, f"IOC goes with limit and market orders, not with a {order.type} order")
+    if plan.is_target and not plan.closes:
+        raise _refusal(plan, "a take-profit can only close: it must be reduce-only, or close its leg")
     _check_leg(plan)
 
 
@@ -258,6 +261,8 @@ def _features(plan: Plan) -> Iterator[Feature]:
     order = plan.order
     if plan.request.cost is not None:
         yield Feature.MARKET_BY_COST
+    if plan.is_target:
+        yield Feature.TAKE_PROFIT
     yield Feature.TRAILING if plan.is_trailing else _TYPES[order.type]
     if order.post_only:
         yield Feature.POST_ONLY
@@ -271,7 +276,7 @@ def _features(plan: Plan) -> Iterator[Feature]:
 
 def _check(plan: Plan, feature: Feature) -> None:
     found, why = support(plan.market.exchange, plan.segment, feature)
-    if found is Support.REFUSED or (feature is Feature.TRAILING and found is Support.EMULATED):
+    if found is Support.REFUSED or (feature in _OURS and found is Support.EMULATED):
         raise _refusal(plan, f"no {_spoken(feature)}: {why}", _NO_SUCH)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from ..models import MarginMode, OrderType, Side
+from ..models import ExitReason, MarginMode, OrderType, Side
 from .markets import amount_text, digits, price_text
 from .venues import Segment, segment_of
 
 if TYPE_CHECKING:
     from ..models import Market, Order, PositionMode
 
-__all__ = ["CONTRACTS", "TRIGGERED", "Call", "OrderRequest", "Plan", "Terms", "is_trailing"]
+__all__ = ["CONTRACTS", "TRIGGERED", "Call", "OrderRequest", "Plan", "Terms", "is_target", "is_trailing"]
 
 TRIGGERED = (OrderType.STOP, OrderType.STOP_LIMIT)
 """The types of orders that wait for a price."""
@@ -41,7 +41,8 @@ class OrderRequest:
     """An order with what goes beyond it.
 
     Args:
-        order: the order, in our units. A trailing stop is one of type STOP without a stop price.
+        order: the order, in our units. A trailing stop is one of type STOP without a stop price. A stop fires when
+            the price moves against it, upwards for a buy; with the reason TAKE_PROFIT the other way.
         terms: what its position is held on.
         trailing_stop_pct: how far the stop trails behind the best price, in percent.
         trailing_activation_price: from which price on it trails; None: at once.
@@ -97,6 +98,16 @@ class Plan:
         return is_trailing(self.order)
 
     @property
+    def is_target(self) -> bool:
+        """Is it a take-profit that stands by itself?"""
+        return is_target(self.order)
+
+    @property
+    def rises(self) -> bool:
+        """Does it fire when the price rises to its stop price?"""
+        return (self.order.side is Side.BUY) is not self.is_target
+
+    @property
     def closes(self) -> bool:
         """Can it only close: by its word, or as the counter side of its leg in hedge mode?"""
         leg = self.order.position_side
@@ -119,7 +130,7 @@ class Plan:
 
     def stop(self) -> str:
         """Its stop price on the tick, never nearer to the market than asked."""
-        return price_text(self.market, cast("float", self.order.stop_price), -self.order.side.sign)
+        return price_text(self.market, cast("float", self.order.stop_price), -1 if self.rises else 1)
 
     def percent(self) -> str:
         """How far it trails, in percent."""
@@ -139,3 +150,8 @@ class Plan:
 def is_trailing(order: Order) -> bool:
     """Is this a trailing stop: one without a price of its own?"""
     return order.type is OrderType.STOP and order.stop_price is None
+
+
+def is_target(order: Order) -> bool:
+    """Is this a take-profit that stands by itself: one that waits for the price to move in its favour?"""
+    return order.type in TRIGGERED and order.reason is ExitReason.TAKE_PROFIT

@@ -17,7 +17,7 @@ from metaexpert.exchanges.connection import connect
 from metaexpert.exchanges.convert import segment_of_raw
 from metaexpert.exchanges.markets import market_of
 from metaexpert.exchanges.orders import OrderRequest, Terms
-from metaexpert.models import MarginMode, Order, OrderType, Side, TimeInForce
+from metaexpert.models import ExitReason, MarginMode, Order, OrderType, Side, TimeInForce
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -128,11 +128,16 @@ def calls_of_cell(market: Market, feature: Feature, *, watched: bool = False) ->
         return done[feature]()
     short = "buy" if market.is_spot else "sell"
     stop = 45_000.0 if market.is_spot else 55_000.0
+    closing = {"reduce_only": True, "reason": ExitReason.TAKE_PROFIT}
     given: dict[Feature, list[OrderRequest]] = {
         Feature.MARKET: [request(order(market))],
         Feature.LIMIT: [request(limit)],
         Feature.STOP: [request(order(market, "buy", "stop", stop_price=51_000.0))],
         Feature.STOP_LIMIT: [request(order(market, "sell", "stop_limit", stop_price=49_000.0, price=48_900.0))],
+        Feature.TAKE_PROFIT: [
+            request(order(market, "sell", "stop", stop_price=55_000.0, **closing)),
+            request(order(market, "buy", "stop", stop_price=45_000.0, **closing)),
+        ],
         Feature.POST_ONLY: [request(order(market, "sell", "limit", price=above, post_only=True))],
         Feature.IOC: [request(replace(limit, tif=TimeInForce.IOC))],
         Feature.FOK: [request(replace(limit, tif=TimeInForce.FOK))],

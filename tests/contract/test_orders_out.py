@@ -15,7 +15,7 @@ from metaexpert.exchanges import orders
 from metaexpert.exchanges.capabilities import Feature, Support, support
 from metaexpert.exchanges.orders import Call, Terms
 from metaexpert.exchanges.venues import VENUES, Segment
-from metaexpert.models import MarginMode, Order, OrderType, PositionMode, Side
+from metaexpert.models import ExitReason, MarginMode, Order, OrderType, PositionMode, Side
 
 CELLS = [
     (venue.id, segment, feature) for venue in VENUES.values() for segment in venue.segments for feature in Feature
@@ -215,6 +215,94 @@ def test_a_stop_closes_its_leg_in_hedge_mode(wires, exchange):
     fields = only(wire.send(orders.calls_of(asked, wire.market)))
     assert HEDGED_STOPS[exchange].items() <= fields.items()
     assert exchange in ("bybit", "kucoin") or "reduceOnly" not in fields  # Binance refuses it, others ignore it
+
+
+HEDGED_LEVELS = HEDGED_STOPS | {"bitget": {"holdSide": "long", "planType": "loss_plan", "triggerPrice": "49000"}}
+HEDGED_TARGETS = {
+    "binance": {"side": "BUY", "positionSide": "SHORT", "type": "TAKE_PROFIT_MARKET", "triggerPrice": "48000"},
+    "bybit": {
+        "side": "Buy",
+        "positionIdx": 2,
+        "reduceOnly": True,
+        "triggerPrice": "48000",
+        "triggerDirection": 2,
+    },
+    "okx": {"side": "buy", "posSide": "short", "ordType": "conditional", "tpTriggerPx": "48000", "tpOrdPx": "-1"},
+    "bitget": {"holdSide": "short", "planType": "profit_plan", "triggerPrice": "48000"},
+    "kucoin": {"side": "buy", "positionSide": "SHORT", "reduceOnly": True, "stop": "down", "stopPrice": "48000"},
+}
+
+
+@pytest.mark.parametrize("exchange", VENUES)
+def test_the_levels_of_legs_close_them_and_are_of_so_much(wires, exchange):
+    """The stop of a long leg and the target of a short one."""
+    wire = wires[exchange, LINEAR]
+    closing = {"reduce_only": True, "qty": 0.1}
+    stop = order(
+        wire.market, "sell", "stop", stop_price=49_000.0, position_side="long", reason=ExitReason.STOP_LOSS
+    ).changed(**closing)
+    target = order(
+        wire.market, "buy", "stop", stop_price=48_000.0, position_side="short", reason=ExitReason.TAKE_PROFIT
+    ).changed(**closing)
+    for level, wanted in ((stop, HEDGED_LEVELS), (target, HEDGED_TARGETS)):
+        fields = only(wire.send(orders.calls_of(request(level, terms=HEDGE), wire.market)))
+        assert wanted[exchange].items() <= fields.items()
+        assert "closePosition" not in fields
+        amounts = [float(fields[name]) for name in ("quantity", "qty", "sz", "size") if name in fields]
+        assert amounts == [{"okx": 10.0, "kucoin": 100.0}.get(exchange, 0.1)]  # 0.01 and 0.001 BTC a contract
+
+
+@pytest.mark.parametrize(("exchange", "segment"), CONTRACTS)
+def test_a_level_is_rounded_away_from_the_market(wires, exchange, segment):
+    """By a tick of 0.1: stops of longs down and their targets up, those of shorts the other way."""
+    wire = wires[exchange, segment]
+    for side, reason, asked, sent in (
+        ("sell", ExitReason.STOP_LOSS, 49_000.07, "49000"),
+        ("sell", ExitReason.TAKE_PROFIT, 51_000.02, "51000.1"),
+        ("buy", ExitReason.STOP_LOSS, 51_000.02, "51000.1"),
+        ("buy", ExitReason.TAKE_PROFIT, 49_000.07, "49000"),
+    ):
+        level = order(wire.market, side, "stop", stop_price=asked, reduce_only=True, reason=reason)
+        fields = only(wire.send(orders.calls_of(request(level), wire.market)))
+        names = ("triggerPrice", "slTriggerPx", "tpTriggerPx", "stopPrice")
+        assert [fields[name] for name in names if name in fields] == [sent]
+
+
+@pytest.mark.parametrize("exchange", VENUES)
+def test_levels_that_the_price_has_reached_are_refused_and_so_are_targets_that_open(wires, exchange):
+    market = wires[exchange, LINEAR].market
+    for side, reason, level in (
+        ("sell", ExitReason.STOP_LOSS, 50_000.0),
+        ("sell", ExitReason.TAKE_PROFIT, 50_000.0),
+        ("buy", ExitReason.BREAKEVEN, 49_999.0),
+        ("buy", ExitReason.TAKE_PROFIT, 50_001.0),
+    ):
+        asked = order(market, side, "stop", stop_price=level, reduce_only=True, reason=reason)
+        with pytest.raises(OrderRejected, match="is reached already at 50000") as refusal:
+            orders.calls_of(request(asked), market)
+        assert refusal.value.reason == "stop_reached"
+    opening = order(market, "sell", "stop", stop_price=51_000.0, reason=ExitReason.TAKE_PROFIT)
+    with pytest.raises(OrderRejected, match="a take-profit can only close"):
+        orders.calls_of(request(opening), market)
+
+
+def test_levels_of_bitget_are_found_in_their_list_and_cancelled_by_their_kind(wires):
+    wire = wires["bitget", LINEAR]
+    closing = {"reduce_only": True, "stop_price": 49_000.0}
+    for reason, kind in (
+        (ExitReason.STOP_LOSS, "loss_plan"),
+        (ExitReason.BREAKEVEN, "loss_plan"),
+        (ExitReason.TRAILING_STOP, "loss_plan"),
+        (ExitReason.TAKE_PROFIT, "profit_plan"),
+        (ExitReason.ORDER, None),
+    ):
+        level = order(wire.market, "buy", "stop", reason=reason, **closing)
+        found, past = wire.send(orders.lookups_of(level, wire.market))
+        assert found.content["planType"] == past.content["planType"] == ("profit_loss" if kind else "normal_plan")
+        cancelled = only(wire.send([orders.cancel_of(level, wire.market)]))
+        assert (cancelled.get("planType"), cancelled["orderIdList"]) == (kind, [{"clientOid": "abc123"}])
+    whole = order(wire.market, "sell", "stop", reason=ExitReason.STOP_LOSS, **closing).changed(qty=0.0)
+    assert only(wire.send([orders.cancel_of(whole, wire.market)]))["planType"] == "pos_loss"
 
 
 def test_binance_protects_a_leg_without_reduce_only(wires):
