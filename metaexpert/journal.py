@@ -8,22 +8,24 @@ state after the last event whose `commit` returned, and everything that led to i
     market   what was decided on: each event with the time of the run's clock at which it was handled
     log      what was done: handler calls, orders, fills, refusals, notices
     state    what to go on from: of the last event only
+    intents  orders that were about to be sent, and that the state does not know yet
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from .errors import JournalError
-from .files import claimed, home, replacing
+from .files import claimed, home
+from .journalfile import HAS_INTENTS, connected, create, told, version_of
 from .logger import Redactor
 from .timeframe import DAY_MS
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Generator, Iterable, Iterator, Mapping
     from pathlib import Path
     from typing import IO
@@ -32,29 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Entry", "Journal", "JournalReader", "Run", "line_of", "path_of"]
 
-_APPLICATION = 0x4D455850  # "MEXP": whose file it is
-_SCHEMA = (
-    """
-    CREATE TABLE runs (
-        id TEXT PRIMARY KEY, started INTEGER NOT NULL, ended INTEGER, reason TEXT, manifest TEXT NOT NULL,
-        first TEXT, is_trimmed INTEGER NOT NULL DEFAULT 0
-    ) WITHOUT ROWID;
-    CREATE TABLE market (
-        run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE, seq INTEGER NOT NULL, time INTEGER NOT NULL,
-        kind TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (run, seq)
-    ) WITHOUT ROWID;
-    CREATE TABLE log (
-        run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE, seq INTEGER NOT NULL, time INTEGER NOT NULL,
-        kind TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (run, seq)
-    ) WITHOUT ROWID;
-    CREATE TABLE state (only INTEGER PRIMARY KEY CHECK (only = 0), body TEXT NOT NULL);
-    """,
-)
-"""What brings a file from version n to n + 1; a version is the number of these."""
-
 _ROWS = 500  # market events that are held back at most, and for how many ms of the run's clock
 _HELD_MS = 1000
-_BUSY_SECONDS = 5.0
 _TIDY_ROWS = 5000  # rows between two looks at the size; a look removes twice as many
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _ID_LENGTH = 8  # of ms since 1970 in base 36: until the year 2059
@@ -117,7 +98,7 @@ class JournalReader:
         """
         if not path.exists():
             raise JournalError(f"there is no journal at {path}")
-        return cls(path, _connected(path, mode="ro"))
+        return cls(path, connected(path, mode="ro"))
 
     def close(self) -> None:
         """Close the file."""
@@ -142,6 +123,12 @@ class JournalReader:
         body = self._one("SELECT body FROM state")
         return None if body is None else json.loads(body)
 
+    def intents(self) -> list[Any]:
+        """What was about to be sent and stands in no state yet, as `Journal.intent` was given it, oldest first."""
+        if version_of(self._db) < HAS_INTENTS:
+            return []
+        return [json.loads(body) for (body,) in self._rows("SELECT body FROM intents ORDER BY id")]
+
     def events(self, run: str) -> Iterator[Entry]:
         """The market events of a run, in the order in which they were handled."""
         for time, kind, body in self._rows("SELECT time, kind, body FROM market WHERE run = ? ORDER BY seq", run):
@@ -153,10 +140,10 @@ class JournalReader:
             yield f'{{"time":{time},"kind":{_text(kind)},"body":{body}}}'
 
     def _rows(self, query: str, *values: Any) -> Iterator[Any]:
-        with _told(self.path):
+        with told(self.path):
             cursor = self._db.execute(query, values)
         while True:
-            with _told(self.path):  # not around the yield: whoever reads may stop in the middle
+            with told(self.path):  # not around the yield: whoever reads may stop in the middle
                 rows = cursor.fetchmany(_ROWS)
             if not rows:
                 return
@@ -164,7 +151,7 @@ class JournalReader:
 
     def _one(self, query: str, *values: Any) -> Any:
         """The one value that a query asks for; None when there is no row."""
-        with _told(self.path):
+        with told(self.path):
             row = self._db.execute(query, values).fetchone()
         return None if row is None else row[0]
 
@@ -199,21 +186,24 @@ class Journal(JournalReader):
     @classmethod
     def open(
         cls, path: Path, *, secrets: Iterable[Secret | str] = (), keep_days: float = 30.0,
-        max_bytes: int = 512_000_000,
+        max_bytes: int = 512_000_000, durable: bool = False,
     ) -> Self:  # fmt: skip
         """Open the journal at `path` for writing, making it where there is none.
+
+        What was written outlasts the process; where it is `durable`, a power cut too, for the price of waiting for
+        the disk with each transaction.
 
         Raises:
             ConfigError: another process writes it.
             JournalError: it is damaged, of a newer version, or can't be written; nothing was changed.
         """
-        with _told(path):
+        with told(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = claimed(path.with_suffix(".lock"), f"{path.stem} is run by another process")
         try:
             if not path.exists():
-                _create(path)
-            db = _connected(path, mode="rw")
+                create(path)
+            db = connected(path, mode="rw", durable=durable)
         except BaseException:
             lock.close()
             raise
@@ -255,6 +245,38 @@ class Journal(JournalReader):
         self._trim()
         return run
 
+    def begin_from(self, state: Mapping[str, Any]) -> None:
+        """Before the first event of a run: it goes on from `state` instead, in which every intent stands.
+
+        Raises:
+            JournalError: it can't be written, or a secret stands in `state`.
+        """
+        text = self._state(state)
+        with self._transaction():
+            self._db.execute("UPDATE runs SET first = ? WHERE id = ?", (text, self.run))
+            self._put_state(text)
+            self._db.execute("DELETE FROM intents")
+
+    def intent(self, name: str, body: Any) -> None:
+        """Write, before it returns, what is about to be sent under the id `name`; the next state replaces it.
+
+        Raises:
+            JournalError: it can't be written, or a secret stands in it: then it must not be sent.
+        """
+        text = self._state(body)
+        with self._transaction():
+            self._db.execute("INSERT INTO intents VALUES (?, ?)", (name, text))
+
+    def revise(self, state: Mapping[str, Any]) -> None:
+        """Between two runs: let the next one go on from `state` instead; what was about to be sent is kept.
+
+        Raises:
+            JournalError: it can't be written, or a secret stands in `state`.
+        """
+        text = self._state(state)
+        with self._transaction():
+            self._put_state(text)
+
     def event(self, time: int, kind: str, body: Any) -> None:
         """Note a market event that is about to be handled at `time`; it is written with what comes of it.
 
@@ -285,6 +307,7 @@ class Journal(JournalReader):
             self._db.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?)", self._log)
             if text is not None:
                 self._put_state(text)
+                self._db.execute("DELETE FROM intents")
         self._market.clear()
         self._log.clear()
         if self._seq - self._looked >= _TIDY_ROWS:
@@ -330,7 +353,7 @@ class Journal(JournalReader):
 
     @contextmanager
     def _transaction(self) -> Generator[None]:
-        with _told(self.path):
+        with told(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -356,7 +379,7 @@ class Journal(JournalReader):
         if self._size() > self._max_bytes:
             with self._transaction():
                 self._remove(2 * _TIDY_ROWS)
-        with _told(self.path):
+        with told(self.path):
             self._db.execute("PRAGMA incremental_vacuum(1000)").fetchall()
 
     def _remove(self, rows: int) -> None:
@@ -401,95 +424,3 @@ def _id(time: int) -> str:
         time, digit = divmod(time, len(_DIGITS))
         text = _DIGITS[digit] + text
     return text.rjust(_ID_LENGTH, "0")
-
-
-# --- the file -------------------------------------------------------------------------------------------------
-
-
-def _create(path: Path) -> None:
-    """Put an empty journal in place, whole: a file that is there and empty is a damaged one."""
-    left = [one for one in (path.with_name(path.name + end) for end in ("-wal", "-shm")) if one.exists()]
-    if left:
-        raise JournalError(f"{left[0]} lies there without {path.name}: put that back, or move the former away too")
-    with _told(path), replacing(path) as draft, closing(sqlite3.connect(draft, isolation_level=None)) as db:
-        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        db.execute(f"PRAGMA application_id = {_APPLICATION}")
-        _migrate(db, 0)
-
-
-def _migrate(db: sqlite3.Connection, version: int) -> None:
-    """Bring a file of `version` to the newest, in one transaction."""
-    steps = "".join(_SCHEMA[version:])
-    db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {len(_SCHEMA)}; COMMIT;")
-
-
-def _connected(path: Path, *, mode: str) -> sqlite3.Connection:
-    """Open a journal that is there, once it is certain that it is one and whole.
-
-    Raises:
-        JournalError: it is not.
-    """
-    with _told(path):
-        db = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=_BUSY_SECONDS
-        )
-        try:
-            _examine(db, path)
-            if mode == "rw":
-                _prepare(db, path)
-        except BaseException:
-            db.close()
-            raise
-    return db
-
-
-def _examine(db: sqlite3.Connection, path: Path) -> None:
-    """Refuse what is no journal, or of another version than this library can read."""
-    application, version = (
-        db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
-    )
-    if application != _APPLICATION or not version:
-        raise JournalError(f"{path} is no journal of an expert, or a damaged one: {_MEND}")
-    if version > len(_SCHEMA):
-        raise JournalError(
-            f"{path} was written by a newer metaexpert (version {version} of the journal, this one reads "
-            f"{len(_SCHEMA)}): update metaexpert"
-        )
-
-
-def _prepare(db: sqlite3.Connection, path: Path) -> None:
-    found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
-        raise JournalError(f"{path} is damaged ({' '.join(found.split())}): {_MEND}")
-    mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-    if mode != "wal":
-        raise JournalError(
-            f"{path}: this drive can't hold a journal: set METAEXPERT_HOME to a folder on a local disk"
-        )
-    db.execute("PRAGMA synchronous = NORMAL")
-    db.execute("PRAGMA foreign_keys = ON")
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version < len(_SCHEMA):
-        _migrate(db, version)
-
-
-_MEND = "nothing is begun anew in its place; put a copy back, or move it away to begin with a new account"
-_DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
-
-
-@contextmanager
-def _told(path: Path) -> Generator[None]:
-    """Say in one line what SQLite or the disk refuses."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        name = getattr(error, "sqlite_errorname", "")
-        if name.startswith(_DAMAGED):
-            raise JournalError(f"{path} is damaged ({error}): {_MEND}") from error
-        if name.startswith("SQLITE_BUSY"):
-            raise JournalError(f"{path} is held by another program: close that") from error
-        raise JournalError(
-            f"{path} can't be kept ({error}): what was written before is whole; see to the disk and start again"
-        ) from error
-    except OSError as error:
-        raise JournalError(f"{path} can't be kept: {error.strerror or error}") from error

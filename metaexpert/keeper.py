@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from .journal import Journal
     from .live import LiveProcess
+    from .models import Order
 
 __all__ = ["JournalKeeper", "since_of"]
 
@@ -29,6 +30,7 @@ class JournalKeeper:
     def __init__(self, journal: Journal, feed: Beginning) -> None:
         self._journal = journal
         self._feed: Beginning | None = feed  # until its beginning is written
+        self._intended = False
 
     def event(self, time: int, kind: str, body: Any) -> None:
         """Note an event that is about to be handled."""
@@ -43,8 +45,18 @@ class JournalKeeper:
 
     def commit(self, process: LiveProcess, *, changed: bool) -> None:
         """Write what was noted, with the state to go on from, where the event has changed that."""
-        if changed:
+        if changed or self._intended:
             self._journal.commit(process.state())
+            self._intended = False
+
+    def intent(self, order: Order) -> None:
+        """Write, at once, an order that is about to be sent.
+
+        Raises:
+            JournalError: it can't be written: it must not be sent.
+        """
+        self._journal.intent(order.id, order.as_dict())
+        self._intended = True
 
 
 def since_of(state: Mapping[str, Any]) -> dict[str, int]:

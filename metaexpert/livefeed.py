@@ -8,6 +8,7 @@ is off decides on the same bars.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from math import inf
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
     from .clock import LiveClock
     from .events import MarketEvent, Source
     from .liveseries import LiveSeries
+    from .reports import Away, Report
 
-    type Event = Step | PublicTrade | Quote | OrderBook | MarkPrice | Funding | Notice
+    type Event = Step | PublicTrade | Quote | OrderBook | MarkPrice | Funding | Notice | Report | Away
 
 __all__ = ["LiveFeed", "Terms"]
 
@@ -69,6 +71,7 @@ class LiveFeed:
         self.series: dict[tuple[str, str], LiveSeries] = {}
         self._link = Link(source, clock, self.terms, random or Random().random)  # noqa: S311 - nothing secret
         self._inbox = Inbox(limit)
+        self._reports: deque[Report | Away] = deque()
         keep = max(_WINDOW, 10 * lookback)
         self._lanes: dict[str, Lane] = {}
         for symbol, timeframes in wanted.items():
@@ -239,10 +242,19 @@ class LiveFeed:
         self._woken = True
         self._link.alarm.ring()
 
+    def tell(self, report: Report | Away) -> None:
+        """Have `next` give `report`, of the account, before everything that the market tells.
+
+        Reports wait for no bar: what was filled, and whether a stop stands, is known at once.
+        """
+        self._reports.append(report)
+        self._link.alarm.ring()
+
     def _take(self) -> Event | None:
         """What is to be told now, if anything."""
-        if self._link.notices:
-            return self._link.notices.popleft()
+        for waiting in (self._reports, self._link.notices):
+            if waiting:
+                return waiting.popleft()
         event = self._inbox.pop(self._boundary)
         if event is not None:
             return event

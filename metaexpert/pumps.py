@@ -7,19 +7,20 @@ from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING
 
-from .errors import NetworkError, UnavailableError
+from .errors import MetaExpertError, NetworkError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from .clock import LiveClock
-    from .errors import MetaExpertError
     from .events import MarketEvent, Source, Stream
 
 __all__ = ["PASSING", "Alarm", "Backoff", "Pump", "ended"]
 
 PASSING = (NetworkError, UnavailableError)
 """Errors that pass: the same may be asked again."""
+
+_ODD_MS = 60_000  # for how long a stream may fail as no stream should
 
 
 class Alarm:
@@ -133,23 +134,43 @@ class Pump:
         """False while it pauses after a break."""
         self._source, self._clock, self._backoff = source, clock, backoff
         self._take, self._broke = take, broke
+        self._odd_since: int | None = None
 
     async def run(self) -> None:
         """Watch for ever.
 
         Raises:
-            MetaExpertError: the stream can't be watched at all.
+            MetaExpertError: the stream can't be watched at all, or what it tells can't be read for a minute.
         """
         while True:
             try:
                 events = await self._source.watch(self.stream)
             except PASSING as error:
-                self._broke(self, error)
-                self.is_up = self.is_trying = False
-                await self._clock.sleep_until(self._clock.now() + self._backoff.pause(error))
-                self.heard, self.is_trying = self._clock.now(), True
+                await self._pause(error)
+            except MetaExpertError:
+                raise
+            except Exception as error:  # noqa: BLE001 - an answer that nobody has foreseen: others may be well
+                await self._pause(self._unforeseen(error))
             else:
-                self.heard = self._clock.now()
+                self.heard, self._odd_since = self._clock.now(), None
                 self._backoff.reset()
                 self._take(self, events)
                 self.is_up = True
+
+    async def _pause(self, error: MetaExpertError) -> None:
+        self._broke(self, error)
+        self.is_up = self.is_trying = False
+        await self._clock.sleep_until(self._clock.now() + self._backoff.pause(error))
+        self.heard, self.is_trying = self._clock.now(), True
+
+    def _unforeseen(self, error: Exception) -> MetaExpertError:
+        """What stands for an error that no stream should raise; raises it once that has gone on for a minute."""
+        now = self._clock.now()
+        self._odd_since = now if self._odd_since is None else self._odd_since
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        if now - self._odd_since >= _ODD_MS:
+            raise MetaExpertError(
+                f"{self.stream.symbol}: what its {self.stream.kind} tell can't be read for a minute ({told}): "
+                "update ccxt, or report it"
+            ) from error
+        return NetworkError(f"what its {self.stream.kind} tell can't be read ({told})")

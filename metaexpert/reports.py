@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from .answers import ExchangeFill
-    from .models import Account, Order, Position
+    from .models import Account, Fill, Order, Position, Rejection
 
 __all__ = [
     "AccountReport",
     "Amend",
+    "Away",
     "Cancel",
     "ChangeRefused",
     "Check",
@@ -161,6 +162,16 @@ class Gap(NamedTuple):
 
     time: int
     text: str
+
+
+class Away(NamedTuple):
+    """What became of orders while the expert did not run, as its handlers are told of it when it does.
+
+    The broker knows it already; `news` is each change in order, with the fill or refusal behind it.
+    """
+
+    time: int
+    news: tuple[tuple[Order, Fill | Rejection | None], ...]
 
 
 type Report = (

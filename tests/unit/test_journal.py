@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from metaexpert import journal as module
+from metaexpert import journalfile
 from metaexpert.errors import ConfigError, JournalError
 from metaexpert.journal import Entry, Journal, JournalReader, line_of, path_of
 from metaexpert.values import Secret
@@ -270,25 +271,97 @@ def test_an_older_version_is_brought_to_the_newest_with_what_it_holds(path, monk
     with begun(path) as journal:
         journal.commit({"n": 1})
     step = "ALTER TABLE runs ADD COLUMN note TEXT;"
-    monkeypatch.setattr(module, "_SCHEMA", (*module._SCHEMA, step))
+    monkeypatch.setattr(journalfile, "_SCHEMA", (*journalfile._SCHEMA, step))
     with Journal.open(path) as journal:
         assert journal.last_state() == {"n": 1}
-        assert journal._one("PRAGMA user_version") == 2
+        assert journal._one("PRAGMA user_version") == 3
         assert journal._one("SELECT count(*) FROM runs WHERE note IS NULL") == 1
 
 
 def test_a_step_that_fails_leaves_the_older_version(path, monkeypatch):
     begun(path).close()
-    monkeypatch.setattr(
-        module, "_SCHEMA", (*module._SCHEMA, "CREATE TABLE more (a); ALTER TABLE none ADD COLUMN b;")
-    )
+    steps = (*journalfile._SCHEMA, "CREATE TABLE more (a); ALTER TABLE none ADD COLUMN b;")
+    monkeypatch.setattr(journalfile, "_SCHEMA", steps)
     with pytest.raises(JournalError):
         Journal.open(path)
     monkeypatch.undo()
     with sqlite3.connect(path) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
         assert not db.execute("SELECT * FROM sqlite_master WHERE name = 'more'").fetchall()
     db.close()
+
+
+# --- intents --------------------------------------------------------------------------------------------------
+
+
+def test_an_intent_is_there_at_once_and_until_a_state_stands_for_it(path):
+    with begun(path) as journal, JournalReader.open(path) as seen:
+        journal.intent("me02", {"id": "me02", "qty": 2.0})
+        journal.intent("me01", {"id": "me01", "qty": 1.0})
+        assert seen.intents() == [{"id": "me01", "qty": 1.0}, {"id": "me02", "qty": 2.0}]
+        journal.event(1001, "Quote", [1])
+        journal.commit()  # without a state, in which they could stand
+        assert len(seen.intents()) == 2
+        journal.commit({"sent": 2})
+        assert (seen.intents(), seen.last_state()) == ([], {"sent": 2})
+
+
+def test_an_intent_outlives_a_kill_and_the_beginning_of_the_next_run(path):
+    begun(path).close()
+    with Journal.open(path) as journal:
+        journal.begin(2000, MANIFEST, {"sent": 0})
+        journal.intent("me01", {"id": "me01"})
+    with Journal.open(path) as journal:
+        run = journal.begin(3000, MANIFEST, journal.last_state())
+        assert journal.intents() == [{"id": "me01"}]
+        journal.begin_from({"sent": 1})
+        assert journal.intents() == []
+        assert next(one.first for one in journal.runs() if one.id == run) == {"sent": 1}
+    with JournalReader.open(path) as seen:
+        assert seen.last_state() == {"sent": 1}
+
+
+def test_one_id_is_never_meant_twice(path):
+    with begun(path) as journal:
+        journal.intent("me01", {"id": "me01"})
+        with pytest.raises(JournalError, match="can't be kept"):
+            journal.intent("me01", {"id": "me01"})
+
+
+def test_a_state_is_revised_between_two_runs_and_its_intents_stay(path):
+    with begun(path) as journal:
+        journal.commit({"stopped": "max_drawdown"})
+        journal.intent("me01", {"id": "me01"})
+    with Journal.open(path) as journal:
+        journal.revise({"stopped": None})
+        assert (journal.last_state(), journal.intents()) == ({"stopped": None}, [{"id": "me01"}])
+
+
+def test_what_must_outlast_a_power_cut_waits_for_the_disk(path):
+    with Journal.open(path) as journal:
+        assert journal._one("PRAGMA synchronous") == 1  # NORMAL
+    with Journal.open(path, durable=True) as journal:
+        assert journal._one("PRAGMA synchronous") == 2  # FULL
+
+
+def test_a_journal_from_before_there_were_intents_is_read_and_written_on(path, monkeypatch):
+    with monkeypatch.context() as before:
+        before.setattr(journalfile, "_SCHEMA", journalfile._SCHEMA[:1])
+        begun(path).close()
+    with JournalReader.open(path) as seen:
+        assert (len(seen.runs()), seen.intents()) == (1, [])
+    with Journal.open(path) as journal:
+        journal.begin(2000, MANIFEST)
+        journal.intent("me01", {"id": "me01"})
+        assert journal.intents() == [{"id": "me01"}]
+
+
+def test_no_secret_gets_in_by_an_intent(path):
+    with Journal.open(path, secrets=[Secret("k3y/of+the=account")]) as journal:
+        journal.begin(1000, MANIFEST)
+        with pytest.raises(JournalError, match="a key or secret of the settings"):
+            journal.intent("me01", {"tag": "k3y/of+the=account"})
+        assert journal.intents() == []
 
 
 # --- secrets --------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ LAYERS = (
     ("bars",),
     ("building", "series"),
     ("rules", "options", "tiers", "indicators", "_catalogue", "_compute"),
-    ("files", "parquet"),
+    ("files", "journalfile", "parquet"),
     ("clock", "config", "envfile", "inputs", "journal", "values", "logger", "risk", "script", "store"),
     ("exchanges",),
     ("broker", "doctor", "importer"),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 from clocks import StepClock
-from fakes import FakeMarket, candles_of, play, trade
+from fakes import FakeMarket, candles_of, idle, play, trade
 
 from metaexpert.errors import ConfigError, MetaExpertError
 from metaexpert.events import PublicTrade, Quote, StreamKind
 from metaexpert.feed import Step
 from metaexpert.livefeed import LiveFeed
+from metaexpert.reports import Gap
 
 if TYPE_CHECKING:
     from metaexpert.models import Bar
@@ -172,3 +174,38 @@ async def test_a_timeframe_that_the_shortest_does_not_divide_is_refused():
     clock = StepClock(START)
     with pytest.raises(ConfigError, match="A: 3m bars can't make up 5m ones; ask for a multiple of 3m"):
         await LiveFeed(FakeMarket(clock, []), clock, {"A": ["5m", "3m"]}).open(0)
+
+
+@pytest.mark.asyncio
+async def test_a_report_of_the_account_waits_for_nothing():
+    """Not for the bar whose close holds the trades back, and it comes in the order in which it was told."""
+    market = FakeMarket(StepClock(START), [at(0.5), at(1.01), at(1.02), at(2.5)])
+    feed = LiveFeed(market, market.clock, {"A": ["1m"]}, (StreamKind.TRADES,), random=lambda: 0.0)
+    await feed.open(0)
+    try:
+        first, second = Gap(1, "first"), Gap(2, "second")
+        before = await play(feed, market.clock, START + MINUTE + 1000)
+        assert [type(one).__name__ for one in before] == ["PublicTrade"]  # the others wait for the bar's close
+        feed.tell(first)
+        feed.tell(second)
+        after = await play(feed, market.clock, START + 3 * MINUTE)
+        assert after[:2] == [first, second]
+        assert [type(one).__name__ for one in after[2:5]] == ["Step", "PublicTrade", "PublicTrade"]
+    finally:
+        await feed.close()
+
+
+@pytest.mark.asyncio
+async def test_a_report_wakes_who_waits_for_the_market():
+    market = FakeMarket(StepClock(START), [at(0.5)])
+    feed = LiveFeed(market, market.clock, {"A": ["1m"]}, (StreamKind.TRADES,), random=lambda: 0.0)
+    await feed.open(0)
+    try:
+        waiting = asyncio.create_task(feed.next())
+        await idle()
+        assert not waiting.done()
+        feed.tell(Gap(1, "told"))
+        await idle()
+        assert waiting.result() == Gap(1, "told")
+    finally:
+        await feed.close()

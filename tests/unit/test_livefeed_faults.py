@@ -13,7 +13,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pyleak import no_task_leaks
 
-from metaexpert.errors import DataError, NetworkError, RequestError
+from metaexpert.errors import DataError, MetaExpertError, NetworkError, RequestError
 from metaexpert.events import Funding, Notice, PublicTrade, Quote, StreamKind
 from metaexpert.feed import Step
 from metaexpert.livefeed import LiveFeed
@@ -365,6 +365,37 @@ async def test_a_stream_that_cannot_be_watched_fails_the_feed():
 
     with pytest.raises(RequestError, match="no such market"):
         await run(Refusing(StepClock(START), every(7, 2)), 1.5)
+
+
+class Odd(FakeMarket):
+    """A market whose quotes can't be read from one moment to another."""
+
+    odd = (START + 10_000, START + 20_000)
+
+    async def watch(self, stream):
+        told = await super().watch(stream)
+        if stream.kind is QUOTES and self.odd[0] <= self.now() < self.odd[1]:
+            raise KeyError("bids")
+        return told
+
+
+@pytest.mark.asyncio
+async def test_a_stream_that_tells_what_nobody_can_read_is_begun_anew_and_the_others_go_on():
+    market = Odd(StepClock(START), every(1, 1))
+    events = await run(market, 1, (TRADES, QUOTES))
+    notices = [one.text for one in events if isinstance(one, Notice)]
+    assert notices[0] == "quotes have stopped: what its quotes tell can't be read (KeyError: 'bids')"
+    assert notices[-1] == "all streams are well again"
+    assert len([one for one in events if isinstance(one, PublicTrade)]) == 60
+
+
+@pytest.mark.asyncio
+async def test_a_stream_that_cannot_be_read_for_a_minute_fails_the_feed():
+    market = Odd(StepClock(START), every(1, 4))
+    market.odd = (START + 10_000, START + 240_000)
+    with pytest.raises(MetaExpertError, match=r"A: what its quotes tell can't be read for a minute .KeyError"):
+        await run(market, 4, (QUOTES,))
+    assert START + 70_000 <= market.now() <= START + 130_000
 
 
 @pytest.mark.asyncio
