@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import IO
 
-__all__ = ["claimed", "discard_drafts", "home", "locked", "replacing"]
+__all__ = ["claimed", "discard_drafts", "holder", "home", "locked", "replacing"]
 
 _DRAFT = ".tmp"
 _BEYOND = 1 << 30  # the byte that Windows locks: others can read what stands before it
@@ -93,21 +93,37 @@ def claimed(path: Path, refusal: str) -> IO[bytes]:
         ConfigError: another process holds it: `refusal`, with its number and computer.
     """
     file = path.open("a+b", buffering=0)
+    if not _is_taken(file):
+        other = file.read().decode(errors="replace")
+        file.close()
+        raise ConfigError(f"{refusal} ({other}): stop that one first")
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
+    return file
+
+
+def holder(path: Path) -> str | None:
+    """Which process holds the lock file `path` by `claimed`, with its number and computer; None: none does."""
+    if not path.exists():
+        return None
+    with path.open("rb+", buffering=0) as file:  # what is taken here for a moment is free again with its end
+        return None if _is_taken(file) else file.read().decode(errors="replace")
+
+
+def _is_taken(file: IO[bytes]) -> bool:
+    """Take the lock of an open file, unless another process has it."""
     try:
         if sys.platform == "win32":
             import msvcrt
 
             file.seek(_BEYOND)
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            file.seek(0)
         else:
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):  # the latter is what Windows says
         file.seek(0)
-        holder = file.read().decode(errors="replace")
-        file.close()
-        raise ConfigError(f"{refusal} ({holder}): stop that one first") from None
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
-    return file
+        return False
+    return True

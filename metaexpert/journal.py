@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from .errors import JournalError
 from .files import claimed, home
@@ -138,6 +138,12 @@ class JournalReader:
         """What a run did, one line of JSON an entry, byte-equal for equal runs; see `line_of`."""
         for time, kind, body in self._rows("SELECT time, kind, body FROM log WHERE run = ? ORDER BY seq", run):
             yield f'{{"time":{time},"kind":{_text(kind)},"body":{body}}}'
+
+    def tail(self, table: Literal["market", "log"], rows: int = 20_000) -> Iterator[Entry]:
+        """The last entries of all runs, newest first: what was heard (`market`) or done (`log`)."""
+        query = f"SELECT time, kind, body FROM {table} ORDER BY run DESC, seq DESC LIMIT ?"  # noqa: S608
+        for time, kind, body in self._rows(query, rows):
+            yield Entry(time, kind, json.loads(body))
 
     def _rows(self, query: str, *values: Any) -> Iterator[Any]:
         with told(self.path):

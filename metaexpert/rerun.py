@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .config import LogSettings
-from .errors import JournalError, did_you_mean
-from .files import home
+from .errors import JournalError
 from .journal import JournalReader
+from .kept import find
 from .loading import load_expert
 from .logger import MetaLogger
 from .models import Market
@@ -21,23 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .journal import Run as Kept
+    from .kept import Found
     from .live import LiveProcess
     from .loading import Loaded
     from .paper import PaperJob
     from .replay import Comparison, Recording
 
-__all__ = ["Found", "Rebuilt", "Rerun", "find", "rerun"]
+__all__ = ["Rebuilt", "Rerun", "rerun"]
 
 _FUNCTIONS = ("trend_filter", "volatility_filter")
 """Settings that may be functions, of which only the name is kept."""
 _OF_RUN = ("initial_capital", "paper_fills", "latency_ms")
-
-
-class Found(NamedTuple):
-    """A run and the journal that it stands in."""
-
-    journal: Path
-    run: Kept
 
 
 class Rerun(NamedTuple):
@@ -77,35 +70,6 @@ def rerun(text: str) -> Rerun:
     with JournalReader.open(found.journal) as journal, loaded.importing(), started.inputs():
         comparison = asyncio.run(Rebuilt(started.job, found.run).replay(journal))
     return Rerun(found, comparison, tuple(_explanations(loaded, manifest)))
-
-
-def find(text: str) -> Found:
-    """The run that `text` means; see `rerun`.
-
-    Raises:
-        JournalError: none, or several.
-    """
-    path, kept = Path(text), list(_kept())
-    if path.exists():
-        file = str((path / "main.py" if path.is_dir() else path).resolve())
-        own = [one for one in kept if one.run.manifest.get("file") == file]
-        if not own:
-            raise JournalError(f"{text} has not run yet: there is nothing to replay")
-        return max(own, key=lambda one: one.run.id)
-    fitting = [one for one in kept if one.run.id.startswith(text)]
-    if len(fitting) > 1:
-        ids = ", ".join(f"{one.run.id} ({one.run.manifest.get('name')})" for one in fitting[:5])
-        raise JournalError(f"{len(fitting)} runs begin with {text!r}: {ids}; write more of it")
-    if not fitting:
-        raise JournalError(f"no run {text!r}{did_you_mean(text, [one.run.id for one in kept])}")
-    return fitting[0]
-
-
-def _kept() -> Iterator[Found]:
-    """Every run of every journal."""
-    for path in sorted((home() / "experts").glob("*.db")):
-        with JournalReader.open(path) as journal:
-            yield from (Found(path, run) for run in journal.runs())
 
 
 def _is_value(name: str, value: Any) -> bool:

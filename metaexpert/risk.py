@@ -430,6 +430,20 @@ class LossLimits:
             return "daily_loss_limit"
         return None
 
+    def used(self, time: int, equity: float) -> dict[str, tuple[float, float]]:
+        """How much of each limit that is set is used up at `equity`, and the limit, by its setting's name.
+
+        The day's loss in the settlement currency, the drawdown as a fraction; a profit uses nothing.
+        """
+        start = self._last if (time - 1) // DAY_MS > self._day else self._day_start
+        found: dict[str, tuple[float, float]] = {}
+        if self.daily_loss is not None:
+            found["daily_loss_limit"] = max(start - equity, 0.0), self.daily_loss
+        if self.drawdown is not None:
+            peak = max(self.peak, equity)
+            found["max_drawdown_pct"] = (1.0 - equity / peak if peak > 0.0 else 0.0), self.drawdown
+        return found
+
     def refusal(self, time: int) -> Refusal | None:
         """Why no entry is made at `time`, None when one may be."""
         if self.daily_loss is not None and time < self.blocked_until:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .. import risk
@@ -137,15 +136,7 @@ class BaseBroker:
         """The position in `symbol` (hedge mode: its leg) with its protective levels."""
         position = self.ledger.position(symbol, position_side)
         guard = self._guards.get(self.ledger.leg(symbol, position_side))
-        if guard is None:
-            return position
-        return replace(
-            position,
-            stop_loss=guard.stop_price,
-            take_profit=guard.target_price,
-            trailing_stop=guard.trailing,
-            liquidation_price=guard.liquidation_price,
-        )
+        return position if guard is None else guard.on(position)
 
     def account(self) -> Account:
         """The account now."""

@@ -11,7 +11,7 @@ from ..models import ExitReason
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..models import Order
+    from ..models import Order, Position
     from .book import Working
 
 __all__ = ["UNPROTECTED", "Guard", "Protection"]
@@ -180,6 +180,16 @@ class Guard:
     def liquidation_price(self) -> float | None:
         """The price at which the position is liquidated, None when none is."""
         return None if self.liquidation in (None, rules.NONE_LOW, rules.NONE_HIGH) else self.liquidation
+
+    def on(self, position: Position) -> Position:
+        """`position`, the one that is guarded, with its levels."""
+        return replace(
+            position,
+            stop_loss=self.stop_price,
+            take_profit=self.target_price,
+            trailing_stop=self.trailing,
+            liquidation_price=self.liquidation_price,
+        )
 
 
 def _or(value: float | None, default: float) -> float:

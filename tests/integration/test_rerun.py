@@ -10,8 +10,9 @@ import pytest
 from metaexpert.cli import main
 from metaexpert.errors import JournalError
 from metaexpert.journal import JournalReader
+from metaexpert.kept import find
 from metaexpert.loading import load_expert
-from metaexpert.rerun import find, rerun
+from metaexpert.rerun import rerun
 from tests.clocks import SelfMovingClock
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def test_a_changed_file_is_told_and_what_it_does_otherwise_is_shown(file):
 
 
 def test_what_means_no_run_or_several_is_refused(file):
-    with pytest.raises(JournalError, match=r"my_bot.py has not run yet: there is nothing to replay"):
+    with pytest.raises(JournalError, match=r"my_bot.py has not run yet: there is nothing to look at or to replay"):
         find(str(file))
     run = ran(file)
     again = ran(file)

@@ -16,7 +16,7 @@ LAYERS = (
     ("building", "series"),
     ("rules", "options", "tiers", "indicators", "_catalogue", "_compute"),
     ("files", "journalfile", "parquet"),
-    ("clock", "config", "envfile", "inputs", "journal", "values", "logger", "risk", "script", "store"),
+    ("clock", "config", "envfile", "inputs", "journal", "kept", "values", "logger", "risk", "script", "store"),
     ("exchanges",),
     ("broker", "doctor", "importer"),
     ("detail", "feed", "gaps", "inbox", "lanes", "livefeed", "liveseries", "pumps", "sound", "tails"),
@@ -27,7 +27,7 @@ LAYERS = (
     ("backtest", "paper", "running"),
     ("expert",),
     ("loading",),
-    ("research", "rerun"),
+    ("research", "rerun", "status"),
     ("cli",),
     ("__main__",),
     ("",),  # the root itself, which re-exports everything and which nothing imports
