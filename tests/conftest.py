@@ -1,6 +1,7 @@
 """What every test shares: an accountant, a data folder of its own, and the shared folder where there is one."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,9 @@ settings.load_profile("suite")
 
 if not hasattr(sys.modules["__main__"], "__file__"):  # a worker of pytest-xdist, which is no prompt
     sys.modules["__main__"].__file__ = __file__
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of whatever a shell has put into the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
