@@ -1,0 +1,72 @@
+"""Where the protective levels of positions have their home: on the exchange, or with the running expert."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import ConfigError
+from ..exchanges.capabilities import Feature, Support, support
+from ..exchanges.venues import segment_of, venue_of
+from .protection import UNPROTECTED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..models import Market
+    from .protection import Protection
+
+__all__ = ["Home", "home_of", "homes_of"]
+
+_NATIVE = "stop and target stand on the exchange as reduce-only orders, also while the expert does not run"
+_WATCHED = "the expert watches the price and closes at market when a level is reached: only while it runs"
+_NOWHERE = "the exchange has neither stop orders nor market orders for it, so nothing could close it at a level"
+
+
+class Home(NamedTuple):
+    """Who keeps the protective levels of a market, and what that means, in words."""
+
+    place: Support
+    why: str
+
+    @property
+    def is_native(self) -> bool:
+        """Do the levels stand on the exchange?"""
+        return self.place is Support.NATIVE
+
+
+def home_of(market: Market) -> Home:
+    """The home of the levels of `market`'s positions; `Support.REFUSED` where they can have none.
+
+    A spot position is a balance: no order that waits for a price could be told to close no more than it, and one
+    that sells at a stop would bind the coins that a target sells. So there, and in options, the expert watches.
+
+    Raises:
+        ConfigError: the exchange is unknown.
+    """
+    part = segment_of(market)
+
+    def is_native(feature: Feature) -> bool:
+        return support(market.exchange, part, feature)[0] is Support.NATIVE
+
+    if not market.is_spot and is_native(Feature.STOP) and is_native(Feature.REDUCE_ONLY):
+        return Home(Support.NATIVE, _NATIVE)
+    if support(market.exchange, part, Feature.MARKET)[0] is Support.REFUSED:
+        return Home(Support.REFUSED, _NOWHERE)
+    return Home(Support.EMULATED, _WATCHED)
+
+
+def homes_of(markets: Iterable[Market], protection: Protection) -> dict[str, Home]:
+    """The homes by symbol.
+
+    Raises:
+        ConfigError: the settings ask for levels in a market where they have no home.
+    """
+    found = {market.symbol: (market, home_of(market)) for market in markets}
+    for market, home in found.values():
+        if home.place is Support.REFUSED and protection != UNPROTECTED:
+            raise ConfigError(
+                f"{market.symbol}: {venue_of(market.exchange).name} has no market orders for options, so no stop "
+                "and no target can close a position there: leave stop_loss_pct, take_profit_pct, "
+                "trailing_stop_pct and breakeven_pct out, or trade another market"
+            )
+    return {symbol: home for symbol, (_, home) in found.items()}

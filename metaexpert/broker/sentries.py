@@ -1,0 +1,281 @@
+"""The protective orders of live positions: each as it stands on the exchange, and those of one together."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Self
+
+from ..models import ExitReason, Order, OrderStatus, OrderType
+from .book import Working
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from .holding import Holding
+
+__all__ = ["Closing", "Cover", "Part", "Sentry", "Standing", "Ward", "backoff_ms", "is_protective"]
+
+_REASONS = (ExitReason.STOP_LOSS, ExitReason.TRAILING_STOP, ExitReason.BREAKEVEN, ExitReason.TAKE_PROFIT)
+
+
+def is_protective(order: Order) -> bool:
+    """Is it an order that stands on the exchange for a level of a position?"""
+    return order.type is OrderType.STOP and order.reduce_only and order.reason in _REASONS
+
+
+def backoff_ms(failures: int) -> int:
+    """How long to wait after that many failures in a row: 1, 2, 4 ... 30 seconds."""
+    return min(1_000 << min(failures - 1, 5), 30_000)
+
+
+class Part(StrEnum):
+    """What a protective order is for."""
+
+    STOP = "stop"
+    TARGET = "target"
+
+
+class Standing(StrEnum):
+    """How a protective order stands with the exchange, as far as we know."""
+
+    SENT = "sent"
+    UNKNOWN = "unknown"
+    STANDS = "stands"
+    LEAVING = "leaving"
+    SOUGHT = "sought"
+    """Its cancelling was refused: what became of it is asked for."""
+    ENDED = "ended"
+
+
+class Sentry:
+    """One protective order. `told` is what the exchange says it filled, `working.filled` what is booked of it.
+
+    `ids` has what the exchange called it: an order that fires may go on under another id. `is_asked` says that we
+    asked for its end. Its cancelling is asked for again from `due` (ms UTC) on.
+    """
+
+    __slots__ = (
+        "average",
+        "due",
+        "end",
+        "ids",
+        "is_asked",
+        "part",
+        "since",
+        "standing",
+        "told",
+        "tries",
+        "working",
+    )
+
+    def __init__(self, working: Working, part: Part, now: int, standing: Standing = Standing.SENT) -> None:
+        self.working = working
+        self.part = part
+        self.standing = standing
+        self.since = now
+        self.told = working.filled
+        self.average: float | None = None
+        self.end = OrderStatus.OPEN
+        self.ids = [] if working.terms.exchange_id is None else [working.terms.exchange_id]
+        self.is_asked = False
+        self.due = self.tries = 0
+
+    @property
+    def id(self) -> str:
+        """Our id of it."""
+        return self.working.terms.id
+
+    @property
+    def is_live(self) -> bool:
+        """Can it still trade, as far as we know?"""
+        return self.standing is not Standing.ENDED
+
+    @property
+    def is_on_its_way(self) -> bool:
+        """Is it not certain yet whether it stands?"""
+        return self.standing is Standing.SENT or self.standing is Standing.UNKNOWN
+
+    @property
+    def lacks(self) -> bool:
+        """Has the exchange told of fills that are not booked yet?"""
+        return self.told - self.working.filled > self.working.held.market.qty_step / 2
+
+    @property
+    def fires(self) -> bool:
+        """Has it begun to fill, and is not through with it?"""
+        return self.lacks or (self.is_live and self.working.filled > 0.0)
+
+    def fits(self, side: int, level: float, qty: float) -> bool:
+        """Is it the order that a position on `side` of `qty` needs at `level`?"""
+        one, market = self.working, self.working.held.market
+        if self.standing in _GOING or one.side != -side or one.stop_price is None:
+            return False
+        return abs(one.stop_price - level) <= market.price_tick / 2 and abs(one.qty - qty) <= market.qty_step / 2
+
+    def hear(self, order: Order, now: int) -> None:
+        """Take in what the exchange says of it; an end is for good."""
+        if order.exchange_id is not None and order.exchange_id not in self.ids:
+            self.ids.append(order.exchange_id)
+            self.working.terms = self.working.terms.changed(exchange_id=order.exchange_id)
+        whole = self.working.qty if order.status is OrderStatus.FILLED else order.filled
+        if whole > self.told:
+            self.told, self.average = whole, order.average_price
+        if not self.is_live or (order.is_working and self.standing is Standing.LEAVING):
+            return
+        if order.is_working:
+            self.is_asked = False
+        else:
+            self.end = order.status
+        self.become(Standing.STANDS if order.is_working else Standing.ENDED, now)
+
+    def become(self, standing: Standing, now: int) -> None:
+        """Stand otherwise than before."""
+        if standing is not self.standing:
+            self.standing, self.since = standing, now
+
+    def state(self) -> dict[str, Any]:
+        """What it goes on from after a restart, as JSON can hold it."""
+        own = {name: getattr(self, name) for name in _SENTRY_STATE}
+        return {"working": self.working.state(), **own, "ids": list(self.ids)}
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any], held: Holding, now: int) -> Self:
+        """The order that `state` told of; how it stands now is not known."""
+        made = cls(Working.restored(state["working"], held), Part(state["part"]), now)
+        for name in _SENTRY_STATE:
+            setattr(made, name, state[name])
+        made.part, made.end, made.ids = Part(state["part"]), OrderStatus(state["end"]), list(state["ids"])
+        ended = state["standing"] == Standing.ENDED
+        made.standing = Standing.ENDED if ended else Standing.UNKNOWN
+        return made
+
+
+_GOING = (Standing.LEAVING, Standing.SOUGHT, Standing.ENDED)
+_SENTRY_STATE = ("average", "end", "is_asked", "part", "since", "standing", "told")
+
+
+class Cover:
+    """One part of a position's protection, stop or target, with its orders: the one that fits and those that go.
+
+    `sent` is when the last one was sent. `failures` counts refusals in a row, `losses` those that ended unasked
+    soon after one another; `due` is when the next may be sent. `trouble` is the refusal that is not judged yet,
+    `lost` the loss that is not told yet: the account's fills are fetched first, since `asked`, because a position
+    that was closed loses its stop as well. `given_up`: (side, level, qty) of what is not tried again.
+    """
+
+    __slots__ = ("asked", "due", "failures", "given_up", "losses", "lost", "part", "sent", "sentries", "trouble")
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self.sentries: list[Sentry] = []
+        self.sent = self.due = self.failures = self.losses = 0
+        self.trouble: str | None = None
+        self.lost: str | None = None
+        self.asked: int | None = None
+        self.given_up: tuple[int, float, float] | None = None
+
+    @property
+    def live(self) -> list[Sentry]:
+        """The orders that can still trade, as far as we know."""
+        return [one for one in self.sentries if one.is_live]
+
+    @property
+    def fires(self) -> bool:
+        """Is one of them filling?"""
+        return any(one.fires for one in self.sentries)
+
+    def covers(self, side: int, qty: float) -> bool:
+        """Does one of them stand for all of a position on `side` of `qty`, be it at another level?"""
+        return any(
+            one.standing is Standing.STANDS and one.working.side == -side and one.working.rest >= qty
+            for one in self.sentries
+        )
+
+    def forget(self) -> None:
+        """The position has ended: what went wrong with it counts no more."""
+        self.due = self.failures = self.losses = 0
+        self.trouble = self.lost = self.asked = self.given_up = None
+
+    def state(self) -> dict[str, Any]:
+        """What it goes on from after a restart, as JSON can hold it."""
+        return {"sentries": [one.state() for one in self.sentries]}
+
+    def restore(self, state: Mapping[str, Any], held: Holding, now: int) -> None:
+        """Take on what `state` told. What was refused before is tried anew."""
+        self.sentries = [Sentry.restored(one, held, now) for one in state["sentries"]]
+
+
+class Closing:
+    """The position on `side` is being closed at market: why, how often it was tried, and when it may be again."""
+
+    __slots__ = ("due", "message", "reason", "side", "tries")
+
+    def __init__(self, side: int, reason: ExitReason, message: str) -> None:
+        self.side = side
+        self.reason = reason
+        self.message = message
+        self.tries = self.due = 0
+
+    def state(self) -> dict[str, Any]:
+        """What it goes on from after a restart, as JSON can hold it."""
+        return {"side": self.side, "reason": self.reason, "message": self.message}
+
+
+class Ward:
+    """A position that is protected: its stop and its target, or its closing where a level was reached.
+
+    `is_blocked`: it could not be protected, so nothing is added to it.
+    """
+
+    __slots__ = ("closing", "held", "is_blocked", "stop", "target")
+
+    def __init__(self, held: Holding) -> None:
+        self.held = held
+        self.stop, self.target = Cover(Part.STOP), Cover(Part.TARGET)
+        self.closing: Closing | None = None
+        self.is_blocked = False
+
+    @property
+    def covers(self) -> tuple[Cover, Cover]:
+        """Stop and target."""
+        return self.stop, self.target
+
+    def cover(self, part: Part) -> Cover:
+        """The one of the two."""
+        return self.stop if part is Part.STOP else self.target
+
+    @property
+    def sentries(self) -> Iterator[Sentry]:
+        """The orders of both."""
+        yield from self.stop.sentries
+        yield from self.target.sentries
+
+    @property
+    def fires(self) -> bool:
+        """Is the position being left by one of its orders?"""
+        return self.stop.fires or self.target.fires
+
+    def forget(self) -> None:
+        """The position has ended."""
+        self.closing, self.is_blocked = None, False
+        self.stop.forget()
+        self.target.forget()
+
+    def state(self) -> dict[str, Any]:
+        """What it goes on from after a restart, as JSON can hold it."""
+        return {
+            "symbol": self.held.market.symbol,
+            "position_side": self.held.position_side,
+            "stop": self.stop.state(),
+            "target": self.target.state(),
+            "closing": None if self.closing is None else self.closing.state(),
+            "is_blocked": self.is_blocked,
+        }
+
+    def restore(self, state: Mapping[str, Any], now: int) -> None:
+        """Take on what `state` told."""
+        self.stop.restore(state["stop"], self.held, now)
+        self.target.restore(state["target"], self.held, now)
+        self.is_blocked, closing = state["is_blocked"], state["closing"]
+        if closing is not None:
+            self.closing = Closing(closing["side"], ExitReason(closing["reason"]), closing["message"])

@@ -1,0 +1,59 @@
+"""Where protective levels have their home, by exchange and kind of market."""
+
+from dataclasses import replace
+
+import pytest
+from desk import INVERSE, LINEAR, SPOT, market
+
+from metaexpert.broker.homes import home_of, homes_of
+from metaexpert.broker.protection import UNPROTECTED, Protection
+from metaexpert.errors import ConfigError
+from metaexpert.exchanges.capabilities import Support
+from metaexpert.models import MarketType
+
+EXCHANGES = ("binance", "bybit", "okx", "bitget", "kucoin")
+OPTION = "BTC/USDT:USDT-261225-60000-C"
+
+
+def on(exchange, symbol=LINEAR, **more):
+    return replace(market(symbol), exchange=exchange, **more)
+
+
+def option(exchange):
+    return replace(
+        on(exchange),
+        symbol=OPTION,
+        type=MarketType.OPTIONS,
+        contract_type=None,
+        option_type="call",
+        strike=60_000.0,
+    )
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+def test_contracts_are_protected_on_the_exchange_and_spot_by_the_expert(exchange):
+    assert home_of(on(exchange)).place is Support.NATIVE
+    assert home_of(on(exchange, INVERSE)).is_native
+    spot = home_of(on(exchange, SPOT))
+    assert spot.place is Support.EMULATED
+    assert "only while it runs" in spot.why
+
+
+def test_options_are_watched_where_they_have_market_orders():
+    assert home_of(option("bybit")).place is Support.EMULATED
+    assert home_of(option("binance")).place is Support.REFUSED
+    assert home_of(option("okx")).place is Support.REFUSED
+
+
+def test_levels_without_a_home_are_refused_in_one_line():
+    with pytest.raises(
+        ConfigError, match=r"OKX has no market orders for options, so no stop.*leave stop_loss_pct"
+    ):
+        homes_of([option("okx")], Protection(stop_loss_pct=2.0))
+    assert not homes_of([option("okx")], UNPROTECTED)[OPTION].is_native
+    assert homes_of([on("okx")], Protection(stop_loss_pct=2.0))[LINEAR].is_native
+
+
+def test_an_exchange_that_nobody_knows_is_named():
+    with pytest.raises(ConfigError, match="demo"):
+        home_of(market(LINEAR))
