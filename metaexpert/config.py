@@ -2,7 +2,7 @@
 
 Four groups: `ExchangeSettings` and `LogSettings` are the keywords of ``MetaExpert(...)``, `StrategySettings` those
 of ``@expert.on_init(...)`` and `RunSettings` those of ``expert.run(...)``. A value of None means "not given".
-Every refusal is a `ConfigError` of one line; what is legal but doubtful comes back as warnings from `check`.
+Every refusal is a `ConfigError` of one line. What contradicts itself across the groups says `metaexpert.checks`.
 The meaning, unit and default of every setting stand in ``docs/guides/settings.md``.
 """
 
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KNOWN_EXCHANGES",
+    "LIVE_ONLY",
     "LOG_LEVELS",
+    "OFFLINE",
     "ExchangeSettings",
     "LogSettings",
     "Proxy",
@@ -32,20 +34,23 @@ __all__ = [
     "Settings",
     "StrategySettings",
     "build",
-    "check",
     "check_finer",
     "exchange_settings",
     "split",
 ]
 
-_OFFLINE = ("demo", "local")
+OFFLINE = ("demo", "local")
+"""What has no network and no account."""
 _WITH_OPTIONS = ("demo", "local", "binance", "bybit", "okx")
-_WITH_PASSPHRASE = ("okx", "bitget", "kucoin")
 _SECRET = ("api_key", "api_secret", "api_passphrase", "proxy")
 _FROM_ENVIRONMENT = (*_SECRET, "subaccount", "base_url", "testnet")
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-_DISTANCES = ("stop_loss_pct", "take_profit_pct", "trailing_stop_pct", "trailing_activation_pct", "breakeven_pct")
-_NEAR_COSTS = 0.2  # percent: what a round trip costs at common taker fees
+LIVE_ONLY = (
+    "on_stop", "on_stop_failure", "max_slippage_pct", "account_daily_loss_limit", "account_max_drawdown_pct",
+    "dead_man_s", "adopt", "flatten", "no_limits",
+)  # fmt: skip
+"""The settings of a run that only mean something in live mode."""
+_SHORTEST_DEAD_MAN_S = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +145,7 @@ class ExchangeSettings(Settings):
             raise ConfigError(
                 f"market_type='options' is not to be had on {self.exchange}: use one of {', '.join(_WITH_OPTIONS)}"
             )
-        if self.testnet and self.exchange in _OFFLINE:
+        if self.testnet and self.exchange in OFFLINE:
             raise ConfigError(f"testnet=True contradicts exchange={self.exchange!r}, which has no network")
         if not spot:
             object.__setattr__(self, "margin_mode", self.margin_mode or MarginMode.ISOLATED)
@@ -337,8 +342,37 @@ class RunSettings(Settings):
     """How many times as fast as the world the market of the demo exchange goes in paper mode."""
     fresh: bool = False
     """Begin paper trading anew, with `initial_capital`, instead of where the last run stopped."""
+    on_stop: str = "leave"
+    """What a live run does with its positions when it is stopped: leave them with their stops, or flatten them."""
+    on_stop_failure: str = "close"
+    """What a live run does with a position whose stop order is refused or lost: close it, retry the order, or only
+    alert."""
+    max_slippage_pct: float | None = None
+    """How far beyond the best quote a live market entry may fill, in percent; the rest is cancelled. None: any."""
+    account_daily_loss_limit: float | None = None
+    """Like `daily_loss_limit`, of the equity of the whole live account."""
+    account_max_drawdown_pct: float | None = None
+    """Like `max_drawdown_pct`, of the equity of the whole live account."""
+    dead_man_s: int = 60
+    """After how many seconds without a sign of life the exchange itself cancels a live run's resting entries,
+    where it can without cancelling stops; 0: never."""
+    adopt: bool = False
+    """Take over positions in the run's symbols that stand on the live account and are nobody's."""
+    flatten: bool = False
+    """Only cancel the expert's own orders, close its own positions and end."""
+    no_limits: bool = False
+    """Trade live without any loss limit."""
 
     def _check(self) -> None:
+        if self.trade_mode is not TradeMode.LIVE:
+            given = [name for name in LIVE_ONLY if getattr(self, name) != self.defaults()[name]]
+            if given:
+                value = getattr(self, given[0])
+                raise ConfigError(f"{given[0]}={value!r} is for trade_mode='live', not {str(self.trade_mode)!r}")
+        if self.adopt and self.flatten:
+            raise ConfigError("adopt takes positions over and flatten only closes one's own: choose one of them")
+        if 0 < self.dead_man_s < _SHORTEST_DEAD_MAN_S:
+            raise ConfigError(f"dead_man_s must be 0 or {_SHORTEST_DEAD_MAN_S} to 120, got {self.dead_man_s}")
         start, end = self.backtest_start, self.backtest_end
         if start is None or end is None:
             return
@@ -463,85 +497,3 @@ def _assemble[S: Settings](
         raise ConfigError(f"{place}: {error}") from None
     object.__setattr__(settings, "sources", sources)
     return settings
-
-
-def check(
-    exchange: ExchangeSettings, strategy: StrategySettings, run: RunSettings | None = None
-) -> tuple[str, ...]:
-    """Refuse what contradicts itself across the groups; return what is legal but doubtful, as warnings.
-
-    With `run`, the settings are taken as complete (environment and ``.env`` included): keys are looked at too.
-
-    Raises:
-        ConfigError: the settings contradict each other, or the run needs what is not set.
-    """
-    if exchange.market_type is MarketType.SPOT and strategy.leverage != 1:
-        raise ConfigError(
-            f"leverage={strategy.leverage:g} contradicts market_type='spot', which has no margin: "
-            "leave it out or write market_type='futures'"
-        )
-    if exchange.market_type is not MarketType.FUTURES and strategy.funding_rate is not None:
-        raise ConfigError(
-            f"funding_rate={strategy.funding_rate:g} contradicts market_type={str(exchange.market_type)!r}, which "
-            "has no funding: leave it out or write market_type='futures'"
-        )
-    if run is not None:
-        _check_keys(exchange, live=run.trade_mode is TradeMode.LIVE)
-    warnings = [*_doubtful_percents(strategy), *_doubtful_levels(strategy)]
-    if exchange.api_passphrase is not None and exchange.exchange not in _WITH_PASSPHRASE:
-        warnings.append(f"api_passphrase is not used by {exchange.exchange}: leave it out")
-    if run is not None and run.trade_mode is not TradeMode.BACKTEST:
-        warnings += _written_keys(exchange)
-    limit = strategy.daily_loss_limit
-    if run is not None and limit is not None and not run.initial_capital / 1000 <= limit < run.initial_capital:
-        warnings.append(
-            f"daily_loss_limit={limit:g} is an amount of money, and initial_capital is {run.initial_capital:g}"
-        )
-    return tuple(warnings)
-
-
-def _check_keys(exchange: ExchangeSettings, *, live: bool) -> None:
-    name = exchange.exchange
-    if (exchange.api_key is None) != (exchange.api_secret is None):
-        there, missing = ("api_secret", "api_key") if exchange.api_key is None else ("api_key", "api_secret")
-        raise ConfigError(f"{there} is set but {missing} is not: set both or neither")
-    if live and name in _OFFLINE:
-        raise ConfigError(f"trade_mode='live' needs a real exchange, and exchange={name!r} is none")
-    needed = ["api_key", "api_secret", *(["api_passphrase"] if name in _WITH_PASSPHRASE else [])]
-    for each in needed:
-        if live and getattr(exchange, each) is None:
-            raise ConfigError(
-                f"trade_mode='live' on {name} needs {each}: put {name.upper()}_{each.upper()}=... "
-                "into the file .env beside the expert, or into the environment"
-            )
-
-
-def _written_keys(exchange: ExchangeSettings) -> Iterable[str]:
-    """A warning of keys that stand where others read them."""
-    if any(exchange.sources[name] == "keyword" for name in _SECRET if name.startswith("api_")):
-        name = exchange.exchange.upper()
-        yield f"keys are given in the code: put {name}_API_KEY=... and so on into .env or the environment instead"
-
-
-def _doubtful_percents(strategy: StrategySettings) -> Iterable[str]:
-    for name in _DISTANCES:
-        value = getattr(strategy, name)
-        if value is not None and value <= _NEAR_COSTS:
-            yield (
-                f"{name}={value:g} means {value:g} %, which the costs of a trade can eat; "
-                f"if you meant {value * 100:g} %, write {value * 100:g}"
-            )
-    risk = strategy.size_value
-    if strategy.size_type is SizeType.RISK_BASED and risk < 0.1:
-        meant = risk * 100
-        yield f"size_value={risk:g} risks {risk:g} % of equity; if you meant {meant:g} %, write {meant:g}"
-
-
-def _doubtful_levels(strategy: StrategySettings) -> Iterable[str]:
-    target, activation = strategy.take_profit_pct, strategy.trailing_activation_pct
-    if target is not None and activation is not None and activation >= target:
-        yield f"trailing_activation_pct={activation:g} never acts: take_profit_pct={target:g} is reached first"
-    for name in ("fee_maker", "fee_taker"):
-        fee = getattr(strategy, name)
-        if fee is not None and fee >= 0.005:
-            yield f"{name}={fee:g} is {fee * 100:g} %; if you meant {fee:g} %, write {fee / 100:g}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import config
 from .calls import TradingCalls
+from .checks import check
 from .envfile import exposures, load_env
 from .errors import ConfigError, did_you_mean
 from .handlers import Handlers, is_interactive
@@ -94,9 +95,7 @@ class MetaExpert(TradingCalls):
             raise ConfigError("@expert.on_init needs its settings: @expert.on_init(symbol=..., timeframe=...)")
         if self.is_ready and not is_interactive():
             raise ConfigError("@expert.on_init is used twice: an expert has one")
-        config.check(
-            config.exchange_settings(self._exchange_keywords), config.build(config.StrategySettings, settings)
-        )
+        check(config.exchange_settings(self._exchange_keywords), config.build(config.StrategySettings, settings))
         self._strategy_keywords = dict(settings)
         self._handlers.by_event.pop("init", None)
         return self._register("init")
@@ -342,7 +341,7 @@ class MetaExpert(TradingCalls):
             "signals": self._signals,
             "inputs": self._inputs.as_dict(),
             "code": digest_of(file),
-            "notes": (*config.check(own_exchange, own_strategy, run), *_exposed(file, run)),
+            "notes": (*check(own_exchange, own_strategy, run), *_exposed(file, run)),
         }
 
     def backtest(

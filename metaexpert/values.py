@@ -430,5 +430,14 @@ RULES: Mapping[str, Rule] = {
     "latency_ms": _whole(0, 600_000),
     "speed": _number("a number from 1 to 100000", lambda x: 1 <= x <= 100_000),
     "fresh": _flag,
+    "on_stop": _word("leave", "flatten"),
+    "on_stop_failure": _word("close", "retry", "alert"),
+    "max_slippage_pct": _POSITIVE,
+    "account_daily_loss_limit": _POSITIVE,
+    "account_max_drawdown_pct": _FRACTION,
+    "dead_man_s": _whole(0, 120),
+    "adopt": _flag,
+    "flatten": _flag,
+    "no_limits": _flag,
 }
 """The rule of each setting by name, unique over all groups. No rule sees None: it means "not given"."""

@@ -105,7 +105,7 @@ class World:
         self.changes = 0
         """How often something of the account has changed at the exchange."""
         self._make = make
-        self._terms = {"trade_mode": "live", **terms}
+        self._terms = {"trade_mode": "live", "no_limits": True, **terms}
         self.state.listeners.append(self._hear)
 
     # -- lives --------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from ..bars import COLUMNS, detached, inspect
 from ..bars import frame as frame_of
 from ..broker.data import FundingRate, FundingRates
 from ..broker.setup import check_leverage
+from ..checks import check
 from ..errors import ConfigError, DataError
 from ..feed import Series
 from ..models import ContractType, MarginMode, Market, MarketType
@@ -148,7 +149,7 @@ def desk_of(
     strategy = config.build(
         config.StrategySettings, {"symbol": market.symbol, "timeframe": timeframe, **settings}, where=where
     )
-    notes = config.check(exchange, strategy, run)
+    notes = check(exchange, strategy, run)
     check_leverage(strategy, market)
     return Desk(market=market, exchange=exchange, strategy=strategy, run=run, notes=notes)
 

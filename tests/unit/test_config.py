@@ -9,6 +9,7 @@ import sys
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metaexpert.checks import check
 from metaexpert.config import (
     KNOWN_EXCHANGES,
     ExchangeSettings,
@@ -26,7 +28,6 @@ from metaexpert.config import (
     Settings,
     StrategySettings,
     build,
-    check,
     exchange_settings,
     split,
 )
@@ -444,7 +445,7 @@ def test_half_a_pair_of_keys_is_refused_once_a_run_begins(there: str, missing: s
 
 
 def test_live_trading_with_its_keys_is_accepted():
-    live = build(RunSettings, {"trade_mode": "live"})
+    live = build(RunSettings, {"trade_mode": "live", "no_limits": True})
     keys = {f"{name}_{word.upper()}": value for name in ("BYBIT", "OKX") for word, value in KEYS.items()}
     keys["OKX_API_PASSPHRASE"] = "p"
     assert check(exchange_settings({"exchange": "bybit"}, environ=keys), strategy(), live) == ()
@@ -501,6 +502,60 @@ def test_a_wrong_variable_is_named():
 def test_direct_construction_tells_sources_by_comparing_with_the_default():
     settings = StrategySettings(symbol="A", leverage=2.0)
     assert (settings.sources["leverage"], settings.sources["timeframe"]) == ("keyword", "default")
+
+
+def keyed() -> ExchangeSettings:
+    """The settings of an exchange whose keys stand in the environment."""
+    return exchange_settings({"exchange": "bybit"}, environ={f"BYBIT_{k.upper()}": v for k, v in KEYS.items()})
+
+
+@pytest.mark.parametrize(
+    ("strategic", "own"),
+    [
+        ({"daily_loss_limit": 50.0}, {}),
+        ({"max_drawdown_pct": 0.2}, {}),
+        ({}, {"account_daily_loss_limit": 50.0}),
+        ({}, {"account_max_drawdown_pct": 0.2}),
+        ({}, {"no_limits": True}),
+        ({}, {"flatten": True}),  # it only closes
+    ],
+)
+def test_a_live_run_needs_a_loss_limit_or_the_word_that_none_is_wanted(
+    strategic: dict[str, Any], own: dict[str, Any]
+):
+    live = {"trade_mode": "live"}
+    with pytest.raises(ConfigError, match=r"without a loss limit.*no_limits=True \(--no-limits\)"):
+        check(keyed(), strategy(), build(RunSettings, live))
+    assert check(keyed(), strategy(**strategic), build(RunSettings, live | own)) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("on_stop", "flatten"), ("adopt", True), ("dead_man_s", 0), ("max_slippage_pct", 0.5)]
+)
+def test_settings_of_live_runs_are_refused_elsewhere(name: str, value: object):
+    for mode in ("backtest", "paper"):
+        with pytest.raises(ConfigError, match=f"{name}={value!r} is for trade_mode='live', not '{mode}'"):
+            build(RunSettings, {"trade_mode": mode, name: value})
+    assert getattr(build(RunSettings, {"trade_mode": "live", name: value}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("fresh", True), ("latency_ms", 50), ("paper_fills", "book"), ("speed", 2.0)]
+)
+def test_settings_of_a_simulated_market_are_refused_in_live_mode(name: str, value: object):
+    live = build(RunSettings, {"trade_mode": "live", "no_limits": True, name: value})
+    with pytest.raises(ConfigError, match=f"{name}={value!r} is for trade_mode='paper', not 'live'"):
+        check(keyed(), strategy(), live)
+
+
+def test_what_else_a_live_run_can_not_have():
+    with pytest.raises(ConfigError, match="choose one of them"):
+        build(RunSettings, {"trade_mode": "live", "adopt": True, "flatten": True})
+    with pytest.raises(ConfigError, match="dead_man_s must be 0 or 10 to 120, got 9"):
+        build(RunSettings, {"trade_mode": "live", "dead_man_s": 9})
+    live = build(RunSettings, {"trade_mode": "live", "no_limits": True, "initial_capital": 500.0})
+    (note,) = check(keyed(), strategy(), live)
+    assert note == "initial_capital=500 means nothing in live mode: the account's own money counts"
 
 
 def test_keys_that_stand_in_the_code_are_warned_of_where_they_trade():

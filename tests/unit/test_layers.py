@@ -16,7 +16,10 @@ LAYERS = (
     ("building", "series"),
     ("rules", "options", "tiers", "indicators", "_catalogue", "_compute"),
     ("files", "journalfile", "parquet"),
-    ("clock", "config", "envfile", "inputs", "journal", "kept", "values", "logger", "risk", "script", "store"),
+    (
+        *("checks", "clock", "config", "envfile", "inputs", "journal", "kept", "logger", "risk", "script"),
+        *("store", "values"),
+    ),
     ("exchanges",),
     ("broker", "doctor", "importer"),
     ("detail", "feed", "gaps", "inbox", "lanes", "livefeed", "liveseries", "pumps", "sound", "tails"),
