@@ -6,9 +6,8 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ..exchanges.keys import HINTS, rights_of, rights_request
+from ..exchanges.keys import HINTS, ask_rights
 from ..exchanges.modes import modes_of, modes_requests
-from ..exchanges.venues import segment
 from ..timeframe import DAY_MS
 from .findings import Finding, Status, attempted, checked
 
@@ -35,7 +34,7 @@ async def examine_account(callers: Mapping[Segment, Caller], clock: Clock) -> li
     """
     first = next(iter(callers.values()))
     secrets = first.settings.secrets
-    rights = await attempted("key", _rights(first), secrets)
+    rights = await attempted("key", ask_rights(first), secrets)
     if isinstance(rights, Finding):
         skipped = Finding("modes", Status.SKIPPED, "they are asked for with a key that is accepted")
         return [_hinted(rights), skipped]
@@ -59,14 +58,6 @@ def _environments(callers: Mapping[Segment, Caller]) -> tuple[list[Segment], lis
     text = f"{', '.join(others)} have another test environment, with keys of its own"
     advice = f"to check it: metaexpert doctor {first.venue.id} --type {others[0]}"
     return same, [Finding("key: elsewhere", Status.SKIPPED, text, advice)]
-
-
-async def _rights(caller: Caller) -> KeyRights:
-    settings = caller.settings
-    part = segment(settings.market_type, settings.contract_type)
-    method = rights_request(settings.exchange, part, testnet=settings.testnet)
-    raw = await caller.read("ask what the key may do", method, private=True)
-    return rights_of(settings.exchange, raw, part)
 
 
 def _key(rights: KeyRights, settings: ExchangeSettings, asked: Sequence[Segment], clock: Clock) -> list[Finding]:

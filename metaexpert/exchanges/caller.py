@@ -52,7 +52,7 @@ class Caller:
         tries: int = _TRIES,
     ) -> None:  # fmt: skip
         self.settings, self.venue = settings, venue_of(settings.exchange)
-        self._connect, self._sleep, self._tries = client or connect, sleep, tries
+        self._connect, self.sleep, self._tries = client or connect, sleep, tries
         self._client: Any = None
         self._clock_known = False
 
@@ -93,7 +93,7 @@ class Caller:
 
         tries = AsyncRetrying(
             stop=stop_after_attempt(self._tries), wait=_pause, retry=retry_if_exception(_passes),
-            sleep=self._sleep, reraise=True,
+            sleep=self.sleep, reraise=True,
         )  # fmt: skip
         return await tries(self._once, Aim.READ, doing, method, args, private)
 

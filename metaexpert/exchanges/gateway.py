@@ -26,9 +26,10 @@ from ..errors import (
 from ..kinds import Kind
 from ..models import ContractType, MarketType
 from ..timeframe import DAY_MS, parse
-from . import account, convert, listing, orders
+from . import account, convert, listing, orders, pages, setup
 from .caller import Caller, is_offline
 from .connection import place_of
+from .keys import ask_rights
 from .margins import tiers_of
 from .symbols import parse_symbol, resolve
 from .venues import Bound, Segment, segment
@@ -332,6 +333,38 @@ class Gateway:
         raw = await self._caller.read(doing, "fetch_my_trades", market.symbol, since, private=True)
         return tuple(sorted((account.fill_of(one, market) for one in raw), key=lambda fill: fill.time))
 
+    async def rights(self) -> frozenset[str] | None:
+        """What the key may do in this segment: of "read", "trade" and "withdraw" those that it surely may.
+
+        None where the exchange does not say. `metaexpert doctor` tells more of it.
+        """
+        return (await ask_rights(self._caller)).inside(self.segment)
+
+    async def terms(self, symbol: str, position_side: str | None = None, carried: Terms | None = None) -> Terms:
+        """What a market's positions are held on now: leverage, margin mode and position mode.
+
+        Args:
+            symbol: as in `market`. Spot and options have leverage 1 and no modes.
+            position_side: ``"long"`` or ``"short"``: whose leverage, where legs may have different ones.
+            carried: what orders are sent with: at OKX the margin mode, and at KuCoin the leverage of isolated
+                margin, stand nowhere else while no position is open. None: what they are without settings.
+
+        Raises:
+            ConfigError: the legs have different leverages and none was asked for, or the account is in a mode that
+                is not traded in here.
+        """
+        market = await self.known(symbol)
+        return await setup.terms_of(self._caller, market, position_side, carried or orders.Terms())
+
+    async def set_up(self, symbol: str, terms: Terms) -> Terms:
+        """Bring a market's positions to `terms`, where they differ, and read them back; both legs.
+
+        Raises:
+            ConfigError: it is not as asked afterwards, both values named: with positions or orders open most modes
+                can't be changed. Or the exchange does not take this leverage; then nothing was changed.
+        """
+        return await setup.set_up(self._caller, await self.known(symbol), terms)
+
     # -- orders ------------------------------------------------------------------------------------------------
 
     async def prepare(self, symbol: str, terms: Terms) -> None:
@@ -498,36 +531,11 @@ class Gateway:
         found: dict[str, Order] = {}
         for asked in await self._queries(self._venue.open_orders):
             each = asked.pop("each", False) and name is None
-            for market in await self._active() if each else (name,):
-                raw = await self._working(market, asked)
+            for market in await pages.active(self._caller, self.segment, self._markets) if each else (name,):
+                raw = await pages.open_orders(self._caller, market, asked)
                 self._refuse_unlisted(raw, "an open order")
                 found |= {order.exchange_id or order.id: order for order in account.orders_of(raw, self._markets)}
         return tuple(order for order in found.values() if name in (None, order.symbol))
-
-    async def _working(self, name: str | None, asked: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        """Every page of the open orders that one query shows."""
-        pages, found, cursor = self._venue.order_pages, list[Any](), dict[str, str]()
-        while True:
-            arguments = name, None, pages and pages.size, {**asked, **cursor}
-            raw = await self._caller.read("fetch the open orders", "fetch_open_orders", *arguments, private=True)
-            found += raw
-            if pages is None or len(raw) < pages.size:
-                return found
-            last = raw[0]["info"].get("nextPageCursor") if pages.has_token else raw[-1]["id"]
-            if not pages.cursor:
-                raise ExchangeError(
-                    f"{self._venue.name}: there may be more open orders than the {len(raw)} it tells"
-                )
-            if not last or cursor.get(pages.cursor) == last:
-                return found
-            cursor = {pages.cursor: last}
-
-    async def _active(self) -> list[str]:
-        """The markets with open orders, where the exchange lists them by market alone."""
-        doing = "ask for the markets with open orders"
-        raw = await self._caller.read(doing, self._venue.active[self.segment], private=True)
-        ids = {market.id: market.symbol for market in self._markets.values()}
-        return [ids[name] for name in raw["data"]["symbols"] or () if name in ids]
 
     @property
     def _markets(self) -> Mapping[str, Market]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from .venues import Segment
+from .venues import Segment, segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["HINTS", "KeyRights", "rights_of", "rights_request"]
+    from .caller import Caller
+
+__all__ = ["HINTS", "KeyRights", "ask_rights", "rights_of", "rights_request"]
 
 _CONTRACTS = frozenset((Segment.LINEAR, Segment.INVERSE))
 
@@ -61,6 +63,26 @@ class KeyRights(NamedTuple):
     addresses: tuple[str, ...] | None
     expires: int | None = None
     words: str = ""
+
+    def inside(self, part: Segment) -> frozenset[str] | None:
+        """Of "read", "trade" and "withdraw" what the key surely may in a segment; None where it isn't told."""
+        if self.trades is None:
+            return None
+        more = {"trade": part in self.trades, "withdraw": self.withdraws is True}
+        return frozenset({"read", *(name for name, has in more.items() if has)})
+
+
+async def ask_rights(caller: Caller) -> KeyRights:
+    """What the key of `caller` may do.
+
+    Raises:
+        AuthenticationError: the key is not accepted.
+    """
+    settings = caller.settings
+    part = segment(settings.market_type, settings.contract_type)
+    method = rights_request(settings.exchange, part, testnet=settings.testnet)
+    raw = await caller.read("ask what the key may do", method, private=True)
+    return rights_of(settings.exchange, raw, part)
 
 
 def rights_request(exchange: str, segment: Segment, *, testnet: bool) -> str:

@@ -80,6 +80,8 @@ class Account(Market):
         self.hedged: set[str] = set()
         self.settings: dict[str, str] = {}
         self.leverages: dict[tuple[Kind, str], Decimal] = {}
+        self.legs: dict[tuple[Kind, str, str], Decimal] = {}
+        """Leverages of single legs, LONG or SHORT, that differ from it."""
         self.isolated: set[tuple[Kind, str]] = set()
         if habits.isolated_at_first:
             self.isolated |= {key for key, item in self.instruments.items() if item.margined}
@@ -131,9 +133,10 @@ class Account(Market):
             self._seconds.popleft()
         return sum(one == second for one in self._seconds), len(self._seconds)
 
-    def leverage(self, instrument: Instrument) -> Decimal:
-        """The leverage that is set."""
-        return self.leverages.get((instrument.kind, instrument.id), Decimal(10))
+    def leverage(self, instrument: Instrument, side: str = "BOTH") -> Decimal:
+        """The leverage that is set, of a leg or of all."""
+        own = self.legs.get((instrument.kind, instrument.id, side))
+        return self.leverages.get((instrument.kind, instrument.id), Decimal(10)) if own is None else own
 
     def set_leverage(self, instrument: Instrument, leverage: Decimal) -> None:
         """Set it; changing nothing is refused as such."""
@@ -143,13 +146,22 @@ class Account(Market):
             raise Refusal(Reason.NO_CHANGE, "leverage")
         self.put_leverage(instrument, leverage)
 
-    def put_leverage(self, instrument: Instrument, leverage: Decimal) -> None:
-        """Set it, as it may be; an isolated position has the margin then that it would have been opened with."""
-        if leverage == self.leverage(instrument):
+    def put_leverage(self, instrument: Instrument, leverage: Decimal, *sides: str) -> None:
+        """Set it, as it may be; an isolated position has the margin then that it would have been opened with.
+
+        `sides`: of these legs alone.
+        """
+        both = ("BOTH", "LONG", "SHORT")
+        if all(leverage == self.leverage(instrument, side) for side in sides or both):
             return
-        self.leverages[instrument.kind, instrument.id] = leverage
+        for side in sides or both:
+            self.legs.pop((instrument.kind, instrument.id, side), None)
+            if sides:
+                self.legs[instrument.kind, instrument.id, side] = leverage
+        if not sides:
+            self.leverages[instrument.kind, instrument.id] = leverage
         for position in self.held(instrument):
-            if self.is_isolated(instrument):
+            if self.is_isolated(instrument) and position.side in (sides or both):
                 position.margin = instrument.value(abs(position.amount), position.entry) / leverage
                 self.tell(PositionNews(position))
 
@@ -203,7 +215,7 @@ class Account(Market):
         item = position.instrument
         if not item.margined or self.is_isolated(item):
             return position.margin
-        return item.value(abs(position.amount), self.price(item, "mark")) / self.leverage(item)
+        return item.value(abs(position.amount), self.price(item, "mark")) / self.leverage(item, position.side)
 
     def maintenance(self, position: Position) -> Decimal:
         """The margin below which a position is liquidated, at the mark price."""
@@ -321,7 +333,7 @@ class Account(Market):
         held = self.position(item, order.side).amount
         same = held * (1 if order.buy else -1) >= 0
         opened = order.remaining if same else max(order.remaining - abs(held), ZERO)
-        return item.value(opened, price) / self.leverage(item)
+        return item.value(opened, price) / self.leverage(item, order.side)
 
     def booked(self, order: Order, fill: Fill) -> list[News]:
         """Move the money, and the position, of one fill; returns what is to be told."""
@@ -366,6 +378,6 @@ class Account(Market):
             return
         kept = ZERO if left * held <= 0 else min(abs(left), abs(held))
         position.margin *= kept / abs(held) if held else ZERO
-        position.margin += item.value(abs(left) - kept, fill.price) / self.leverage(item)
+        position.margin += item.value(abs(left) - kept, fill.price) / self.leverage(item, position.side)
         if not left:
             position.funding = ZERO

@@ -60,11 +60,12 @@ def account(call: Call) -> Any:
     item = contract(call)
     settled_in(item, call.need("marginCoin"))
     isolated = (item.kind, item.id) in call.state.isolated
-    cross, alone = (call.state.settings.get(f"lever {product_of(item)} {item.id} {mode}", "10")
-                    for mode in ("crossed", "isolated"))  # fmt: skip
+    told, name = call.state.settings, f"lever {product_of(item)} {item.id}"
+    cross, alone = (told.get(f"{name} {mode}", "10") for mode in ("crossed", "isolated"))
+    legs = [int(Decimal(told.get(f"{name} isolated {leg}", alone))) for leg in ("long", "short")]
     return _account(call, product_of(item), item.settle) | {
-        "crossedMarginLeverage": int(Decimal(cross)), "isolatedLongLever": int(Decimal(alone)),
-        "isolatedShortLever": int(Decimal(alone)), "marginMode": "isolated" if isolated else "crossed",
+        "crossedMarginLeverage": int(Decimal(cross)), "isolatedLongLever": legs[0],
+        "isolatedShortLever": legs[1], "marginMode": "isolated" if isolated else "crossed",
         "posMode": mode_of(call.state, product_of(item)), "grant": "",
     }  # fmt: skip
 
@@ -116,7 +117,8 @@ def _position(call: Call, held: Position) -> dict[str, Any]:
     return {
         "marginCoin": item.settle, "symbol": item.id, "holdSide": "long" if held.amount > 0 else "short",
         "openDelegateSize": "0", "marginSize": text(margin), "available": text(size), "locked": "0",
-        "total": text(size), "leverage": text(state.leverage(item)), "achievedProfits": text(held.realized),
+        "total": text(size), "leverage": text(state.leverage(item, held.side)),
+        "achievedProfits": text(held.realized),
         "openPriceAvg": text(held.entry), "marginMode": "isolated" if isolated else "crossed",
         "posMode": mode_of(call.state, product_of(item)), "unrealizedPL": text(state.profit(held)),
         "liquidationPrice": text(state.liquidation(held)), "keepMarginRate": text(state.maintenance_rate(held)),
@@ -129,16 +131,23 @@ def _position(call: Call, held: Position) -> dict[str, Any]:
 
 @ROUTES.on("POST", "/api/v2/mix/account/set-leverage", signed=True)
 def set_leverage(call: Call) -> Any:
-    """Of the margin mode that the contract is in; to choose what is set already is no error."""
-    item = contract(call)
+    """Of the margin mode that the contract is in; to choose what is set already is no error.
+
+    In hedge mode isolated legs have their own.
+    """
+    item, leg = contract(call), call.get("holdSide")
     settled_in(item, call.need("marginCoin"))
     leverage = Decimal(call.get("longLeverage") or call.need("leverage"))
     if not 1 <= leverage <= item.max_leverage:
         raise Refusal(Reason.LEVERAGE, item.id)
     key = (item.kind, item.id)
     mode = "isolated" if key in call.state.isolated else "crossed"
-    call.state.settings[f"lever {product_of(item)} {item.id} {mode}"] = text(leverage)
-    call.state.put_leverage(item, leverage)
+    legs = (leg,) if leg and mode == "isolated" and call.state.is_hedged(item) else ()
+    name = f"lever {product_of(item)} {item.id} {mode}"
+    for each in legs or ("long", "short"):
+        call.state.settings.pop(f"{name} {each}", None)
+    call.state.settings[" ".join((name, *legs))] = text(leverage)
+    call.state.put_leverage(item, leverage, *(one.upper() for one in legs))
     return {
         "symbol": item.id, "marginCoin": item.settle, "longLeverage": text(leverage),
         "shortLeverage": text(leverage), "crossMarginLeverage": text(leverage), "marginMode": mode,

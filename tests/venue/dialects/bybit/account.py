@@ -85,7 +85,7 @@ def position_row(state: State, position: Position) -> dict[str, Any]:
         "side": "" if not held else "Buy" if position.amount > 0 else "Sell", "size": text(size),
         "avgPrice": text(position.entry), "positionValue": text(item.value(size, position.entry)) if held else "",
         "tradeMode": 0, "positionStatus": "Normal", "autoAddMargin": 0, "adlRankIndicator": 2 if held else 0,
-        "leverage": text(state.leverage(item)) if item.margined else "", "positionBalance": "0",
+        "leverage": text(state.leverage(item, position.side)) if item.margined else "", "positionBalance": "0",
         "markPrice": text(mark), "liqPrice": text(state.liquidation(position)) if held and item.margined else "",
         "bustPrice": "", "positionMM": text(state.maintenance(position)), "positionIM": text(margin),
         "tpslMode": "Full", "takeProfit": "", "stopLoss": "", "trailingStop": "0",
@@ -104,7 +104,20 @@ def position_row(state: State, position: Position) -> dict[str, Any]:
 
 @ROUTES.on("POST", "/v5/position/set-leverage", signed=True)
 def set_leverage(call: Call) -> Any:
-    call.state.set_leverage(asked(call), Decimal(call.need("buyLeverage")))
+    """In hedge mode each leg may have its own."""
+    item, buy, sell = asked(call), Decimal(call.need("buyLeverage")), Decimal(call.need("sellLeverage"))
+    state = call.state
+    if buy == sell and buy == state.leverage(item, "LONG") == state.leverage(item, "SHORT"):
+        raise Refusal(Reason.NO_CHANGE, "leverage")
+    if not 1 <= min(buy, sell) <= max(buy, sell) <= item.max_leverage or (
+        buy != sell and not state.is_hedged(item)
+    ):
+        raise Refusal(Reason.LEVERAGE, item.id)
+    if buy == sell:
+        state.put_leverage(item, buy)
+        return {}
+    state.put_leverage(item, buy, "LONG")
+    state.put_leverage(item, sell, "SHORT")
     return {}
 
 

@@ -102,7 +102,7 @@ def position_of(state: State, position: Position) -> dict[str, Any]:
         "closeOrderAlgo": [], "fee": "0", "fundingFee": text(position.funding),
         "idxPx": text(state.price(item, "index"), item.tick),
         "imr": "" if isolated else text(margin), "instId": item.id, "instType": type_of(item),
-        "last": text(last, item.tick), "lever": text(state.leverage(item)) if item.margined else "",
+        "last": text(last, item.tick), "lever": text(state.leverage(item, position.side)) if item.margined else "",
         "liqPenalty": "0", "liqPx": text(state.liquidation(position)) if size and item.margined else "",
         "margin": text(margin) if isolated else "", "markPx": text(mark, item.tick),
         "mgnMode": "isolated" if isolated else "cross", "mgnRatio": "100",
@@ -151,28 +151,43 @@ def leverage_info(call: Call) -> Any:
     item, mode = asked(call), call.need("mgnMode")
     sides = ("long", "short") if mode == "isolated" and call.state.is_hedged(item) else ("net",)
     return [
-        {"ccy": "", "instId": item.id, "lever": _lever(call, item.id, mode), "mgnMode": mode, "posSide": side}
+        {
+            "ccy": "",
+            "instId": item.id,
+            "lever": _lever(call, item.id, mode, side),
+            "mgnMode": mode,
+            "posSide": side,
+        }
         for side in sides
     ]
 
 
-def _lever(call: Call, name: str, mode: str) -> str:
-    return call.state.settings.get(f"lever {name} {mode}", "10")
+def _lever(call: Call, name: str, mode: str, side: str) -> str:
+    settings = call.state.settings
+    return settings.get(f"lever {name} {mode} {side}") or settings.get(f"lever {name} {mode}", "10")
 
 
 @ROUTES.on("POST", "/api/v5/account/set-leverage", signed=True)
 def set_leverage(call: Call) -> Any:
-    """Each margin mode has its own; it changes the margin of a position that is held in that mode."""
-    item, mode, lever = asked(call), call.need("mgnMode"), Decimal(call.need("lever"))
+    """Each margin mode has its own; it changes the margin of a position that is held in that mode.
+
+    In hedge mode isolated legs have their own too.
+    """
+    item, mode, lever, leg = asked(call), call.need("mgnMode"), Decimal(call.need("lever")), call.get("posSide")
     if mode not in {"cross", "isolated"} or not item.margined:
         raise Refusal(Reason.PARAMETER, "mgnMode")
     if not 1 <= lever <= item.max_leverage:
         raise Refusal(Reason.LEVERAGE, item.id)
-    call.state.settings[f"lever {item.id} {mode}"] = text(lever)
+    if leg in {"long", "short"} and (mode != "isolated" or not call.state.is_hedged(item)):
+        raise Refusal(Reason.PARAMETER, "posSide")
+    legs = (leg,) if leg in {"long", "short"} else ()
+    for name in legs or ("long", "short"):
+        call.state.settings.pop(f"lever {item.id} {mode} {name}", None)
+    call.state.settings[" ".join(("lever", item.id, mode, *legs))] = text(lever)
     key = (item.kind, item.id)
     if (key in call.state.isolated) == (mode == "isolated"):
-        call.state.put_leverage(item, lever)
-    return [{"instId": item.id, "lever": text(lever), "mgnMode": mode, "posSide": call.get("posSide")}]
+        call.state.put_leverage(item, lever, *(one.upper() for one in legs))
+    return [{"instId": item.id, "lever": text(lever), "mgnMode": mode, "posSide": leg}]
 
 
 @ROUTES.on("GET", "/api/v5/account/trade-fee", signed=True)
