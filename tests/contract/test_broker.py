@@ -1,102 +1,94 @@
 """The contract of `metaexpert.broker.Broker`, run on every implementation.
 
-A second implementation joins by a `Bench` of its own in `BENCHES`: the tests speak to the broker through the
-protocol alone, and move the market through the bench.
+An implementation joins by a `Bench` of its own in `BENCHES`: the tests speak to the broker through the protocol
+alone, and move the market through the bench.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from contract.benches import SimulatedBench
 
-from metaexpert.broker.costs import Costs
-from metaexpert.broker.ledger import Ledger
+from metaexpert import rules
 from metaexpert.broker.protection import Protection
-from metaexpert.broker.simulated import SimulatedBroker
-from metaexpert.clock import SimClock
-from metaexpert.models import (
-    Bar,
-    ContractType,
-    ExitReason,
-    Fill,
-    MarginMode,
-    Market,
-    MarketType,
-    Order,
-    OrderStatus,
-    OrderType,
-    Rejection,
-    Side,
-)
+from metaexpert.models import ExitReason, Fill, Order, OrderStatus, OrderType, Position, Rejection, Side
 
 if TYPE_CHECKING:
-    from metaexpert.broker import Broker, News
+    from contract.benches import Bench
 
-HOUR = 3_600_000
-SYMBOL = "BTC/USDT:USDT"
-MARKET = Market(
-    symbol=SYMBOL, exchange="demo", type=MarketType.FUTURES, contract_type=ContractType.LINEAR, base="BTC",
-    quote="USDT", settle="USDT", price_tick=0.5, qty_step=0.01, min_qty=0.1, max_qty=100.0, min_notional=20.0,
-    maker=0.0002, taker=0.0005, max_leverage=50.0,
-)  # fmt: skip
+    from metaexpert.broker import News
+
 FINAL = {OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED}
+BENCHES = {
+    f"simulated-{kind}-{'hedge' if hedge else 'oneway'}": partial(SimulatedBench, kind, hedge=hedge)
+    for kind in ("linear", "inverse", "spot") for hedge in (False, True) if not (kind == "spot" and hedge)
+}  # fmt: skip
 
 
-class Bench(Protocol):
-    """A broker over one market, with 1,000 of money at leverage 2, and a market that moves as it is told."""
-
-    broker: Broker
-
-    @property
-    def now(self) -> int:
-        """The time now, ms UTC: the open of the next hour."""
-        ...
-
-    def hour(self, *prices: float) -> list[News]:
-        """Let the market go through `prices` within the next hour; returns all news since the last look."""
-        ...
-
-
-class SimulatedBench:
-    """The simulated broker, moved by bars: within an hour the lowest price comes before the highest."""
-
-    def __init__(self) -> None:
-        self.clock = SimClock(0)
-        ledger = Ledger(1000.0, {SYMBOL: MARKET}, 2.0, MarginMode.ISOLATED)
-        self.broker = SimulatedBroker(ledger, self.clock, Costs())
-
-    @property
-    def now(self) -> int:
-        return self.clock.now()
-
-    def hour(self, *prices: float) -> list[News]:
-        news = [self.broker.news.popleft() for _ in range(len(self.broker.news))]
-        bar = Bar(self.now, SYMBOL, "1h", prices[0], max(prices), min(prices), prices[-1], 1.0)
-        news.extend(self.broker.on_bar(bar))
-        self.clock.advance(self.now + HOUR)
-        return news
-
-
-BENCHES = {"simulated": SimulatedBench}
-
-
-@pytest.fixture(params=BENCHES)
-def bench(request: pytest.FixtureRequest) -> Bench:
-    """A fresh bench of each implementation, on which the price is 100."""
+def _ready(request: pytest.FixtureRequest) -> Bench:
     made = BENCHES[request.param]()
     made.hour(100.0)
     return made
 
 
-def send(bench: Bench, side: Side, qty: float, *, active_from: int | None = None, **terms: Any) -> Order:
-    """Send an order that may trade from now on."""
+@pytest.fixture(params=BENCHES)
+def bench(request: pytest.FixtureRequest) -> Bench:
+    """A fresh bench of each implementation and market, on which the price is 100."""
+    return _ready(request)
+
+
+@pytest.fixture(params=[name for name in BENCHES if "spot" not in name])
+def contracts(request: pytest.FixtureRequest) -> Bench:
+    """One on which there is leverage, and shorts."""
+    return _ready(request)
+
+
+@pytest.fixture(params=[name for name in BENCHES if "spot" not in name and "oneway" in name])
+def oneway(request: pytest.FixtureRequest) -> Bench:
+    """One of contracts that holds the net."""
+    return _ready(request)
+
+
+@pytest.fixture(params=[name for name in BENCHES if "hedge" in name])
+def hedge(request: pytest.FixtureRequest) -> Bench:
+    """One that holds a long and a short."""
+    return _ready(request)
+
+
+def send(bench: Bench, side: Side, sizes: float, *, active_from: int | None = None, **terms: Any) -> Order:
+    """Send an order that may trade from now on; prices and quantity are those of the tests."""
     kinds = {(False, False): OrderType.MARKET, (True, False): OrderType.LIMIT, (False, True): OrderType.STOP}
     kind = kinds.get(("price" in terms, "stop_price" in terms), OrderType.STOP_LIMIT)
-    order = Order(id=bench.broker.next_id(), symbol=SYMBOL, side=side, type=kind, qty=qty, **terms)
+    levels = {name: terms.pop(name) for name in tuple(terms) if isinstance(terms[name], float)}
+    terms |= {name: bench.at(price) for name, price in levels.items()}
+    order = made(bench, side, bench.size(sizes), type=kind, **terms)
     bench.broker.submit(order, active_from=bench.now if active_from is None else active_from)
     return order
+
+
+def made(bench: Bench, side: Side, qty: float, **terms: Any) -> Order:
+    """An order of so much of the market's quantity, at market unless told."""
+    plain = {"type": OrderType.MARKET, "position_side": bench.leg} | terms
+    return Order(id=bench.broker.next_id(), symbol=bench.market.symbol, side=side, qty=qty, **plain)
+
+
+def position(bench: Bench) -> Position:
+    """The position that orders work on."""
+    return bench.broker.position(bench.market.symbol, bench.leg)
+
+
+def working(bench: Bench) -> list[str]:
+    """The ids of the orders that work."""
+    return [one.id for one in bench.broker.working(bench.market.symbol)]
+
+
+def fills(news: list[News]) -> list[Fill]:
+    """The executions among news."""
+    return [one.result for one in news if isinstance(one.result, Fill)]
 
 
 def told(news: list[News], order: Order) -> list[OrderStatus]:
@@ -109,15 +101,20 @@ def reasons(news: list[News], order: Order) -> list[str]:
     return [one.result.reason for one in news if one.order.id == order.id and isinstance(one.result, Rejection)]
 
 
+def near(value: float) -> Any:
+    """As near as prices on the market's ticks can be."""
+    return pytest.approx(value, rel=1e-6)
+
+
 # -- calls return at once -----------------------------------------------------------------------------------------
 
 
 def test_submit_returns_before_anything_fills(bench: Bench) -> None:
     order = send(bench, Side.BUY, 1.0)
-    assert not bench.broker.position(SYMBOL)
-    assert [one.id for one in bench.broker.working(SYMBOL)] == [order.id]
+    assert not position(bench)
+    assert working(bench) == [order.id]
     assert told(bench.hour(100.0), order) == [OrderStatus.OPEN, OrderStatus.FILLED]
-    assert bench.broker.position(SYMBOL).qty == 1.0
+    assert position(bench).qty == near(bench.bought(1.0))
     assert list(bench.broker.working()) == []
 
 
@@ -127,11 +124,12 @@ def test_ids_are_never_given_twice(bench: Bench) -> None:
 
 
 def test_an_order_does_not_trade_before_its_moment(bench: Bench) -> None:
-    order = send(bench, Side.BUY, 1.0, active_from=bench.now + HOUR)
-    assert told(bench.hour(100.0, 90.0, 100.0), order) == [OrderStatus.OPEN]
-    (news,) = bench.hour(102.0)
-    assert isinstance(news.result, Fill)
-    assert (news.order.id, news.result.price) == (order.id, 102.0)
+    order = send(bench, Side.BUY, 1.0, active_from=bench.now + bench.step)
+    early = bench.hour(100.0, 90.0, 100.0)
+    assert fills(early) == []
+    news = bench.hour(102.0)
+    assert told(early + news, order) == [OrderStatus.OPEN, OrderStatus.FILLED]
+    assert [(fill.order_id, fill.price) for fill in fills(news)] == [(order.id, near(bench.at(102.0)))]
 
 
 # -- news ---------------------------------------------------------------------------------------------------------
@@ -141,34 +139,36 @@ def test_every_order_ends_once_and_its_news_come_in_order(bench: Bench) -> None:
     filled = send(bench, Side.BUY, 1.0)
     rests = send(bench, Side.BUY, 1.0, price=50.0)
     dropped = send(bench, Side.BUY, 1.0, price=60.0)
-    refused = send(bench, Side.BUY, 0.01)
+    refused = made(bench, Side.BUY, bench.market.min_qty / 10)
+    bench.broker.submit(refused, active_from=bench.now)
+    news = bench.hour(100.0)
     assert bench.broker.cancel(dropped.id)
-    news = bench.hour(100.0) + bench.hour(100.0)
+    news += bench.hour(100.0)
     assert told(news, filled) == [OrderStatus.OPEN, OrderStatus.FILLED]
     assert told(news, rests) == [OrderStatus.OPEN]
     assert told(news, dropped) == [OrderStatus.OPEN, OrderStatus.CANCELED]
     assert told(news, refused) == [OrderStatus.REJECTED]
 
 
+def test_an_order_that_is_cancelled_as_soon_as_it_was_sent_ends_once(bench: Bench) -> None:
+    order = send(bench, Side.BUY, 1.0, price=60.0)
+    assert bench.broker.cancel(order.id)
+    news = bench.hour(100.0) + bench.hour(100.0)
+    assert told(news, order) == [OrderStatus.OPEN, OrderStatus.CANCELED]
+    assert working(bench) == []
+
+
 def test_the_news_of_a_fill_carry_the_order_afterwards_and_the_fill(bench: Bench) -> None:
     order = send(bench, Side.BUY, 1.0, tag="mine")
     news = bench.hour(104.0)[-1]
-    fill = news.result
+    fill, price = news.result, bench.at(104.0)
     assert isinstance(fill, Fill)
-    assert (fill.order_id, fill.side, fill.qty, fill.price) == (order.id, Side.BUY, 1.0, 104.0)
-    assert (fill.fee, fill.is_maker, fill.tag, fill.reason) == (
-        pytest.approx(0.052),
-        False,
-        "mine",
-        ExitReason.ORDER,
-    )
+    assert (fill.order_id, fill.side, fill.tag) == (order.id, Side.BUY, "mine")
+    assert (fill.qty, fill.price) == (near(bench.bought(1.0)), near(price))
+    assert (fill.fee, fill.is_maker, fill.reason) == (near(taken(bench, 1.0, price)), False, ExitReason.ORDER)
     after = news.order
-    assert (after.status, after.filled, after.average_price, after.fee) == (
-        OrderStatus.FILLED,
-        1.0,
-        104.0,
-        fill.fee,
-    )
+    assert (after.status, after.filled) == (OrderStatus.FILLED, near(bench.size(1.0)))
+    assert (after.average_price, after.fee) == (near(price), fill.fee)
 
 
 def test_cancelling_what_does_not_work_says_so_and_is_no_news(bench: Bench) -> None:
@@ -176,30 +176,30 @@ def test_cancelling_what_does_not_work_says_so_and_is_no_news(bench: Bench) -> N
     bench.hour(100.0)
     assert not bench.broker.cancel(order.id)
     assert not bench.broker.cancel("no such order")
-    assert not bench.broker.modify(order.id, price=90.0, qty=None, active_from=bench.now)
+    assert not bench.broker.modify(order.id, price=bench.at(90.0), qty=None, active_from=bench.now)
     assert bench.hour(100.0) == []
 
 
 def test_a_modified_order_trades_as_it_was_told(bench: Bench) -> None:
     order = send(bench, Side.BUY, 1.0, price=90.0)
-    bench.hour(100.0)
-    assert bench.broker.modify(order.id, price=95.0, qty=2.0, active_from=bench.now)
-    news = bench.hour(100.0, 94.0, 100.0)
-    assert told(news, order) == [OrderStatus.OPEN, OrderStatus.FILLED]
-    assert isinstance(news[-1].result, Fill)
-    assert (news[-1].result.price, news[-1].result.qty, news[-1].result.is_maker) == (95.0, 2.0, True)
+    news = bench.hour(100.0)
+    assert bench.broker.modify(order.id, price=bench.at(95.0), qty=bench.size(2.0), active_from=bench.now)
+    news += bench.hour(100.0, 94.0, 100.0)
+    assert told(news, order)[0] is OrderStatus.OPEN
+    assert told(news, order)[-1] is OrderStatus.FILLED
+    done = fills(news)
+    for fill in done:
+        assert (fill.order_id, fill.price, fill.is_maker) == (order.id, near(bench.at(95.0)), True)
+    assert sum(fill.qty for fill in done) == near(bench.bought(2.0))
 
 
 # -- refusals -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("qty", "terms", "reason"),
+    ("sizes", "terms", "reason"),
     [
-        (0.05, {}, "below_min_qty"),
-        (0.15, {}, "below_min_notional"),
-        (101.0, {}, "above_max_qty"),
-        (50.0, {}, "insufficient_margin"),  # 5,000 of notional at leverage 2, with 1,000 of money
+        (50.0, {}, "insufficient_"),  # two and a half times what there is money for
         (float("nan"), {}, "invalid_qty"),
         (-1.0, {}, "invalid_qty"),
         (1.0, {"price": 95.0, "stop_loss": 96.0}, "invalid_stop_loss"),
@@ -207,27 +207,51 @@ def test_a_modified_order_trades_as_it_was_told(bench: Bench) -> None:
     ],
 )
 def test_an_order_that_can_not_be_is_refused_with_its_reason(
-    bench: Bench, qty: float, terms: dict[str, Any], reason: str
+    bench: Bench, sizes: float, terms: dict[str, Any], reason: str
 ) -> None:
-    order = send(bench, Side.BUY, qty, **terms)
+    order = send(bench, Side.BUY, sizes, **terms)
     news = bench.hour(100.0, 94.0, 100.0)
-    assert reasons(news, order) == [reason]
+    (found,) = reasons(news, order)
+    assert found.startswith(reason)
     assert told(news, order)[-1] is OrderStatus.REJECTED
-    assert not bench.broker.position(SYMBOL)
+    assert not position(bench)
+
+
+def test_an_order_beyond_the_limits_of_the_market_is_refused_with_its_reason(bench: Bench) -> None:
+    market = bench.market
+    wrong = {"below_min_qty": market.min_qty / 2, "above_max_qty": (market.max_qty or 0.0) * 2}
+    if (
+        rules.notional(rules.LINEAR, market.min_qty, 1.0 if market.is_inverse else bench.at(100.0))
+        < market.min_notional
+    ):
+        wrong["below_min_notional"] = market.min_qty
+    for reason, qty in wrong.items():
+        if qty > 0.0:
+            order = made(bench, Side.BUY, qty)
+            bench.broker.submit(order, active_from=bench.now)
+            assert reasons(bench.hour(100.0), order) == [reason]
+    assert not position(bench)
 
 
 def test_an_order_is_never_shrunk_unless_it_may(bench: Bench) -> None:
+    dearer = 98.0 if bench.market.is_inverse else 102.0  # 19.9 sizes take more than all the money there
     order = send(bench, Side.BUY, 19.9)
-    assert reasons(bench.hour(102.0), order) == ["insufficient_margin"]  # 19.9 * 102 / 2 = 1,014.9
-    sized = Order(id=bench.broker.next_id(), symbol=SYMBOL, side=Side.BUY, type=OrderType.MARKET, qty=19.9)
+    (reason,) = reasons(bench.hour(dearer), order)
+    assert reason.startswith("insufficient_")
+    money = bench.broker.account().margin_free
+    sized = made(bench, Side.BUY, bench.size(19.9))
     bench.broker.submit(sized, active_from=bench.now, shrinkable=True)
-    news = bench.hour(102.0)[-1]
-    assert news.order.message == "shrunk to the free margin"
-    assert news.order.qty == bench.broker.position(SYMBOL).qty == 19.58  # 1,000 / (102 * (1/2 + 0.0005)) = 19.588
+    last = bench.hour(dearer)[-1]
+    assert last.order.message == "shrunk to the free margin"
+    assert last.order.qty == near(bench.size(last.order.qty / bench.size(1.0)))
+    leverage = 1.0 if bench.market.is_spot else 2.0
+    most = money / rules.cash_cost(kind(bench), 1.0, bench.at(dearer), leverage, bench.market.taker or 0.0)
+    assert most - 2 * bench.market.qty_step <= last.order.qty <= most  # margin and fee of more are not there
+    assert position(bench).qty == near(bench.bought(last.order.qty / bench.size(1.0)))
 
 
 def test_reject_books_what_was_never_sent(bench: Bench) -> None:
-    order = Order(id=bench.broker.next_id(), symbol=SYMBOL, side=Side.BUY, type=OrderType.MARKET, qty=1.0)
+    order = made(bench, Side.BUY, bench.size(1.0))
     bench.broker.reject(order, "trade_hours", "no entries now")
     (news,) = bench.hour(100.0)
     assert (news.order.status, news.order.message) == (OrderStatus.REJECTED, "trade_hours: no entries now")
@@ -237,78 +261,122 @@ def test_reject_books_what_was_never_sent(bench: Bench) -> None:
 
 def test_post_only_never_takes(bench: Bench) -> None:
     order = send(bench, Side.BUY, 1.0, price=105.0, post_only=True)
-    assert reasons(bench.hour(100.0), order) == ["post_only_would_cross"]
+    news = bench.hour(100.0)
+    assert reasons(news, order) == ["post_only_would_cross"]
+    assert fills(news) == []
 
 
 # -- positions ----------------------------------------------------------------------------------------------------
 
 
-def test_reduce_only_never_opens_grows_or_reverses(bench: Bench) -> None:
+def test_reduce_only_never_opens_grows_or_reverses(contracts: Bench) -> None:
+    bench = contracts
     opening = send(bench, Side.SELL, 1.0, reduce_only=True)
     assert told(bench.hour(100.0), opening)[-1] is OrderStatus.CANCELED
     send(bench, Side.BUY, 1.0)
     bench.hour(100.0)
-    growing = send(bench, Side.BUY, 1.0, reduce_only=True)
-    assert told(bench.hour(100.0), growing)[-1] is OrderStatus.CANCELED
+    if bench.leg is None:  # in hedge mode a purchase for the long position never reduces
+        growing = send(bench, Side.BUY, 1.0, reduce_only=True)
+        assert told(bench.hour(100.0), growing)[-1] is OrderStatus.CANCELED
     too_large = send(bench, Side.SELL, 3.0, reduce_only=True)
     news = bench.hour(100.0)
     assert told(news, too_large)[-1] is OrderStatus.FILLED
-    assert [one.result.qty for one in news if isinstance(one.result, Fill)] == [1.0]
-    assert not bench.broker.position(SYMBOL)
+    assert sum(fill.qty for fill in fills(news)) == near(bench.size(1.0))
+    assert not position(bench)
 
 
-def test_an_opposite_order_reduces_then_reverses(bench: Bench) -> None:
+def test_an_opposite_order_reduces_then_reverses(oneway: Bench) -> None:
+    bench = oneway
     send(bench, Side.BUY, 1.0)
     bench.hour(100.0)
     send(bench, Side.SELL, 3.0)
     bench.hour(110.0)
-    position = bench.broker.position(SYMBOL)
-    assert (position.qty, position.entry_price, position.side) == (-2.0, 110.0, "short")
+    held = position(bench)
+    assert (held.qty, held.entry_price, held.side) == (near(-bench.size(2.0)), near(bench.at(110.0)), "short")
+
+
+def test_hedge_mode_holds_a_long_and_a_short(hedge: Bench) -> None:
+    bench = hedge
+    send(bench, Side.BUY, 2.0)
+    short = send(bench, Side.SELL, 1.0, position_side="short")
+    bench.hour(100.0)
+    symbol = bench.market.symbol
+    held = [bench.broker.position(symbol, side).qty for side in ("long", "short")]
+    assert held == [near(bench.size(2.0)), near(-bench.size(1.0))]
+    send(bench, Side.BUY, 1.0, position_side="short", reduce_only=True)
+    bench.hour(100.0)
+    held = [bench.broker.position(symbol, side).qty for side in ("long", "short")]
+    assert held == [near(bench.size(2.0)), 0.0]
+    assert bench.broker.orders[short.id].status is OrderStatus.FILLED  # type: ignore[attr-defined]
 
 
 def test_levels_act_from_the_entry_until_the_position_is_flat(bench: Bench) -> None:
     order = send(bench, Side.BUY, 1.0, stop_loss=95.0, take_profit=120.0)
     news = bench.hour(100.0, 94.0, 100.0)
-    fills = [one.result for one in news if isinstance(one.result, Fill)]
-    assert [(fill.price, fill.reason) for fill in fills] == [
-        (100.0, ExitReason.ORDER),
-        (95.0, ExitReason.STOP_LOSS),
-    ]
-    assert fills[0].order_id == order.id
-    assert bench.hour(100.0, 90.0, 130.0) == []
-    assert bench.broker.protection(SYMBOL) is None
+    bought, sold = fills(news)
+    assert (bought.order_id, bought.price, bought.reason) == (order.id, near(bench.at(100.0)), ExitReason.ORDER)
+    assert (sold.qty, sold.price, sold.reason) == (bought.qty, near(bench.at(95.0)), ExitReason.STOP_LOSS)
+    assert fills(bench.hour(100.0, 90.0, 130.0)) == []
+    assert bench.broker.protection(bench.market.symbol, bench.leg) is None
 
 
 def test_levels_can_be_read_and_replaced(bench: Bench) -> None:
-    assert not bench.broker.protect(SYMBOL, Protection(stop_loss=90.0))
+    symbol, leg = bench.market.symbol, bench.leg
+    assert not bench.broker.protect(symbol, Protection(stop_loss=bench.at(90.0)), leg)
     send(bench, Side.BUY, 1.0, stop_loss=95.0)
     bench.hour(100.0)
-    protection = bench.broker.protection(SYMBOL)
+    protection = bench.broker.protection(symbol, leg)
     assert protection is not None
-    assert protection.stop_loss == 95.0
-    assert bench.broker.protect(SYMBOL, replace(protection, stop_loss=90.0, take_profit=110.0))
-    position = bench.broker.position(SYMBOL)
-    assert (position.stop_loss, position.take_profit) == (90.0, 110.0)
-    assert bench.hour(100.0, 94.0, 100.0) == []
-    (news,) = bench.hour(100.0, 111.0)
-    assert isinstance(news.result, Fill)
-    assert (news.result.price, news.result.reason) == (110.0, ExitReason.TAKE_PROFIT)
+    assert protection.stop_loss == bench.at(95.0)
+    moved = replace(protection, stop_loss=bench.at(90.0), take_profit=bench.at(110.0))
+    assert bench.broker.protect(symbol, moved, leg)
+    held = position(bench)
+    assert (held.stop_loss, held.take_profit) == (bench.at(90.0), bench.at(110.0))
+    assert fills(bench.hour(100.0, 94.0, 100.0)) == []
+    (fill,) = fills(bench.hour(100.0, 111.0))
+    assert (fill.price, fill.reason) == (near(bench.at(110.0)), ExitReason.TAKE_PROFIT)
+    assert not position(bench)
+
+
+def test_levels_follow_the_quantity_of_the_position(contracts: Bench) -> None:
+    bench = contracts
+    send(bench, Side.BUY, 2.0, stop_loss=95.0)
+    bench.hour(100.0)
+    send(bench, Side.SELL, 1.0, reduce_only=True)
+    bench.hour(100.0)
+    (fill,) = fills(bench.hour(100.0, 94.0))
+    assert (fill.qty, fill.reason) == (near(bench.size(1.0)), ExitReason.STOP_LOSS)
 
 
 def test_the_account_holds_what_the_fills_made_of_it(bench: Bench) -> None:
+    before = bench.broker.account().balance
     send(bench, Side.BUY, 2.0)
     bench.hour(100.0, 110.0)
-    account = bench.broker.account()
-    assert account.currency == "USDT"
-    assert account.balance == pytest.approx(1000 - 0.1)  # 2 * 100 * 0.0005
-    assert account.equity == pytest.approx(1000 - 0.1 + 20)
-    assert (account.margin_used, account.time) == (100.0, bench.now)
-    assert account.margin_free == pytest.approx(1000 - 0.1 - 100)
+    account, begun, price = bench.broker.account(), bench.at(100.0), bench.at(110.0)
+    qty, fee = position(bench).qty, taken(bench, 2.0, begun)
+    assert account.currency == bench.market.settle
+    assert account.balance == near(before - fee)
+    assert account.equity == near(before - fee + rules.pnl(kind(bench), qty, begun, price))
+    leverage = 1.0 if bench.market.is_spot else 2.0
+    assert (account.margin_used, account.time) == (
+        near(rules.initial_margin(kind(bench), qty, begun, leverage)), bench.now,
+    )  # fmt: skip
+    assert account.margin_free == near(account.balance - account.margin_used)
 
 
 def test_working_orders_are_listed_oldest_first(bench: Bench) -> None:
     orders = [send(bench, Side.BUY, 1.0, price=price) for price in (90.0, 95.0, 85.0)]
     bench.hour(100.0)
-    assert [one.id for one in bench.broker.working()] == [one.id for one in orders]
-    assert bench.broker.working(SYMBOL) == bench.broker.working()
+    assert working(bench) == [one.id for one in orders]
+    assert bench.broker.working(bench.market.symbol) == bench.broker.working()
     assert all(one.is_working and one.status not in FINAL for one in bench.broker.working())
+
+
+def kind(bench: Bench) -> int:
+    """The kind of contract in the words of the rules."""
+    return rules.INVERSE if bench.market.is_inverse else rules.LINEAR
+
+
+def taken(bench: Bench, sizes: float, price: float) -> float:
+    """The fee of a taker."""
+    return rules.fee(kind(bench), bench.size(sizes), price, bench.market.taker or 0.0)

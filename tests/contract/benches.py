@@ -1,0 +1,105 @@
+"""Brokers for the contract tests, each over one market that moves as it is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from metaexpert.broker.costs import Costs
+from metaexpert.broker.ledger import Ledger
+from metaexpert.broker.simulated import SimulatedBroker
+from metaexpert.clock import SimClock
+from metaexpert.models import Bar, ContractType, MarginMode, Market, MarketType
+
+if TYPE_CHECKING:
+    from metaexpert.broker import Broker, News
+
+__all__ = ["Bench", "SimulatedBench"]
+
+HOUR = 3_600_000
+LINEAR = Market(
+    symbol="BTC/USDT:USDT", exchange="demo", type=MarketType.FUTURES, contract_type=ContractType.LINEAR,
+    base="BTC", quote="USDT", settle="USDT", price_tick=0.5, qty_step=0.01, min_qty=0.1, max_qty=100.0,
+    min_notional=20.0, maker=0.0002, taker=0.0005, max_leverage=50.0,
+)  # fmt: skip
+MARKETS = {
+    "linear": LINEAR,
+    "inverse": replace(
+        LINEAR, symbol="BTC/USD:BTC", contract_type=ContractType.INVERSE, quote="USD", settle="BTC", qty_step=1.0,
+        min_qty=10.0, max_qty=10_000.0, min_notional=20.0,
+    ),
+    "spot": replace(LINEAR, symbol="BTC/USDT", type=MarketType.SPOT, contract_type=None, max_leverage=None),
+}  # fmt: skip
+
+
+class Bench(Protocol):
+    """A broker over one market, at leverage 2 (spot: 1), with money for 20 sizes at the price 100.
+
+    Tests count prices in hundredths of what the market begins with, and quantities in sizes; `at` and `size` make
+    the market's own of them. In hedge mode orders work on the long position.
+    """
+
+    broker: Broker
+    market: Market
+    step: int
+    """How long an hour of this bench takes, ms."""
+    leg: str | None
+    """The position that orders work on: long in hedge mode, else None."""
+
+    @property
+    def now(self) -> int:
+        """The time now, ms UTC: the open of the next hour."""
+        ...
+
+    def hour(self, *prices: float) -> list[News]:
+        """Let the market go through `prices` within the next hour; returns all news since the last look."""
+        ...
+
+    def at(self, price: float) -> float:
+        """The market's price for a price of the tests."""
+        ...
+
+    def size(self, sizes: float) -> float:
+        """The market's quantity of so many sizes."""
+        ...
+
+    def bought(self, sizes: float) -> float:
+        """What is held once so many sizes were bought at the market's price."""
+        ...
+
+
+class SimulatedBench:
+    """The simulated broker, moved by bars: within an hour the lowest price comes before the highest."""
+
+    step = HOUR
+
+    def __init__(self, kind: str, *, hedge: bool = False) -> None:
+        self.clock = SimClock(0)
+        self.market = MARKETS[kind]
+        self.leg = "long" if hedge else None
+        self._kind = kind
+        money = {"linear": 1_000.0, "inverse": 10.0, "spot": 2_000.0}[kind]
+        leverage = 1.0 if kind == "spot" else 2.0
+        symbol = self.market.symbol
+        ledger = Ledger(money, {symbol: self.market}, leverage, MarginMode.ISOLATED, hedge=hedge)
+        self.broker = SimulatedBroker(ledger, self.clock, Costs())
+
+    @property
+    def now(self) -> int:
+        return self.clock.now()
+
+    def hour(self, *prices: float) -> list[News]:
+        news = [self.broker.news.popleft() for _ in range(len(self.broker.news))]
+        bar = Bar(self.now, self.market.symbol, "1h", prices[0], max(prices), min(prices), prices[-1], 1.0)
+        news.extend(self.broker.on_bar(bar))
+        self.clock.advance(self.now + HOUR)
+        return news
+
+    def at(self, price: float) -> float:
+        return price
+
+    def size(self, sizes: float) -> float:
+        return sizes * 100 if self._kind == "inverse" else sizes
+
+    def bought(self, sizes: float) -> float:
+        return self.size(sizes)
