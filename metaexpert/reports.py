@@ -146,8 +146,9 @@ class FillsFetched(NamedTuple):
 class AccountReport(NamedTuple):
     """How the account stands in the markets of the run, asked for while nothing moved.
 
-    `positions` and `orders` are all of the account, whoever's they are. `others` has what the other experts on the
-    account hold by their own record: (symbol, position_side, signed qty).
+    `positions` and `orders` are all of the account, whoever's they are. On spot a position is what is held of the
+    base currency of a market of the run, what works in orders included, without an entry price. `others` has what
+    the other experts on the account hold by their own record: (symbol, position_side, signed qty).
     """
 
     time: int

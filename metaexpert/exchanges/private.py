@@ -87,12 +87,13 @@ class AccountStreams:
             MetaExpertError: as `Caller.watch` has it.
         """
         market = await self._gateway.known(symbol)
+        known: Mapping[str, Order] = {} if sent is None else sent  # an empty one may be filled later
         calls: list[tuple[Any, ...]] = [(market.symbol,)]
         if market.exchange in _WITH_STOPS:
             calls.append((market.symbol, None, None, {"trigger": True}))
         while True:
             raws = await self._next("orders", market.symbol, "watch_orders", calls)
-            found = [order for raw in raws for one in raw if (order := self._order(one, market, sent or {}))]
+            found = [order for raw in raws for one in raw if (order := self._order(one, market, known))]
             if found:
                 return found
 

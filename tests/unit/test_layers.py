@@ -23,6 +23,7 @@ LAYERS = (
     ("exchanges",),
     ("broker", "doctor", "importer"),
     ("detail", "feed", "gaps", "inbox", "lanes", "livefeed", "liveseries", "pumps", "sound", "tails"),
+    ("courier",),
     (
         *("calls", "filters", "handlers", "history", "inside", "keeper", "launch", "live", "marks", "process"),
         *("recorded", "replay", "signals", "tape", "trader"),
