@@ -56,7 +56,7 @@ class Accountant:
 
     def _watch_ledgers(self, patch: pytest.MonkeyPatch) -> None:
         made, apply, pay, look = Ledger.__init__, Ledger.apply, Ledger.pay_funding, Ledger.account
-        taken_on = Ledger.restore
+        taken_on, given = Ledger.restore, Ledger.credit
 
         def init(ledger: Ledger, capital: float, *args: Any, **more: Any) -> None:
             made(ledger, capital, *args, **more)
@@ -82,6 +82,10 @@ class Accountant:
             book.cash = ledger.equity() - worth  # whatever led to it was audited where it happened
             book.moved += abs(ledger.balance) + abs(worth)
 
+        def credit(ledger: Ledger, amount: float) -> None:
+            given(ledger, amount)
+            self._move(ledger, amount)
+
         def account(ledger: Ledger, time: int) -> Any:
             seen = look(ledger, time)
             self._check(ledger)
@@ -94,6 +98,7 @@ class Accountant:
         for name, method in (("__init__", init), ("apply", fill), ("pay_funding", funding), ("account", account)):
             patch.setattr(Ledger, name, method)
         patch.setattr(Ledger, "restore", restore)
+        patch.setattr(Ledger, "credit", credit)
 
     def _move(self, ledger: Ledger, *amounts: float) -> None:
         book = self._books[ledger]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .. import risk
 from ..models import OrderStatus, OrderType, Rejection
 from .book import Working
+from .data import Latest
 from .execution import Execution
 from .expiry import CONTRACT_ENDED, Expiry
 from .protection import UNPROTECTED, Protection
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..clock import Clock
+    from ..events import MarkPrice
     from ..models import Account, Fill, Order, Position
     from .book import Book
     from .costs import Costs
@@ -137,6 +139,16 @@ class BaseBroker:
         position = self.ledger.position(symbol, position_side)
         guard = self._guards.get(self.ledger.leg(symbol, position_side))
         return position if guard is None else guard.on(position)
+
+    def note_mark(self, mark: MarkPrice) -> None:
+        """Take in a mark price, and that of what lies under it, in a market that goes on."""
+        data = self.data[mark.symbol]
+        if isinstance(data.marks, Latest):
+            data.marks.price = mark.mark
+        if isinstance(data.underlying, Latest) and mark.index_price is not None:
+            data.underlying.price = mark.index_price
+            for held in self.ledger.legs(mark.symbol):
+                held.underlying = mark.index_price
 
     def account(self) -> Account:
         """The account now."""

@@ -102,7 +102,10 @@ class Working:
             self.average_price = rules.average_entry(self.held.kind, self.filled, before, qty, price)
             self.filled = rules.sum_of_steps(self.filled, qty, self.held.market.qty_step)
         self.fee += fee
-        self.status = OrderStatus.FILLED if self.filled >= self.qty else OrderStatus.OPEN
+        if self.filled >= self.qty:
+            self.status = OrderStatus.FILLED
+        elif self.status is OrderStatus.PENDING:
+            self.status = OrderStatus.OPEN
 
     def state(self) -> dict[str, Any]:
         """Everything that decides what becomes of it, as JSON can hold it."""
@@ -205,6 +208,12 @@ class Book:
         """Take an order out, if it is in."""
         if self._working.pop(working.terms.id, None) is not None:
             self.of[working.held.market.symbol].remove(working)
+
+    def let_go(self, kept: int) -> None:
+        """Forget all but the last `kept` of the orders that are done, once there are twice as many."""
+        if len(self.all) > 2 * kept + self.count:
+            for name in [name for name, one in self.all.items() if not one.is_working][:-kept]:
+                del self.all[name]
 
     def drop(self, working: Working, status: OrderStatus, message: str, reason: str | None = None) -> None:
         """Take a working order off the market; with a `reason` it was refused. What has filled stays filled."""

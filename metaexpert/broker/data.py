@@ -14,7 +14,9 @@ from ..timeframe import parse
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["FundingRate", "FundingRates", "Latest", "MarketData", "Reference", "Span"]
+    from ..models import Market
+
+__all__ = ["FundingRate", "FundingRates", "Latest", "MarketData", "Reference", "Span", "live_data"]
 
 _FUNDING_INTERVAL = parse("8h")
 _FIRST_LOOK = 1024  # candles; a search looks at twice as many each time
@@ -201,3 +203,12 @@ class MarketData:
         parts = [repr(self.settlement).encode()]
         parts += [part.fingerprint() for part in (self.funding, self.marks, self.underlying) if part is not None]
         return b"|".join(parts)
+
+
+def live_data(market: Market) -> MarketData:
+    """What is known of a market that goes on beside its prices: filled in as it is told."""
+    if market.is_spot:
+        return MarketData()
+    if market.is_option:
+        return MarketData(marks=Latest(), underlying=Latest())
+    return MarketData(marks=Latest(), funding=FundingRates(()) if market.expiry is None else None)

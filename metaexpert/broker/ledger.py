@@ -61,6 +61,8 @@ class Ledger:
         }
         self._has_options = any(held.is_option for held in self._all)
         self.cross = margin_mode is MarginMode.CROSS
+        self.held_back = 0.0
+        """Margin of the account that others than this run bind."""
         self.trades: list[Trade] = []
         self.ended = 0
         """How many round trips have ended, those before a restart too."""
@@ -145,6 +147,10 @@ class Ledger:
         self.balance += received
         return received
 
+    def credit(self, amount: float) -> None:
+        """Money came from outside, or went there (negative): a deposit, a transfer, what others traded."""
+        self.balance += amount
+
     def all_trades(self) -> list[Trade]:
         """Every round trip, the ones still open last, marked at the last price seen."""
         still_open = [held for held in self.legs() if held.qty != 0.0]
@@ -181,12 +187,14 @@ class Ledger:
     def margin_free(self) -> float:
         """What new positions can bind: balance - margins, with unrealised profit counted in cross mode only.
 
+        What others bind of the account (`held_back`) is not free either.
+
         The profit of bought options is never free: it can be spent when they are sold.
         """
         counted = self.unrealized() if self.cross else 0.0
         if self._has_options:
             counted -= sum(held.unrealized() for held in self._all if held.is_option and held.qty > 0.0)
-        return rules.free_margin(self.balance, counted, self.margin_used(), self.cross)
+        return rules.free_margin(self.balance, counted, self.margin_used() + self.held_back, self.cross)
 
     def account(self, time: int) -> Account:
         """The account as a value."""

@@ -96,12 +96,12 @@ class Margin:
         return self.ledger.room(held, side, closing, price, fee_rate=fee_rate, reserved=math.fsum(bound))
 
     def _bound(self, working: Working) -> float:
-        """What a resting limit order binds: margin and fee of what it would open."""
+        """What an order binds: margin and fee of what it would open, at the mark where it has no price."""
         held, rest = working.held, working.rest
         opening = rest - rules.closing_qty(held.qty, working.side, rest)
-        if working.terms.reduce_only or opening <= 0.0 or working.price is None:
+        if working.terms.reduce_only or opening <= 0.0:
             return 0.0
-        return held.cost(working.side, opening, working.price, held.taker)
+        return held.cost(working.side, opening, held.mark if working.price is None else working.price, held.taker)
 
 
 def _too_large(working: Working, opening: float, room: float) -> risk.Refusal:

@@ -44,6 +44,13 @@ class Names:
         found = _SHAPE.fullmatch(order_id)
         return found is not None and found[1] == self.owner
 
+    def number(self, order_id: str) -> int:
+        """Which order of this run it is the id of; 0 where it is none of them."""
+        found = _SHAPE.fullmatch(order_id)
+        if found is None or found[1] != self.owner or found[2] != self.run:
+            return 0
+        return int(found[3], 36)
+
 
 def _base36(number: int, length: int) -> str:
     """The last `length` digits of `number` in base 36."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from .. import rules
 from ..models import Bar
 from ..timeframe import TRADES
-from .data import FundingRate, FundingRates, Latest, MarketData
+from .data import FundingRate, live_data
 from .offer import Offer
 from .simulated import SimulatedBroker
 from .state import restore, state_of
@@ -25,24 +25,15 @@ if TYPE_CHECKING:
 
     from ..clock import Clock
     from ..events import Funding, MarkPrice, PublicTrade, Quote
-    from ..models import Market, OrderBook
+    from ..models import OrderBook
     from . import News
     from .costs import Costs
     from .ledger import Ledger
     from .protection import Protection
 
-__all__ = ["PaperBroker", "live_data"]
+__all__ = ["PaperBroker"]
 
 _KEPT = 5_000  # of the fills, round trips and orders that are done, and up to twice as many
-
-
-def live_data(market: Market) -> MarketData:
-    """What is known of a market that goes on beside its prices: filled in as it is told."""
-    if market.is_spot:
-        return MarketData()
-    if market.is_option:
-        return MarketData(marks=Latest(), underlying=Latest())
-    return MarketData(marks=Latest(), funding=FundingRates(()) if market.expiry is None else None)
 
 
 class PaperBroker(SimulatedBroker):
@@ -96,13 +87,7 @@ class PaperBroker(SimulatedBroker):
 
     def on_mark(self, mark: MarkPrice) -> Iterator[News]:
         """The mark price has changed, and with it what is liquidated; the underlying's price too."""
-        data = self.live[mark.symbol]
-        if isinstance(data.marks, Latest):
-            data.marks.price = mark.mark
-        if isinstance(data.underlying, Latest) and mark.index_price is not None:
-            data.underlying.price = mark.index_price
-            for held in self.ledger.legs(mark.symbol):
-                held.underlying = mark.index_price
+        self.note_mark(mark)
         return self._matching.on_mark(mark.symbol)
 
     def on_funding(self, funding: Funding) -> None:
@@ -117,10 +102,7 @@ class PaperBroker(SimulatedBroker):
         for done in (self.execution.fills, self.ledger.trades):
             if len(done) > 2 * _KEPT:
                 del done[:-_KEPT]
-        orders = self.book.all
-        if len(orders) > 2 * _KEPT + self.book.count:
-            for name in [name for name, one in orders.items() if not one.is_working][:-_KEPT]:
-                del orders[name]
+        self.book.let_go(_KEPT)
 
     def forget_offers(self, symbol: str) -> None:
         """What was offered is not known any more: orders wait for the next quote or book."""

@@ -1,4 +1,4 @@
-"""What a simulated broker goes on from after a restart, as JSON can hold it, to the last bit.
+"""What a broker goes on from after a restart, as JSON can hold it, to the last bit.
 
 What the market offers (quotes, the book) is left out: it is another one by then. What was done is left out too:
 fills, round trips and finished orders are counted here, and stand in the journal.
@@ -16,15 +16,15 @@ from .protection import Guard
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .base import BaseBroker
     from .data import MarketData
-    from .simulated import SimulatedBroker
 
 __all__ = ["restore", "state_of"]
 
 _VERSION = 1
 
 
-def state_of(broker: SimulatedBroker) -> dict[str, Any]:
+def state_of(broker: BaseBroker) -> dict[str, Any]:
     """The account, the positions with their levels and everything that works, between two events.
 
     Raises:
@@ -48,7 +48,7 @@ def state_of(broker: SimulatedBroker) -> dict[str, Any]:
     }
 
 
-def restore(broker: SimulatedBroker, state: Mapping[str, Any]) -> None:
+def restore(broker: BaseBroker, state: Mapping[str, Any]) -> None:
     """Give a broker that has done nothing yet the `state` of another one.
 
     Raises:
@@ -74,7 +74,7 @@ def restore(broker: SimulatedBroker, state: Mapping[str, Any]) -> None:
             _tell(broker.data[symbol], known)
 
 
-def _put_to_work(broker: SimulatedBroker, state: Mapping[str, Any]) -> None:
+def _put_to_work(broker: BaseBroker, state: Mapping[str, Any]) -> None:
     """Let an order work on, without news of it."""
     symbol, side = state["order"]["symbol"], state["order"].get("position_side")
     if symbol not in broker.ledger.holdings or (side is not None) != broker.ledger.hedge:

@@ -1,0 +1,496 @@
+"""LiveBroker: orders trade on an exchange. A state machine without input or output of its own.
+
+Trading calls and reports go in, news and commands come out (`metaexpert.reports`); somebody carries the commands
+to the exchange and brings back what it says. So what a run did can be played again from what it heard.
+
+- Every order is written down before it is sent, and is sent once. While it is not known of one whether it arrived,
+  nothing is entered in its symbol.
+- Fills are the truth for quantities, prices and fees, the account for money.
+- An order that can't trade yet is held back here: until its moment, or until what is under way has made room.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from .. import risk, rules
+from ..exchanges.capabilities import Feature, Support, support
+from ..exchanges.venues import segment_of
+from ..models import ExitReason, OrderStatus, OrderType, Rejection, TimeInForce
+from ..reports import AccountReport, Gap
+from .base import BaseBroker
+from .book import Book, Working
+from .data import FundingRate, Latest, live_data
+from .dealings import Dealings
+from .errands import Errands
+from .execution import NOTHING_TO_REDUCE
+from .shield import Shield
+from .state import restore, state_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from ..clock import Clock
+    from ..events import Funding, MarkPrice, Notice, PublicTrade, Quote
+    from ..models import Account, Bar, Market, Order, OrderBook
+    from ..reports import Command, Report
+    from . import News
+    from .costs import Costs
+    from .holding import Holding
+    from .homes import Home
+    from .ledger import Ledger
+    from .names import Names
+    from .protection import Protection
+
+__all__ = ["LiveBroker"]
+
+_STALE_MS = 10_000  # a market of which nothing was heard for longer is not entered at market
+_KEPT = 5_000  # of the fills, round trips and orders that are done, and up to twice as many
+_BY_EXPERT = "canceled by the expert"
+
+
+class LiveBook(Book):
+    """The book of a live broker, in which orders bind margin as soon as they are sent."""
+
+    def resting(self) -> list[Working]:
+        """What binds margin: all but stop orders, which bind it when they trigger."""
+        return [one for one in self.by_age() if one.triggered or one.taking]
+
+    def is_expecting(self, but: str) -> bool:
+        """Is an order on its way that will free margin?"""
+        return any(
+            one.taking and one.terms.id != but and rules.closing_qty(one.held.qty, one.side, one.rest) > 0.0
+            for one in self.by_age()
+        )
+
+
+class LiveBroker(BaseBroker):
+    """See the module's docstring; the contract is `metaexpert.broker.LiveMarket`.
+
+    Args:
+        ledger: books the fills.
+        clock: the run's clock.
+        costs: fees and margin rates, as far as they are not told.
+        protection: the levels that every new position gets unless its order brings others.
+        names: gives orders their ids.
+        homes: by symbol, who keeps the levels of its positions.
+        strategy_id: whose orders these are.
+        on_stop_failure: what follows where a stop is refused: ``close``, ``retry`` or ``alert``.
+        max_slippage_pct: market entries trade no further than this from the best price, in percent; None: at any.
+        intend: writes an order down before it is sent; what it raises goes to the caller, and nothing is sent.
+    """
+
+    fills_by = "exchange"
+
+    def __init__(
+        self, ledger: Ledger, clock: Clock, costs: Costs, protection: Protection, *, names: Names,
+        homes: Mapping[str, Home], strategy_id: int = 0, on_stop_failure: str = "close",
+        max_slippage_pct: float | None = None, intend: Callable[[Order], None],
+    ) -> None:  # fmt: skip
+        book = LiveBook(ledger.holdings, clock, strategy_id, names.name)
+        known = {symbol: live_data(held.market) for symbol, held in ledger.holdings.items()}
+        super().__init__(ledger, book, clock, costs, protection, known)
+        self.names = names
+        self.outbox: deque[Command] = deque()
+        self.on_command: Callable[[], None] = _nothing
+        """Called when there is something in `outbox`."""
+        self.notices: deque[Notice] = deque()
+        """What people should know, to be taken by whoever logs it; those with an error are the expert's too."""
+        self.external = 0.0
+        """The sum of what moved the account's balance and was not ours."""
+        self.reported: Account | None = None
+        """The account as the exchange told it last."""
+        self.quotes: dict[str, Quote] = {}
+        self._equity_then = 0.0  # our own at that report
+        self._alive: dict[str, int] = {}  # when each symbol was heard of last, ms UTC
+        self._held_back: dict[str, Working] = {}
+        self._max_slippage_pct = max_slippage_pct
+        self.errands = Errands(clock, self._put)
+        self.shield = Shield(
+            self.execution, homes, clock, send=self._send_protective, ask=self._ask, notify=self.notices.append,
+            close=self._close, on_stop_failure=on_stop_failure,
+        )  # fmt: skip
+        self.dealings = Dealings(
+            self.execution, names, self.errands, intend=intend, notify=self.notices.append,
+            protective=self._protective,
+        )  # fmt: skip
+        self.execution.call_off = self._cancel
+
+    # -- the trader's side ----------------------------------------------------------------------------------
+
+    def submit(self, order: Order, *, active_from: int, shrinkable: bool = False) -> None:
+        """Check an order, write it down and have it sent; it is PENDING until the exchange has told of it."""
+        held = self.ledger.leg(order.symbol, order.position_side)
+        working = self._checked(order, held, active_from, shrinkable=shrinkable)
+        if not isinstance(working, risk.Refusal):
+            working = self._refusal(working) or working
+        if isinstance(working, risk.Refusal):
+            self.reject(order, working.reason, working.message)
+            return
+        self._add(working)
+        self._go(working)
+
+    def _add(self, working: Working) -> None:
+        self.book.add(working)
+        self.book.all[working.terms.id] = working
+        self.book.stirred = True
+
+    def _refusal(self, working: Working) -> risk.Refusal | None:
+        """Why an entry is not made now that could be made else; exits always are."""
+        order, symbol = working.terms, working.terms.symbol
+        if not self._opens(working):
+            return None
+        if symbol in self.unknown:
+            return risk.Refusal(
+                "unknown_order", f"whether an order in {symbol} arrived is not known yet: no entries until it is"
+            )
+        refusal = self.shield.refusal(symbol)
+        if refusal is None and order.type is OrderType.MARKET and self._best(symbol, working.side) is None:
+            return risk.Refusal("stale_price", f"no price of {symbol} is known that is younger than 10 seconds")
+        return refusal
+
+    @staticmethod
+    def _opens(working: Working) -> bool:
+        """May it open or grow a position?"""
+        rest = working.rest
+        return not working.terms.reduce_only and rest > rules.closing_qty(working.held.qty, working.side, rest)
+
+    def _best(self, symbol: str, side: int) -> float | None:
+        """The best price for an order of `side` (+1 buys); None where it is not known for certain."""
+        quote = self.quotes.get(symbol)
+        if quote is None or self.clock.now() - self._alive.get(symbol, 0) > _STALE_MS:
+            return None
+        price = quote.ask if side > 0 else quote.bid
+        return price if 0.0 < price < inf else None
+
+    def _go(self, working: Working) -> None:
+        """Send an order, or hold it back where its moment is still to come."""
+        if working.active_from > self.clock.now() or self._waits(working):
+            self._held_back[working.terms.id] = working
+            return
+        was_held = self._held_back.pop(working.terms.id, None) is not None
+        refusal = self._fitted(working, again=was_held)
+        if refusal is not None:
+            status = OrderStatus.CANCELED if refusal.message == NOTHING_TO_REDUCE else OrderStatus.REJECTED
+            reason = None if status is OrderStatus.CANCELED else refusal.reason
+            self.book.drop(working, status, refusal.message, reason)
+            return
+        self.dealings.send(working, self._bounded(working), self._best(working.terms.symbol, working.side))
+
+    def _waits(self, working: Working) -> bool:
+        """Is something under way that makes sense or room of it?"""
+        if working.terms.reduce_only:
+            return self._left_to_reduce(working) <= 0.0 and any(
+                one.taking and one.held is working.held and one.side == -working.side and self._opens(one)
+                for one in self.book.of[working.terms.symbol]
+            )
+        if not self._opens(working) or not self.book.is_expecting(but=working.terms.id):
+            return False
+        carried = self._carried(working)
+        return isinstance(carried, risk.Refusal) or carried < working.rest
+
+    def _carried(self, working: Working) -> float | risk.Refusal:
+        """What the free margin carries of it now."""
+        own = working.stop_price if working.price is None else working.price
+        best = self._best(working.terms.symbol, working.side) if own is None else own
+        price = working.held.mark if best is None else best
+        return working.rest if price <= 0.0 else self.execution.margin.carried(working, price, working.held.taker)
+
+    def _left_to_reduce(self, working: Working) -> float:
+        """What of the position no other order on its way closes yet."""
+        others = [
+            one.rest
+            for one in self.book.of[working.terms.symbol]
+            if one is not working and one.taking and one.held is working.held and one.side == working.side
+        ]
+        left = rules.closing_qty(working.held.qty, working.side, inf) - math.fsum(others)
+        return rules.sum_of_steps(left, 0.0, working.held.market.qty_step)
+
+    def _fitted(self, working: Working, *, again: bool) -> risk.Refusal | None:
+        """Cut an order to what there is to reduce, or to the free margin if it may shrink; or why it can't go."""
+        if working.terms.reduce_only:
+            left = self._left_to_reduce(working)
+            if left <= 0.0:
+                return risk.Refusal("nothing_to_reduce", NOTHING_TO_REDUCE)
+            if left < working.rest:
+                self._shrink(working, left)
+            return None
+        if again:
+            refusal = self._refusal(working) or self.execution.margin.shortfall(working)
+            if refusal is not None:
+                return refusal
+        if working.shrinkable and self._opens(working):
+            carried = self._carried(working)
+            if isinstance(carried, risk.Refusal):
+                return carried
+            if carried < working.rest:
+                self._shrink(working, carried)
+        return None
+
+    @staticmethod
+    def _shrink(working: Working, rest: float) -> None:
+        working.shrink(rest)
+        working.is_changed = True
+
+    def _bounded(self, working: Working) -> Order:
+        """The order as it is sent: a market entry with a limit to its price, where one is set."""
+        order, pct = working.order, self._max_slippage_pct
+        best = self._best(order.symbol, working.side)
+        if pct is None or best is None or order.type is not OrderType.MARKET or not self._opens(working):
+            return order
+        furthest = best * (1.0 + working.side * pct / 100.0)
+        price = rules.limit_price(furthest, working.side, working.held.market.price_tick)
+        return order.changed(type=OrderType.LIMIT, price=price, tif=TimeInForce.IOC)
+
+    def cancel(self, order_id: str) -> bool:
+        """Have a working order cancelled; that it is will be news once the exchange has said so."""
+        working = self.book.find(order_id)
+        if working is None:
+            return False
+        self._cancel(working, _BY_EXPERT)
+        return True
+
+    def _cancel(self, working: Working, why: str) -> None:
+        """Cancel an order here or, once it was sent, at the exchange."""
+        sent = self.dealings.carrier(working)
+        if sent is None:
+            self._held_back.pop(working.terms.id, None)
+            self.book.drop(working, OrderStatus.CANCELED, why)
+        else:
+            self.book.stirred = True
+            self.dealings.cancel(sent, why)
+
+    def modify(self, order_id: str, *, price: float | None, qty: float | None, active_from: int) -> bool:
+        """Change a working order where it stands, or replace it where the exchange can't do that."""
+        working = self.book.find(order_id)
+        if working is None:
+            return False
+        changed = self._changed(working, price, qty, active_from)
+        sent = self.dealings.carrier(working)
+        if isinstance(changed, risk.Refusal):
+            terms = working.terms
+            result = Rejection(self.clock.now(), terms.symbol, terms.id, changed.reason, changed.message)
+            self.book.tell(working, result)
+        elif sent is None:
+            working.qty, working.price, working.stop_price = changed.qty, changed.price, changed.stop_price
+            working.active_from = active_from
+            self.book.announce(working)
+        else:
+            self.book.stirred = True
+            new_price = changed.stop_price if working.terms.type is OrderType.STOP else changed.price
+            in_place = (
+                sent.order.type is OrderType.LIMIT
+                and sent.status is OrderStatus.OPEN
+                and _can_amend(working.held.market)
+            )
+            self.dealings.change(
+                sent, None if price is None else new_price, None if qty is None else changed.qty, in_place=in_place
+            )
+        return True
+
+    # -- what is asked for --------------------------------------------------------------------------------------
+
+    def _put(self, command: Command) -> None:
+        self.outbox.append(command)
+        self.book.stirred = True
+        self.on_command()
+
+    def _ask(self, command: Command) -> None:
+        """The Shield asks: what is under way already is not asked for twice."""
+        self.errands.ask(command)
+
+    def _protective(self, order_id: str) -> Working | None:
+        sentry = self.shield.find(order_id)
+        return None if sentry is None else sentry.working
+
+    def _send_protective(self, order: Order) -> None:
+        working = self._protective(order.id)
+        if working is not None:
+            self.dealings.send(working, order)
+
+    def _close(self, held: Holding, reason: ExitReason, message: str) -> Working:
+        """Close a position at market."""
+        order = self.book.exit_order(held, reason).changed(status=OrderStatus.PENDING, message=message)
+        working = Working(order, held, self.clock.now())
+        self._add(working)
+        self._go(working)
+        return working
+
+    # -- the exchange's side --------------------------------------------------------------------------------------
+
+    def hear(self, report: Report) -> Iterator[News]:
+        """Take in what the exchange says; yields what comes of it for our orders."""
+        self.book.stirred = True
+        if isinstance(report, AccountReport):
+            self._settle_accounts(report)
+        elif isinstance(report, Gap):
+            self.dealings.look()
+            self.errands.check()
+        else:
+            self.dealings.hear(report)
+            self.shield.hear(report)
+        return self.book.flush()
+
+    def _settle_accounts(self, report: AccountReport) -> None:
+        self.reported = report.account
+        self._equity_then = self.ledger.equity()
+
+    def guard(self) -> None:
+        """Bring the protective orders to what the positions need, and ask for what is due; after every event."""
+        self.errands.run()
+        self.shield.sync()
+
+    @property
+    def unknown(self) -> set[str]:
+        """The symbols in which it is not known of an order whether it arrived."""
+        return self.dealings.unknown
+
+    @property
+    def is_settled(self) -> bool:
+        """Is nothing pending, unknown or on its way, nor held back?"""
+        calm = not (self.outbox or self._held_back) and self.errands.are_done
+        return calm and self.dealings.is_settled and self.shield.is_settled
+
+    @property
+    def strategy_equity(self) -> float:
+        """Equity without what others have added to the account or taken from it."""
+        return self.ledger.equity() - self.external
+
+    @property
+    def account_equity(self) -> float:
+        """Equity of the whole account: as it was told last, with what is ours moved on since."""
+        if self.reported is None:
+            return self.ledger.equity()
+        return self.reported.equity + self.ledger.equity() - self._equity_then
+
+    # -- the market's side ----------------------------------------------------------------------------------
+
+    def on_trade(self, trade: PublicTrade) -> Iterable[News]:
+        """Somebody has traded: positions are worth its price, levels move with it, watched ones may be reached."""
+        self._alive[trade.symbol] = self.clock.now()
+        self._mark(trade.symbol, trade.price)
+        self.shield.on_trade(trade.symbol, trade.price)
+        return self.book.flush()
+
+    def on_quote(self, quote: Quote) -> Iterable[News]:
+        """The best bid and ask have changed."""
+        self._alive[quote.symbol] = self.clock.now()
+        self.quotes[quote.symbol] = quote
+        self.shield.on_quote(quote.symbol, quote.bid, quote.ask)
+        return self.meet(quote.symbol)
+
+    def on_book(self, book: OrderBook) -> Iterable[News]:
+        """The book has changed: the market is alive."""
+        self._alive[book.symbol] = self.clock.now()
+        return self.meet(book.symbol)
+
+    def on_mark(self, mark: MarkPrice) -> Iterable[News]:
+        """The mark price has changed, and with it what an option binds."""
+        self._alive[mark.symbol] = self.clock.now()
+        self.note_mark(mark)
+        for held in self.ledger.legs(mark.symbol):
+            self.execution.relevel(held)
+        return self.book.flush()
+
+    def on_funding(self, funding: Funding) -> None:
+        """A funding instant has come: what is held pays it, or gets it, at once; the account tells the rest."""
+        data = self.data[funding.symbol]
+        if data.funding is None:
+            return
+        data.funding.add(FundingRate(funding.time, funding.rate, funding.mark))
+        for one in data.funding.take(funding.time):
+            told = data.marks.price if isinstance(data.marks, Latest) else None
+            for held in self.ledger.legs(funding.symbol):
+                mark = told if one.mark is None else one.mark
+                self.execution.pay_funding(held, held.mark if mark is None else mark, one.rate)
+
+    def on_bar(self, bar: Bar) -> Iterable[News]:
+        """A stretch of the market that nobody saw: levels move by its best price, watched ones may be reached."""
+        for price in (bar.low, bar.high) if self._is_long(bar.symbol) else (bar.high, bar.low):
+            self.shield.on_trade(bar.symbol, price)
+        self._mark(bar.symbol, bar.close)
+        return self.book.flush()
+
+    def _is_long(self, symbol: str) -> bool:
+        return self.ledger.holdings[symbol].qty > 0.0
+
+    def _mark(self, symbol: str, price: float) -> None:
+        for held in self.ledger.legs(symbol):
+            held.mark = price
+
+    def meet(self, symbol: str) -> Iterator[News]:
+        """Orders of `symbol` that were held back go now, if they may."""
+        for working in [one for one in self._held_back.values() if one.terms.symbol == symbol]:
+            self._go(working)
+        return self.book.flush()
+
+    def forget_offers(self, symbol: str) -> None:
+        """What is offered is not known any more: nothing is entered at market until it is."""
+        self.quotes.pop(symbol, None)
+
+    def best_prices(self) -> tuple[float, ...]:
+        """What the levels that follow the market stand on, position by position."""
+        return tuple(guard.best for guard in self._guards.values())
+
+    @property
+    def next_arrival(self) -> float:
+        """When something is due by the clock alone, ms UTC."""
+        now = self.clock.now()
+        moments = (one.active_from for one in self._held_back.values() if one.active_from > now)
+        return min(self.errands.next_time, self.shield.next_time, *moments)
+
+    def let_go(self) -> None:
+        """Forget what was done long ago, which stands in the journal: a run may go on for months."""
+        for done in (self.execution.fills, self.ledger.trades):
+            if len(done) > 2 * _KEPT:
+                del done[:-_KEPT]
+        self.book.let_go(_KEPT)
+        self.dealings.let_go()
+
+    # -- restarts -------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """What a restart goes on from, between two events, as JSON can hold it."""
+        own = {
+            "run": self.names.run,
+            "external": self.external,
+            "held_back": list(self._held_back),
+            "dealings": self.dealings.state(),
+            "shield": self.shield.state(),
+        }
+        return {**state_of(self), "live": own}
+
+    def restore(self, state: Mapping[str, Any], intents: Iterable[Order] = ()) -> None:
+        """Go on from `state`, and from the orders that were written down after it.
+
+        What became of the orders is not known then: `hear` of a `Gap` asks for all of them.
+
+        Raises:
+            ConfigError: the settings have no place for what is held or works.
+            JournalError: it is no state of a live run, or was written by another version.
+        """
+        restore(self, state)
+        own = state["live"]
+        self.external = own["external"]
+        self.shield.restore(own["shield"])
+        self.dealings.restore(own["dealings"])
+        for name in own["held_back"]:
+            working = self.book.find(name)
+            if working is not None:
+                self.book.remove(working)
+                working.status, working.message = OrderStatus.CANCELED, "it was not sent before the run ended"
+        for order in intents:
+            if not self.shield.expect(order):
+                self.dealings.expect(order)
+            self.book.sent = max(self.book.sent, self.names.number(order.id))
+
+
+def _can_amend(market: Market) -> bool:
+    return support(market.exchange, segment_of(market), Feature.AMEND)[0] is Support.NATIVE
+
+
+def _nothing() -> None:
+    """Nobody carries the commands away."""
