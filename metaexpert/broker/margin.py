@@ -91,9 +91,12 @@ class Margin:
         held, side = working.held, working.side
         if held.is_spot and side < 0:
             return 0.0
-        mine = working.terms.id  # an order that is checked anew before it changes is another `Working`
-        bound = [self._bound(one) for one in self.book.resting() if one.terms.id != mine]
-        return self.ledger.room(held, side, closing, price, fee_rate=fee_rate, reserved=math.fsum(bound))
+        reserved = self.reserved(but=working.terms.id)  # one that is checked anew is another `Working`
+        return self.ledger.room(held, side, closing, price, fee_rate=fee_rate, reserved=reserved)
+
+    def reserved(self, but: str = "") -> float:
+        """What all resting orders bind, other than the one of id `but`."""
+        return math.fsum([self._bound(one) for one in self.book.resting() if one.terms.id != but])
 
     def _bound(self, working: Working) -> float:
         """What an order binds: margin and fee of what it would open, at the mark where it has no price."""

@@ -1,0 +1,316 @@
+"""The account as the exchange tells of it against our own books: what differs is told, and brought to the truth.
+
+Nothing is overwritten silently. A difference in a position is acted on only when it was seen twice, two seconds
+apart at least, with nothing of ours under way and every fill of the time between fetched. Then one that lies
+against our position is taken from what others hold on that side, and from ours where that is not enough; any other
+is somebody else's doing. Money that moved by no fill and no funding of ours is counted apart as `external`.
+"""
+
+from __future__ import annotations
+
+from math import fsum, inf
+from typing import TYPE_CHECKING, Any
+
+from .. import rules
+from ..events import Notice
+from ..models import ExitReason, Order, OrderType, Side
+from ..reports import Cancel, Check, Fetch, Find
+from .book import Working
+from .sentries import Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from ..models import Account, Position
+    from ..reports import AccountReport, Command
+    from .execution import Execution
+    from .holding import Holding
+    from .shield import Shield
+
+    type Key = tuple[str, str | None]
+
+__all__ = ["ADOPTED", "RECONCILED", "Differences"]
+
+RECONCILED = "reconciled"
+"""The tag of what was booked because the exchange holds less than our books did."""
+ADOPTED = "adopted"
+"""The tag of a position that was there before, and was made ours."""
+_AGAIN_MS = 2_000
+_REACH_MS = 600_000  # how far back fills are fetched before a difference is believed
+_NOISE = 1e-6  # of equity: money that moves by less is not worth a notice
+
+
+class _Seen:
+    """A difference that was seen once: of how much, since when, and whether fills were fetched after that."""
+
+    __slots__ = ("is_asked", "is_fetched", "qty", "time")
+
+    def __init__(self, qty: float, time: int) -> None:
+        self.qty = qty
+        self.time = time
+        self.is_fetched = self.is_asked = False
+
+
+class Differences:
+    """See the module's docstring.
+
+    Args:
+        execution: has the positions and the account.
+        shield: has the protective orders.
+        is_mine: is that the id of an order of this expert?
+        knows: is it an order of the book's that may still trade, by our id or the exchange's?
+        standing: the book's orders that stand on the exchange as far as we know, with its names of them.
+        ask: asks for `Cancel`, `Find`, `Fetch` or `Check`.
+        notify: tells of what people should know.
+    """
+
+    def __init__(
+        self, execution: Execution, shield: Shield, *, is_mine: Callable[[str], bool],
+        knows: Callable[[Order], bool], standing: Callable[[], Iterable[tuple[Order, Sequence[str]]]],
+        ask: Callable[[Command], None], notify: Callable[[Notice], None],
+    ) -> None:  # fmt: skip
+        self._execution = execution
+        self._ledger = execution.ledger
+        self._shield = shield
+        self._is_mine = is_mine
+        self._knows = knows
+        self._standing = standing
+        self._ask = ask
+        self._notify = notify
+        self._positions: dict[Key, Position] = {}
+        self._seen: dict[Key, _Seen] = {}
+        self._is_first = True
+        self.foreign: dict[Key, float] = {}
+        """What others hold on the account, by symbol and leg: the signed quantity that nobody accounts for."""
+        self.external = 0.0
+        """The sum of what moved the balance and was no fill or funding of ours."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Is no difference left to act on?"""
+        return not self._seen
+
+    @property
+    def next_time(self) -> float:
+        """When the account is to be looked at again because of a difference, ms UTC; infinite where it isn't."""
+        return min((one.time + _AGAIN_MS for one in self._seen.values() if not one.is_asked), default=inf)
+
+    def run(self) -> None:
+        """Look again at what differs, once that is due."""
+        now = self._execution.now()
+        due = [one for one in self._seen.values() if one.is_fetched and not one.is_asked]
+        if any(one.time + _AGAIN_MS <= now for one in due):
+            for one in due:
+                one.is_asked = True
+            self._ask(Check())
+
+    def fetched(self, symbol: str) -> None:
+        """Every fill of a symbol was told."""
+        for key, seen in self._seen.items():
+            if key[0] == symbol:
+                seen.is_fetched = True
+
+    def hear(self, report: AccountReport, *, is_calm: bool) -> None:
+        """Compare; `is_calm`: nothing of ours was under way.
+
+        Orders are looked at in any case, positions and money only while all is calm.
+        """
+        self._compare_orders(report.orders)
+        self._positions = {(one.symbol, one.position_side): one for one in report.positions}
+        if not is_calm:
+            self._seen.clear()
+            return
+        others: dict[Key, float] = {}
+        for symbol, leg, qty in report.others:
+            others[symbol, leg] = others.get((symbol, leg), 0.0) + qty
+        for held in self._ledger.legs():
+            self._compare_position(held, others.get((held.market.symbol, held.position_side), 0.0))
+        if not self._seen:
+            self._compare_money(report.account)
+        self._is_first = False
+
+    # -- orders -------------------------------------------------------------------------------------------------
+
+    def _compare_orders(self, orders: Iterable[Order]) -> None:
+        """Orders of ours that nobody knows go, or protect what lacks it; those that are missing are looked up."""
+        there: set[str] = set()
+        for order in orders:
+            there |= {order.id, order.exchange_id or ""}
+            known = self._knows(order) or self._is_protecting(order)
+            if known or order.symbol not in self._ledger.holdings or not self._is_mine(order.id):
+                continue
+            if self._shield.take_over(order):
+                self._say(order.symbol, f"{_described(order)} is ours and protects our position")
+            else:
+                self._say(order.symbol, f"{_described(order)} is ours and nothing needs it: it is cancelled")
+                self._ask(Cancel(order))
+        for order, ids in self._all_standing():
+            if there.isdisjoint((order.id, *ids)):
+                self._ask(Find(order))
+
+    def _is_protecting(self, order: Order) -> bool:
+        names = (order.id, order.exchange_id or "")
+        return any((found := self._shield.find(name)) is not None and found.is_live for name in names)
+
+    def _all_standing(self) -> Iterable[tuple[Order, Sequence[str]]]:
+        """Our orders that stand as far as we know, those that protect positions too."""
+        yield from self._standing()
+        for sentry in self._shield.sentries:
+            if sentry.standing is Standing.STANDS:
+                yield sentry.working.order, sentry.ids
+
+    # -- positions ----------------------------------------------------------------------------------------------
+
+    def _compare_position(self, held: Holding, others: float) -> None:
+        key, step = (held.market.symbol, held.position_side), held.market.qty_step
+        position = self._positions.get(key)
+        total = 0.0 if position is None else position.qty
+        before = self.foreign.get(key, 0.0)
+        more = total - held.qty - others - before
+        if abs(more) <= step / 2:
+            self._seen.pop(key, None)
+            return
+        if self._is_first and held.qty == 0.0 and key not in self.foreign:
+            self.foreign[key] = more
+            self._say(key[0], f"{_leg(key)}{more:+.12g} on the account is not ours: it is left alone")
+            return
+        now, seen = self._execution.now(), self._seen.get(key)
+        if seen is None or abs(seen.qty - more) > step / 2:
+            self._seen[key] = _Seen(more, now)
+            self._look(held)
+        elif seen.is_fetched and now >= seen.time + _AGAIN_MS:
+            del self._seen[key]
+            self._resolve(held, key, total, more)
+        else:
+            seen.is_asked = False
+
+    def _look(self, held: Holding) -> None:
+        """Before a difference is believed: have all fills told, and how our orders stand."""
+        symbol = held.market.symbol
+        for order, _ in self._all_standing():
+            if order.symbol == symbol:
+                self._ask(Find(order))
+        self._ask(Fetch(symbol, self._execution.now() - _REACH_MS))
+
+    def _resolve(self, held: Holding, key: Key, total: float, more: float) -> None:
+        """Take a difference from those whose it is."""
+        before, mine, step = self.foreign.get(key, 0.0), held.qty, held.market.qty_step
+        side, lost = held.side, 0.0
+        if side * more < 0.0:
+            theirs = max(0.0, side * before)
+            lost = min(max(0.0, abs(more) - theirs), abs(mine))
+        after = rules.sum_of_steps(before, more + side * lost, step)
+        self.foreign[key] = after
+        if after != before:
+            self._say(
+                key[0],
+                f"{_leg(key)}others held {before:.12g} by our books and hold {after:.12g}: {total:.12g} in all",
+            )
+        if lost > 0.0:
+            self._lose(held, key, rules.sum_of_steps(0.0, lost, step), total)
+
+    def _lose(self, held: Holding, key: Key, qty: float, total: float) -> None:
+        """Part of our position is gone: book it as an exit at the mark."""
+        position = self._positions.get(key)
+        told = None if position is None else position.mark_price
+        price, mine = held.mark if told is None else told, held.qty
+        order = self._execution.book.exit_order(held, ExitReason.ORDER).changed(
+            qty=qty, tag=RECONCILED, message="the exchange holds less than we did"
+        )
+        self._execution.enter(Working(order, held), qty, price, fee=0.0, slippage=0.0, maker=False)
+        self._say(
+            key[0],
+            f"{_leg(key)}we held {mine:.12g} by our books and the account has {total:.12g} in all: {qty:.12g} of "
+            f"ours were closed by somebody else, and are booked as left at {price:.12g} ({RECONCILED})",
+        )
+
+    def adopt(self, symbol: str) -> None:
+        """Make what others hold in `symbol` ours, at its entry price; its profit so far counts as external."""
+        for held in self._ledger.legs(symbol):
+            key = symbol, held.position_side
+            qty = self.foreign.pop(key, 0.0)
+            if qty == 0.0:
+                continue
+            position = self._positions.get(key)
+            entry = None if position is None else position.entry_price
+            mark = held.mark if position is None or position.mark_price is None else position.mark_price
+            price = mark if entry is None else entry
+            order = Order(
+                id=self._execution.book.next_id(), symbol=symbol, side=Side.BUY if qty > 0.0 else Side.SELL,
+                type=OrderType.MARKET, qty=abs(qty), position_side=held.position_side, tag=ADOPTED,
+                created=self._execution.now(),
+            )  # fmt: skip
+            self._execution.enter(Working(order, held), abs(qty), price, fee=0.0, slippage=0.0, maker=False)
+            held.mark = mark
+            self.external += rules.pnl(held.kind, qty, price, mark)
+            self._say(
+                symbol, f"{_leg(key)}{qty:+.12g} of the account is ours from now on, entered at {price:.12g}"
+            )
+
+    # -- money --------------------------------------------------------------------------------------------------
+
+    def _compare_money(self, account: Account) -> None:
+        """Our balance follows the exchange's; what of the change is none of our doing is counted apart."""
+        ledger = self._ledger
+        balance = account.balance + self._bought()
+        moved = balance - ledger.balance
+        if abs(moved) > self._tolerance():
+            self._say(
+                "",
+                f"the balance is {balance:.12g} {ledger.currency} and was {ledger.balance:.12g} by our books: "
+                f"{moved:+.12g} moved by no fill or funding of ours",
+            )
+        self.external += moved
+        ledger.credit(moved)
+        ledger.held_back = max(0.0, account.margin_used - self._own_margin())
+
+    def _bought(self) -> float:
+        """What was paid for what is held, where it is paid for: our balance counts it as still there."""
+        return fsum(held.qty * held.entry for held in self._ledger.legs() if held.is_spot or held.is_option)
+
+    def _own_margin(self) -> float:
+        """What of the margin in use is ours: of positions that are not paid for, and of resting orders."""
+        posted = [
+            held.margin()
+            for held in self._ledger.legs()
+            if not held.is_spot and (held.qty < 0.0 or not held.is_option)
+        ]
+        return fsum(posted) + self._execution.margin.reserved()
+
+    def _tolerance(self) -> float:
+        """The noise of money: a millionth of equity, or what a tick is worth to what we hold."""
+        ticks = (
+            abs(rules.pnl(held.kind, held.qty, held.mark, held.mark + held.market.price_tick))
+            for held in self._ledger.legs()
+            if held.qty != 0.0 and held.mark > 0.0
+        )
+        return max(_NOISE * abs(self._ledger.equity()), fsum(ticks))
+
+    # -- the rest -----------------------------------------------------------------------------------------------
+
+    def _say(self, symbol: str, text: str) -> None:
+        where = f"{symbol}: " if symbol else ""
+        self._notify(Notice(self._execution.now(), symbol, f"{where}{text}"))
+
+    def state(self) -> dict[str, Any]:
+        """What it goes on from after a restart, as JSON can hold it."""
+        return {
+            "foreign": [[*key, qty] for key, qty in self.foreign.items()],
+            "external": self.external,
+            "is_first": self._is_first,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take on what `state` told."""
+        self.foreign = {(symbol, leg): qty for symbol, leg, qty in state["foreign"]}
+        self.external, self._is_first = state["external"], state["is_first"]
+
+
+def _leg(key: Key) -> str:
+    return "" if key[1] is None else f"{key[1]} leg: "
+
+
+def _described(order: Order) -> str:
+    price = order.price if order.stop_price is None else order.stop_price
+    at = "" if price is None else f" at {price:.12g}"
+    return f"{order.type} order {order.id} to {order.side} {order.qty:.12g}{at}"
