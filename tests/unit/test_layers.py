@@ -28,7 +28,7 @@ LAYERS = (
         *("calls", "filters", "handlers", "history", "inside", "keeper", "launch", "live", "marks", "process"),
         *("recorded", "replay", "signals", "tape", "trader"),
     ),
-    ("backtest", "paper", "running"),
+    ("backtest", "paper", "plan", "running"),
     ("expert",),
     ("loading",),
     ("research", "rerun", "status"),
