@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from math import inf
 from typing import TYPE_CHECKING
 
 from ..errors import MetaExpertError
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["Lookups"]
 
 _MISSES = 3  # look-ups that find nothing, before an order is missing
-_REST, _LONGEST_REST = 1_000, 4_000  # ms between two fetches of the same fills, growing
 
 
 class Lookups:
@@ -37,7 +35,6 @@ class Lookups:
         self._fees = Fees(desk.gateway, desk.clock)
         self._sought: dict[str, bool] = {}
         self._waiting: dict[str, deque[int]] = {}
-        self._fetched: dict[str, tuple[float, int]] = {}
         self.sent: dict[str, int] = {}
         """When orders were sent whose outcome is not known, ms UTC by id."""
 
@@ -101,7 +98,6 @@ class Lookups:
         desk, waiting, backoff = self._desk, self._waiting[symbol], self._desk.backoff()
         try:
             while waiting:
-                await desk.pause(self._rest(symbol))
                 asked = tuple(waiting)
                 try:
                     fills = await desk.gateway.fills(symbol, min(asked))
@@ -117,14 +113,6 @@ class Lookups:
                     desk.tell(FillsFetched(desk.clock.now(), symbol, since))
         finally:
             del self._waiting[symbol]
-
-    def _rest(self, symbol: str) -> int:
-        """How long to wait: a record comes late, so who asks again at once waits 1, 2, then 4 seconds."""
-        last, before = self._fetched.get(symbol, (-inf, 0))
-        now = self._desk.clock.now()
-        pause = min(_LONGEST_REST, 2 * before or _REST) if now - last < 2 * _LONGEST_REST else 0
-        self._fetched[symbol] = now + pause, pause
-        return pause
 
     async def hear(self, fills: Sequence[ExchangeFill]) -> None:
         """Tell fills that a stream tells.
