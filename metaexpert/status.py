@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .broker.ledger import Ledger
 from .broker.protection import Guard
+from .broker.shield import Protected
 from .files import holder
 from .journal import JournalReader
 from .kept import find
@@ -44,8 +45,9 @@ class Status:
 
     `holder` is the process that runs it, None where none does. `reason` says why the run ended, None where it did
     not say: it runs, or was killed. `heard` is the time of the last thing that it heard. `halted` is the limit
-    that keeps it from trading. `unknown` are the ids of orders of which it is not known whether they arrived.
-    `fills`, `refusals` and `notices` are the last few, newest last.
+    that keeps it from trading. `unknown` are the ids of orders of which it is not known whether they arrived,
+    `protection` tells of live positions how each of their levels is kept. `fills`, `refusals` and `notices` are
+    the last few, newest last.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Status:
     account: Account | None = None
     positions: tuple[Position, ...] = ()
     orders: tuple[Order, ...] = ()
+    protection: tuple[Protected, ...] = ()
     unknown: tuple[str, ...] = ()
     limits: tuple[LimitUse, ...] = ()
     halted: str | None = None
@@ -82,6 +85,7 @@ class Status:
             "running": self.is_running,
             "account": None if self.account is None else {n: getattr(self.account, n) for n in _OF_ACCOUNT},
             "positions": [{name: getattr(one, name) for name in _OF_POSITION} for one in self.positions],
+            "protection": [one._asdict() for one in self.protection],
             "orders": [one.as_dict() for one in self.orders],
             "limits": [{**one._asdict(), "share": one.share} for one in self.limits],
             **{name: [one._asdict() for one in getattr(self, name)] for name in ("fills", "refusals", "notices")},
@@ -94,7 +98,7 @@ class Status:
             f"  run      {self.run} since {_moment(self.started)}, last heard of the market {_moment(self.heard)}",
             f"  journal  {self.journal}",
             *self._of_account(),
-            *_part("positions", map(_position, self.positions), "flat"),
+            *_part("positions", map(self._position, self.positions), "flat"),
             *_part("working orders", map(self._order, self.orders), "none"),
             *_part("limits", map(_limit, self.limits), "none is set"),
             *_part("last fills", map(_fill, self.fills)),
@@ -108,6 +112,25 @@ class Status:
         if self.reason is None or self.reason == "killed":
             return "NOT running: its process has ended without a word; start it again and it goes on from here"
         return f"ended {'' if self.ended is None else _moment(self.ended)} ({self.reason})"
+
+    def _position(self, one: Position) -> str:
+        kept = {
+            str(told.part): _KEPT[told.status] if told.status != "watched" or self.is_running else _NOT_WATCHED
+            for told in self.protection if (told.symbol, told.position_side) == (one.symbol, one.position_side)
+        }  # fmt: skip
+        words = [
+            f"{one.symbol}  {one.position_side or one.side} {abs(one.qty):.12g} at {_number(one.entry_price)}",
+            f"mark {_number(one.mark_price)}",
+            f"profit {one.unrealized_pnl:+,.8g}",
+        ]
+        for word, level in (("stop", one.stop_loss), ("target", one.take_profit)):
+            if level is not None:
+                words.append(f"{word} {level:.8g}" + (f" ({kept[word]})" if word in kept else ""))
+            elif word == "stop":
+                words.append("NO stop")
+        if one.liquidation_price is not None:
+            words.append(f"liquidation {one.liquidation_price:.8g}")
+        return ", ".join(words)
 
     def _order(self, one: Order) -> str:
         levels = ("stop", one.stop_price), ("at", one.price)
@@ -131,6 +154,18 @@ class Status:
             yield f"  HALTED   {self.halted} was reached: it opens nothing"
 
 
+_KEPT = {
+    "stands": "on the exchange",
+    "sent": "on its way to the exchange",
+    "unknown": "UNKNOWN whether it is on the exchange",
+    "missing": "MISSING on the exchange",
+    "watched": "watched by the expert",
+    "closing": "the position is being closed",
+    "leaving": "being replaced",
+    "sought": "being looked for on the exchange",
+    "ended": "MISSING on the exchange",
+}
+_NOT_WATCHED = "NOT watched while the expert does not run"
 _PLAIN = (
     "name", "file", "run", "mode", "market", "started", "ended", "reason", "holder", "heard", "unknown", "halted",
 )  # fmt: skip
@@ -208,18 +243,43 @@ def _known(manifest: Mapping[str, Any], state: Mapping[str, Any], prices: Mappin
     ledger.restore(broker["ledger"])
     for held in ledger.legs():
         held.mark = prices.get(held.market.symbol, held.mark)
-    strategy, time = manifest["strategy"], state["time"]
-    equity = ledger.equity()
-    limits = LossLimits(strategy["daily_loss_limit"], strategy["max_drawdown_pct"], equity=equity, time=time)
-    limits.restore(trader["limits"])
+    time, live = state["time"], broker.get("live")
+    equity = ledger.equity() - (0.0 if live is None else live["external"])
+    own = _limits(manifest["strategy"], "", trader["limits"])
+    used = own.used(time, equity)
+    more = _live(live, manifest["run"], trader, time)
     orders = [Order.from_dict(one["order"]) for one in broker["working"]]
     return {
         "account": ledger.account(time),
         "positions": tuple(_positions(ledger, broker["guards"])),
         "orders": tuple(sorted(orders, key=lambda one: one.created)),
-        "limits": tuple(LimitUse(name, *use) for name, use in limits.used(time, equity).items()),
-        "halted": trader["stopped"] or trader["blocked"] or _lost_day(limits, time),
+        "halted": trader["stopped"] or trader["blocked"] or _lost_day(own, time),
+        **more,
+        "limits": tuple(LimitUse(name, *use) for name, use in (used | more.get("limits", {})).items()),
     }
+
+
+def _live(
+    live: Mapping[str, Any] | None, run: Mapping[str, Any], trader: Mapping[str, Any], time: int
+) -> dict[str, Any]:
+    """What is known of a live account only."""
+    if live is None:
+        return {}
+    shown, kept = live["shown"], trader.get("account_limits")
+    limits = {} if kept is None else _limits(run, "account_", kept).used(time, shown["account_equity"])
+    return {
+        "unknown": tuple(shown["unknown"]),
+        "protection": tuple(Protected(*one) for one in shown["protected"]),
+        "limits": {f"account_{name}": use for name, use in limits.items()},
+    }
+
+
+def _limits(settings: Mapping[str, Any], whose: str, state: Mapping[str, Any]) -> LossLimits:
+    """The loss limits that stand in settings, as they were left."""
+    values = (settings[f"{whose}{name}"] for name in ("daily_loss_limit", "max_drawdown_pct"))
+    made = LossLimits(*values, equity=0.0, time=0)
+    made.restore(state)
+    return made
 
 
 def _ledger(manifest: Mapping[str, Any]) -> Ledger:
@@ -254,14 +314,8 @@ def _part(title: str, lines: Iterable[str], none: str = "") -> Iterator[str]:
     yield from (f"    {line}" for line in found)
 
 
-def _position(one: Position) -> str:
-    side = one.position_side or one.side
-    words = [f"{one.symbol}  {side} {abs(one.qty):.12g} at {one.entry_price:.8g}, mark {one.mark_price:.8g}"]
-    words.append(f"profit {one.unrealized_pnl:+,.8g}")
-    words.append("NO stop" if one.stop_loss is None else f"stop {one.stop_loss:.8g}")
-    words += [f"target {one.take_profit:.8g}"] if one.take_profit is not None else []
-    words += [f"liquidation {one.liquidation_price:.8g}"] if one.liquidation_price is not None else []
-    return ", ".join(words)
+def _number(value: float | None) -> str:
+    return "?" if value is None else f"{value:.8g}"
 
 
 def _limit(one: LimitUse) -> str:

@@ -460,8 +460,17 @@ class LiveBroker(BaseBroker):
             "held_back": list(self._held_back),
             "dealings": self.dealings.state(),
             "shield": self.shield.state(),
+            "shown": self._shown(),
         }
         return {**state_of(self), "live": own}
+
+    def _shown(self) -> dict[str, Any]:
+        """What whoever looks at the state wants to know, and a restart finds out anew."""
+        return {
+            "unknown": [one.order.id for one in self.dealings.open if one.is_unknown],
+            "protected": [list(one) for one in self.shield.report()],
+            "account_equity": self.account_equity,
+        }
 
     def restore(self, state: Mapping[str, Any], intents: Iterable[Order] = ()) -> None:
         """Go on from `state`, and from the orders that were written down after it.
