@@ -89,6 +89,15 @@ class Dealings:
             sent = self._take(Sent(working.order, working, working.terms.created))
         return sent
 
+    def knows(self, order: Order) -> bool:
+        """Is it an order of ours that may still trade, by our id or the exchange's?"""
+        sent = self._sent.get(order.id) or self._by_id(order)
+        return sent is not None and not sent.has_ended
+
+    def standing(self) -> list[tuple[Order, list[str]]]:
+        """What stands on the exchange as far as we know, with what that calls it."""
+        return [(sent.order, sent.ids) for sent in self.open if sent.status is OrderStatus.OPEN]
+
     def carrier(self, working: Working) -> Sent | None:
         """What carries out an order of the book now."""
         return self._carrying.get(working.terms.id)

@@ -93,7 +93,8 @@ class Differences:
     @property
     def next_time(self) -> float:
         """When the account is to be looked at again because of a difference, ms UTC; infinite where it isn't."""
-        return min((one.time + _AGAIN_MS for one in self._seen.values() if not one.is_asked), default=inf)
+        waiting = (one for one in self._seen.values() if one.is_fetched and not one.is_asked)
+        return min((one.time + _AGAIN_MS for one in waiting), default=inf)
 
     def run(self) -> None:
         """Look again at what differs, once that is due."""

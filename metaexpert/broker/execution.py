@@ -213,6 +213,10 @@ class Execution:
 
     # -- levels -----------------------------------------------------------------------------------------------
 
+    def levels_of(self, order: Order) -> Protection:
+        """The levels of a position that `order` opens."""
+        return self._default.with_order(order)
+
     def _guard(self, order: Order, held: Holding, side_before: int, side: int, *, is_first: bool) -> None:
         """Set, move or lift the protective levels after a fill, the first one of `order` or another."""
         if side == 0:
@@ -220,7 +224,7 @@ class Execution:
             return
         guard = self.guards.get(held)
         if guard is None or side != side_before:
-            protection = self._default.with_order(order)
+            protection = self.levels_of(order)
             if held.is_spot and protection is UNPROTECTED:
                 return  # there is no level to look at
             self.guards[held] = Guard(protection, side, held.entry, held.market.price_tick)

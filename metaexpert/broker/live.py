@@ -20,11 +20,12 @@ from .. import risk, rules
 from ..exchanges.capabilities import Feature, Support, support
 from ..exchanges.venues import segment_of
 from ..models import ExitReason, OrderStatus, OrderType, Rejection, TimeInForce
-from ..reports import AccountReport, Gap
+from ..reports import AccountReport, FillsFetched, Gap
 from .base import BaseBroker
 from .book import Book, Working
 from .data import FundingRate, Latest, live_data
 from .dealings import Dealings
+from .differences import Differences
 from .errands import Errands
 from .execution import NOTHING_TO_REDUCE
 from .shield import Shield
@@ -99,8 +100,6 @@ class LiveBroker(BaseBroker):
         """Called when there is something in `outbox`."""
         self.notices: deque[Notice] = deque()
         """What people should know, to be taken by whoever logs it; those with an error are the expert's too."""
-        self.external = 0.0
-        """The sum of what moved the account's balance and was not ours."""
         self.reported: Account | None = None
         """The account as the exchange told it last."""
         self.quotes: dict[str, Quote] = {}
@@ -117,6 +116,10 @@ class LiveBroker(BaseBroker):
             self.execution, names, self.errands, intend=intend, notify=self.notices.append,
             protective=self._protective,
         )  # fmt: skip
+        self.differences = Differences(
+            self.execution, self.shield, is_mine=names.is_mine, knows=self.dealings.knows,
+            standing=self.dealings.standing, ask=self._ask, notify=self.notices.append,
+        )  # fmt: skip
         self.execution.call_off = self._cancel
 
     # -- the trader's side ----------------------------------------------------------------------------------
@@ -130,6 +133,8 @@ class LiveBroker(BaseBroker):
         if isinstance(working, risk.Refusal):
             self.reject(order, working.reason, working.message)
             return
+        if self._opens(working):
+            working.message, working.is_changed = self.shield.note(working.terms), True
         self._add(working)
         self._go(working)
 
@@ -147,7 +152,7 @@ class LiveBroker(BaseBroker):
             return risk.Refusal(
                 "unknown_order", f"whether an order in {symbol} arrived is not known yet: no entries until it is"
             )
-        refusal = self.shield.refusal(symbol)
+        refusal = self.shield.refusal(order)
         if refusal is None and order.type is OrderType.MARKET and self._best(symbol, working.side) is None:
             return risk.Refusal("stale_price", f"no price of {symbol} is known that is younger than 10 seconds")
         return refusal
@@ -299,7 +304,7 @@ class LiveBroker(BaseBroker):
         self.on_command()
 
     def _ask(self, command: Command) -> None:
-        """The Shield asks: what is under way already is not asked for twice."""
+        """What is under way already is not asked for twice."""
         self.errands.ask(command)
 
     def _protective(self, order_id: str) -> Working | None:
@@ -332,15 +337,27 @@ class LiveBroker(BaseBroker):
         else:
             self.dealings.hear(report)
             self.shield.hear(report)
+            if isinstance(report, FillsFetched):
+                self.differences.fetched(report.symbol)
         return self.book.flush()
 
     def _settle_accounts(self, report: AccountReport) -> None:
+        self.differences.hear(report, is_calm=self.dealings.is_settled and not self.outbox)
         self.reported = report.account
         self._equity_then = self.ledger.equity()
 
+    def adopt(self, symbol: str) -> None:
+        """Make ours what the account holds in `symbol` beside it, as it was told last."""
+        self.differences.adopt(symbol)
+
+    def pursue(self) -> None:
+        """Ask for what is due by now."""
+        self.errands.run()
+        self.differences.run()
+
     def guard(self) -> None:
         """Bring the protective orders to what the positions need, and ask for what is due; after every event."""
-        self.errands.run()
+        self.pursue()
         self.shield.sync()
 
     @property
@@ -352,7 +369,12 @@ class LiveBroker(BaseBroker):
     def is_settled(self) -> bool:
         """Is nothing pending, unknown or on its way, nor held back?"""
         calm = not (self.outbox or self._held_back) and self.errands.are_done
-        return calm and self.dealings.is_settled and self.shield.is_settled
+        return calm and self.differences.is_settled and self.dealings.is_settled and self.shield.is_settled
+
+    @property
+    def external(self) -> float:
+        """The sum of what moved the account's balance and was not ours."""
+        return self.differences.external
 
     @property
     def strategy_equity(self) -> float:
@@ -440,7 +462,7 @@ class LiveBroker(BaseBroker):
         """When something is due by the clock alone, ms UTC."""
         now = self.clock.now()
         moments = (one.active_from for one in self._held_back.values() if one.active_from > now)
-        return min(self.errands.next_time, self.shield.next_time, *moments)
+        return min(self.errands.next_time, self.differences.next_time, self.shield.next_time, *moments)
 
     def let_go(self) -> None:
         """Forget what was done long ago, which stands in the journal: a run may go on for months."""
@@ -456,7 +478,7 @@ class LiveBroker(BaseBroker):
         """What a restart goes on from, between two events, as JSON can hold it."""
         own = {
             "run": self.names.run,
-            "external": self.external,
+            "differences": self.differences.state(),
             "held_back": list(self._held_back),
             "dealings": self.dealings.state(),
             "shield": self.shield.state(),
@@ -483,7 +505,7 @@ class LiveBroker(BaseBroker):
         """
         restore(self, state)
         own = state["live"]
-        self.external = own["external"]
+        self.differences.restore(own["differences"])
         self.shield.restore(own["shield"])
         self.dealings.restore(own["dealings"])
         for name in own["held_back"]:
@@ -494,6 +516,7 @@ class LiveBroker(BaseBroker):
         for order in intents:
             if not self.shield.expect(order):
                 self.dealings.expect(order)
+            self.dealings.find(order.id)  # a protective one is followed from here on
             self.book.sent = max(self.book.sent, self.names.number(order.id))
 
 

@@ -117,7 +117,7 @@ class Sentry:
         if order.exchange_id is not None and order.exchange_id not in self.ids:
             self.ids.append(order.exchange_id)
             self.working.terms = self.working.terms.changed(exchange_id=order.exchange_id)
-        whole = self.working.qty if order.status is OrderStatus.FILLED else order.filled
+        whole = order.filled or self.working.qty if order.status is OrderStatus.FILLED else order.filled
         if whole > self.told:
             self.told, self.average = whole, order.average_price
         if not self.is_live or (order.is_working and self.standing is Standing.LEAVING):

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .. import risk, rules
 from ..errors import UnprotectedError
 from ..events import Notice
+from ..exchanges.capabilities import Support
 from ..models import ExitReason, OrderStatus, OrderType
 from ..reports import (
     Cancel,
@@ -33,6 +34,7 @@ from ..reports import (
     OrderUnknown,
 )
 from .book import Working
+from .protection import UNPROTECTED
 from .sentries import Closing, Part, Sentry, Standing, Ward, backoff_ms, is_protective
 
 if TYPE_CHECKING:
@@ -104,6 +106,7 @@ class Shield:
         self._rule = on_stop_failure
         self._wards: dict[Holding, Ward] = {}
         self._past: list[Sentry] = []
+        self._noted: set[str] = set()
         self._traded: dict[str, int] = {}  # when each symbol's last trade was heard
 
     # -- looking ----------------------------------------------------------------------------------------------
@@ -138,11 +141,24 @@ class Shield:
         """When something is due though nothing is heard (ms UTC), infinite where nothing is."""
         return min((due for ward in self._wards.values() for due in self._dues(ward)), default=inf)
 
-    def refusal(self, symbol: str) -> risk.Refusal | None:
-        """Why nothing may be added to a position in `symbol`; None when something may."""
+    def refusal(self, order: Order) -> risk.Refusal | None:
+        """Why an order may not open or add to a position; None when it may."""
+        home, symbol = self._homes[order.symbol], order.symbol
+        if home.place is Support.REFUSED and self._execution.levels_of(order) != UNPROTECTED:
+            return risk.Refusal("unprotected", f"its stop and target have no home: {home.why}")
         if any(ward.is_blocked for held, ward in self._wards.items() if held.market.symbol == symbol):
             return risk.Refusal("unprotected", "the position can't be protected and is being closed")
         return None
+
+    def note(self, order: Order) -> str | None:
+        """What to say with an order whose levels the exchange does not keep; once by symbol it is a notice too."""
+        home, symbol = self._homes[order.symbol], order.symbol
+        if home.is_native or self._execution.levels_of(order) == UNPROTECTED:
+            return None
+        if symbol not in self._noted:
+            self._noted.add(symbol)
+            self._notify(Notice(self._clock.now(), symbol, f"{symbol}: protective levels: {home.why}"))
+        return f"its levels: {home.why}"
 
     def report(self) -> list[Protected]:
         """How each level of each position is protected now."""
@@ -248,8 +264,6 @@ class Shield:
             self._refused(sentry, "rejected", order.message or "the exchange refused it")
         elif order.status is not OrderStatus.FILLED and not sentry.is_asked and sentry.told == 0.0:
             self._lose(sentry, f"was {order.status} on the exchange")
-        if sentry.lacks:
-            self._fetch(sentry.working.held)
 
     def _end(self, sentry: Sentry) -> None:
         sentry.end = OrderStatus.CANCELED

@@ -170,6 +170,13 @@ class Keep:
         return found
 
     @property
+    def refusal(self) -> str | None:
+        """Why no entry is made now."""
+        order = Order(id="", symbol=self.symbol, side=Side.BUY, type=OrderType.MARKET, qty=1.0)
+        found = self.shield.refusal(order)
+        return None if found is None else found.reason
+
+    @property
     def cancelled(self) -> list[str]:
         """The ids whose cancelling is asked for."""
         return [one.order.id for one in self.asked if isinstance(one, Cancel)]

@@ -111,12 +111,13 @@ def test_a_difference_is_looked_into_before_it_is_believed():
     assert one.asked[0] == Find(stop)
     assert (one.qty, one.texts, one.differences.is_settled) == (1.0, [], False)
     due = one.clock.now() + 2_000
-    assert one.differences.next_time == due
+    assert one.differences.next_time == float("inf")
     one.clock.advance(due)
     one.asked.clear()
     one.differences.run()
     assert one.asked == []  # the fills are not there yet
     one.differences.fetched(one.symbol)
+    assert one.differences.next_time == due
     one.differences.run()
     one.differences.run()
     assert one.asked == [Check()]

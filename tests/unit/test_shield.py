@@ -12,7 +12,7 @@ from metaexpert.broker.shield import STOP_REACHED
 from metaexpert.errors import UnprotectedError
 from metaexpert.exchanges.capabilities import Support
 from metaexpert.models import ExitReason, OrderStatus, OrderType
-from metaexpert.reports import Cancel, Fetch, Find, Gap, OrderMissing
+from metaexpert.reports import Cancel, Find, Gap, OrderMissing
 
 LEVELS = {"stop_loss_pct": 2.0, "take_profit_pct": 5.0}  # of an entry at 100: 98 and 105; of a short 102 and 95
 
@@ -164,12 +164,11 @@ def test_while_a_stop_fills_nothing_is_sent_and_what_it_leaves_is_covered_anew()
 
 
 def test_fills_that_are_told_of_but_not_booked_are_waited_for():
-    """The report of the fired stop comes before its fill: nothing is armed anew, and the fills are fetched."""
+    """The report of the fired stop comes before its fill: nothing is armed anew."""
     keep = long()
     stop = keep.shield.sentries[0]
     keep.says(stop.working.order, OrderStatus.FILLED, 1.0, average_price=97.5)
     assert keep.new() == []
-    assert any(isinstance(one, Fetch) for one in keep.asked)
     assert not keep.shield.is_settled
     keep.fill(stop.working, 1.0, 97.5)
     keep.cancels()
@@ -281,11 +280,9 @@ def test_a_stop_that_is_refused_closes_the_position_once_the_fills_are_known():
     assert closing.message == "closed by on_stop_failure: its stop was refused (rejected: no)"
     assert keep.alerts == [f"{keep.symbol}: the stop at 98 was refused (rejected: no): the position is closed"]
     assert isinstance(keep.notices[0].error, UnprotectedError)
-    refusal = keep.shield.refusal(keep.symbol)
-    assert refusal is not None
-    assert refusal.reason == "unprotected"
+    assert keep.refusal == "unprotected"
     keep.fill(closing, 1.0, 99.0)
-    assert keep.shield.refusal(keep.symbol) is None
+    assert keep.refusal is None
     assert keep.shield.is_settled
 
 
@@ -393,7 +390,7 @@ def test_a_level_that_the_market_has_reached_already_closes_the_position(index, 
     keep.trade(1.0, 100.0)
     keep.refuses(keep.new()[index], STOP_REACHED)
     (closing,) = keep.closings
-    assert (closing.terms.reason, keep.alerts, keep.shield.refusal(keep.symbol)) == (reason, [], None)
+    assert (closing.terms.reason, keep.alerts, keep.refusal) == (reason, [], None)
 
 
 def test_a_level_that_is_known_to_be_reached_is_not_sent():
@@ -605,7 +602,7 @@ def test_a_restart_keeps_closing_what_was_being_closed():
     keep.fetched()
     keep.book.drop(keep.closings[0], OrderStatus.REJECTED, "no", "rejected")
     restarted(keep)
-    assert keep.shield.refusal(keep.symbol) is not None
+    assert keep.refusal is not None
     keep.shield.sync()
     assert len(keep.closings) == 2
 
