@@ -350,14 +350,14 @@ class LiveBroker(BaseBroker):
         """Make ours what the account holds in `symbol` beside it, as it was told last."""
         self.differences.adopt(symbol)
 
-    def pursue(self) -> None:
+    def inquire(self) -> None:
         """Ask for what is due by now."""
         self.errands.run()
         self.differences.run()
 
     def guard(self) -> None:
         """Bring the protective orders to what the positions need, and ask for what is due; after every event."""
-        self.pursue()
+        self.inquire()
         self.shield.sync()
 
     @property
@@ -368,8 +368,13 @@ class LiveBroker(BaseBroker):
     @property
     def is_settled(self) -> bool:
         """Is nothing pending, unknown or on its way, nor held back?"""
-        calm = not (self.outbox or self._held_back) and self.errands.are_done
-        return calm and self.differences.is_settled and self.dealings.is_settled and self.shield.is_settled
+        return self.is_informed and not self._held_back and self.shield.is_settled
+
+    @property
+    def is_informed(self) -> bool:
+        """Is everything answered that was asked, and does the account agree with our books?"""
+        calm = not self.outbox and self.errands.are_done
+        return calm and self.differences.is_settled and self.dealings.is_settled
 
     @property
     def external(self) -> float:
