@@ -169,6 +169,7 @@ class Dealings:
             if sent is not None:
                 self._reported(sent, report.order)
                 self._heard(sent)
+                self._settle(sent)
         elif isinstance(report, OrderRefused | OrderUnknown | OrderMissing | ChangeRefused):
             sent = self.find(report.order_id)
             if sent is not None and (not sent.has_ended or isinstance(report, ChangeRefused)):
@@ -202,7 +203,6 @@ class Dealings:
             self._press(sent)
         if not sent.has_ended:
             self._changed(sent, order)
-        self._settle(sent)
 
     def _note_id(self, sent: Sent) -> None:
         """The expert sees what the exchange calls its order."""

@@ -129,14 +129,15 @@ class Floor:
     def fill(
         self, name: str, qty: float | None = None, price: float = 100.0, *, fill_id: str | None = None,
         named: bool = True, fee: float | None = 0.0, of: str | None = None, reason: ExitReason = ExitReason.ORDER,
-        **more: Any,
+        paid: float = 0.0, currency: str | None = None,
     ) -> None:  # fmt: skip
         """The exchange tells of a fill, all of the order unless `qty` is given; `named`: with our id."""
         order = self.sent(name)
         self._fills += 1
         fill = ExchangeFill(
             fill_id or f"f{self._fills}", self.clock.now(), order.symbol, of or f"x{name[-3:]}", order.side,
-            order.qty if qty is None else qty, price, reason=reason, position_side=order.position_side, **more,
+            order.qty if qty is None else qty, price, paid, currency,
+            reason=reason, position_side=order.position_side,
         )  # fmt: skip
         self.hear(FillReport(self.clock.now(), fill, name if named else "", fee))
 
@@ -150,6 +151,10 @@ class Floor:
         self.news += list(news)
         while self.broker.news:
             self.news.append(self.broker.news.popleft())
+
+    def look(self) -> None:
+        """Take what the broker has to say."""
+        self._hear(())
 
     def sent(self, name: str) -> Order:
         """What was sent under an id."""

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from desk import LINEAR, OTHER, SPOT
 from floor import CANCELED, EXPIRED, FILLED, OPEN, PENDING, REJECTED, Floor
 
-from metaexpert.models import Order, TimeInForce
-from metaexpert.reports import OrderRefused, Send
+from metaexpert.answers import ExchangeFill
+from metaexpert.models import ExitReason, Order, OrderType, Side, TimeInForce
+from metaexpert.reports import (
+    Amend,
+    ChangeRefused,
+    FillReport,
+    Gap,
+    OrderMissing,
+    OrderRefused,
+    OrderUnknown,
+    Send,
+)
 
-# -- an order's way ---------------------------------------------------------------------------------------------
+# -- an order's way -----------------------------------------------------------------------------------------------
 
 
 def test_an_order_is_written_down_then_sent_and_open_once_the_exchange_says_so():
@@ -174,3 +187,393 @@ def test_a_cancel_is_news_once_the_exchange_has_confirmed_it():
     assert floor.told(name) == [OPEN, CANCELED]
     assert floor.order(name).message == "canceled by the expert"
     assert not floor.broker.cancel(name)
+
+
+def test_an_order_that_fills_while_it_is_cancelled_is_filled():
+    floor = Floor()
+    name = floor.send(1.0, price=99.0)
+    floor.report(name)
+    floor.broker.cancel(name)
+    floor.hear(ChangeRefused(0, floor.symbols[0], name, "cancel", "it is filled"))
+    assert floor.asked()[-1] == ("Find", name)
+    floor.fill(name, price=99.0)
+    floor.report(name, FILLED)
+    assert floor.told(name) == [OPEN, FILLED]
+    assert floor.broker.is_settled
+
+
+def test_a_cancel_that_is_refused_while_the_order_stands_is_asked_for_again_then_given_up():
+    floor = Floor()
+    name = floor.send(1.0, price=99.0)
+    floor.report(name)
+    floor.broker.cancel(name)
+    for _ in range(3):
+        floor.hear(ChangeRefused(0, floor.symbols[0], name, "cancel", "no"))
+        floor.report(name)
+    assert [one for one in floor.asked() if one[0] == "Cancel"] == [("Cancel", name)] * 3
+    assert "works on" in floor.broker.notices[-1].text
+    assert floor.broker.cancel(name)
+    assert floor.asked() == [("Cancel", name)]
+
+
+# -- changing -----------------------------------------------------------------------------------------------------
+
+
+def test_a_limit_order_is_changed_where_it_stands_if_the_exchange_can():
+    floor = Floor(exchange="bybit")
+    name = floor.send(1.0, price=99.0)
+    floor.report(name)
+    floor.new()
+    assert floor.broker.modify(name, price=98.0, qty=2.0, active_from=0)
+    (command,) = floor.new()
+    assert isinstance(command, Amend)
+    assert (command.order.id, command.price, command.qty) == (name, 98.0, 2.0)
+    floor.report(name, price=99.0)  # an old report
+    assert floor.order(name).price == 99.0
+    floor.report(name, price=98.0, qty=2.0)
+    assert (floor.order(name).price, floor.order(name).qty) == (98.0, 2.0)
+    assert floor.told(name) == [OPEN, OPEN]
+    assert floor.broker.is_settled
+
+
+def test_a_refused_change_is_told_and_leaves_the_order_as_it_was():
+    floor = Floor(exchange="bybit")
+    name = floor.send(1.0, price=99.0)
+    floor.report(name)
+    floor.broker.modify(name, price=98.0, qty=None, active_from=0)
+    floor.hear(ChangeRefused(0, floor.symbols[0], name, "amend", "no"))
+    assert floor.refused() == ["not_changed"]
+    assert floor.order(name).price == 99.0
+    floor.report(name)
+    assert floor.broker.working()[0].price == 99.0
+
+
+@pytest.mark.parametrize(("exchange", "stop"), [("kucoin", None), ("bybit", 105.0)])
+def test_else_it_is_cancelled_and_what_is_left_goes_on_under_another_id(exchange: str, stop: float | None):
+    floor = Floor(exchange=exchange)
+    name = floor.send(2.0, price=None if stop else 99.0, stop=stop)
+    floor.report(name)
+    floor.fill(name, 0.5, 99.0)
+    floor.new()
+    assert floor.broker.modify(name, price=103.0 if stop else 98.0, qty=3.0, active_from=0)
+    assert floor.asked() == [("Cancel", name)]
+    floor.report(name, CANCELED, 0.5)
+    (command,) = floor.new()
+    assert isinstance(command, Send)
+    new = command.order
+    assert new.id != name
+    assert (new.qty, new.stop_price if stop else new.price) == (2.5, 103.0 if stop else 98.0)
+    assert floor.written[-1].id == new.id
+    assert [one.id for one in floor.broker.working()] == [name]
+    floor.report(new.id)
+    floor.fill(new.id, 2.5, 98.0)
+    floor.report(new.id, FILLED)
+    assert floor.told(name) == [OPEN, OPEN, OPEN, FILLED]
+    assert floor.told(new.id) == []
+    assert (floor.order(name).qty, floor.order(name).filled, floor.qty) == (3.0, 3.0, 3.0)
+    assert floor.broker.is_settled
+
+
+def test_an_order_that_fills_before_it_is_replaced_is_filled_and_the_change_refused():
+    floor = Floor(exchange="kucoin")
+    name = floor.send(1.0, price=99.0)
+    floor.report(name)
+    floor.broker.modify(name, price=98.0, qty=None, active_from=0)
+    floor.fill(name, price=99.0)
+    floor.report(name, FILLED)
+    assert floor.told(name) == [OPEN, FILLED, FILLED]  # the last with the refusal
+    assert floor.refused() == ["not_changed"]
+    assert [one for one in floor.asked() if one[0] == "Send"] == [("Send", name)]
+
+
+def test_a_replacement_that_is_cancelled_before_it_went_is_not_sent():
+    floor = Floor(exchange="kucoin")
+    name = floor.send(1.0, price=99.0)
+    floor.report(name)
+    floor.broker.modify(name, price=98.0, qty=None, active_from=0)
+    floor.broker.cancel(name)
+    floor.report(name, CANCELED)
+    assert floor.told(name) == [OPEN, CANCELED]
+    assert [one[0] for one in floor.asked()] == ["Send", "Cancel"]
+
+
+def test_a_change_that_cannot_be_is_refused_here():
+    floor = Floor()
+    name = floor.send(1.0, price=99.0)
+    floor.report(name)
+    floor.new()
+    assert floor.broker.modify(name, price=None, qty=2_000.0, active_from=0)  # 198,000 at leverage 10
+    floor.look()
+    assert floor.refused() == ["insufficient_margin"]
+    assert floor.new() == []
+    assert not floor.broker.modify("nothing", price=1.0, qty=None, active_from=0)
+
+
+# -- unknown, missing, late ---------------------------------------------------------------------------------------
+
+
+def unknown(floor: Floor, qty: float = 1.0, **terms: Any) -> str:
+    """An order of which it is not known whether it arrived."""
+    name = floor.send(qty, **terms)
+    floor.hear(OrderUnknown(0, floor.symbols[0], name, "no answer"))
+    floor.new()
+    return name
+
+
+def test_while_an_order_is_unknown_nothing_is_entered_in_its_symbol_and_exits_go():
+    floor = Floor(LINEAR, OTHER)
+    floor.held(1.0)
+    name = unknown(floor)
+    assert floor.broker.unknown == {LINEAR}
+    assert not floor.broker.is_settled
+    floor.send(1.0)
+    assert floor.refused() == ["unknown_order"]
+    floor.send(-1.0)
+    floor.send(1.0, symbol=OTHER)
+    assert [one[0] for one in floor.asked()] == ["Send", "Send"]
+    floor.report(name)
+    assert floor.broker.unknown == set()
+    assert floor.told(name) == [OPEN]
+
+
+def test_an_order_that_never_arrived_is_rejected_and_not_sent_again():
+    floor = Floor()
+    name = unknown(floor)
+    floor.hear(OrderMissing(0, floor.symbols[0], name))
+    assert (floor.told(name), floor.refused()) == ([REJECTED], ["not_received"])
+    assert floor.new() == []
+    assert floor.broker.is_settled
+
+
+def test_an_order_that_turns_up_late_is_cancelled_and_what_it_filled_is_booked():
+    floor = Floor()
+    name = unknown(floor, 2.0, price=99.0)
+    floor.hear(OrderMissing(0, floor.symbols[0], name))
+    floor.report(name, OPEN, 0.5)
+    assert floor.asked() == [("Cancel", name), ("Fetch", floor.symbols[0])]
+    floor.fill(name, 0.5, 99.0)
+    floor.report(name, CANCELED, 0.5)
+    floor.fetched()
+    assert floor.qty == 0.5
+    assert floor.told(name) == [REJECTED, CANCELED]
+    assert floor.broker.is_settled
+
+
+def test_an_order_that_the_exchange_forgot_ends_with_what_its_fills_tell():
+    floor = Floor()
+    name = floor.send(2.0, price=99.0)
+    floor.report(name)
+    floor.hear(OrderMissing(0, floor.symbols[0], name))
+    assert floor.asked()[-1] == ("Fetch", floor.symbols[0])
+    floor.fill(name, 0.5, 99.0)
+    floor.fetched()
+    assert floor.told(name) == [OPEN, OPEN, CANCELED]
+    assert floor.qty == 0.5
+
+
+def test_after_a_gap_everything_is_asked_for():
+    floor = Floor()
+    works = floor.send(1.0, price=99.0)
+    floor.report(works)
+    floor.new()
+    floor.hear(Gap(0, "the connection was lost"))
+    assert floor.asked() == [("Find", works), ("Fetch", floor.symbols[0]), ("Check", "")]
+
+
+# -- what is checked here -----------------------------------------------------------------------------------------
+
+
+def test_reduce_only_with_nothing_to_reduce_is_cancelled_here():
+    floor = Floor()
+    name = floor.send(-1.0, reduce_only=True)
+    assert floor.told(name) == [CANCELED]
+    assert floor.new() == []
+
+
+def test_reduce_only_is_cut_to_what_no_other_order_closes_yet():
+    floor = Floor()
+    floor.held(1.0)
+    first = floor.send(-0.4, reduce_only=True)
+    second = floor.send(-3.0, reduce_only=True)
+    third = floor.send(-1.0, reduce_only=True)
+    assert [floor.sent(first).qty, floor.sent(second).qty] == [0.4, 0.6]
+    assert floor.told(third) == [CANCELED]
+
+
+def test_an_exit_of_a_position_on_its_way_waits_for_it():
+    floor = Floor()
+    entry = floor.send(1.0)
+    exit_ = floor.send(-1.0, price=110.0, reduce_only=True)
+    assert floor.asked() == [("Send", entry)]
+    assert not floor.broker.is_settled
+    floor.fill(entry)
+    floor.later(0)
+    assert floor.asked() == [("Send", exit_)]
+
+
+def test_a_position_that_is_left_has_the_orders_cancelled_that_reduce_it():
+    floor = Floor()
+    floor.held(1.0)
+    target = floor.send(-1.0, price=110.0, reduce_only=True)
+    floor.report(target)
+    leaves = floor.send(-1.0, reduce_only=True)
+    floor.new()
+    floor.fill(leaves, price=101.0)
+    assert floor.asked() == [("Cancel", target)]
+    floor.report(target, CANCELED)
+    assert floor.told(target) == [OPEN, CANCELED]
+    assert floor.order(target).message == "reduce_only: the position is closed"
+
+
+def test_a_size_by_the_settings_shrinks_to_the_free_margin_as_it_is_sent():
+    floor = Floor(capital=1_000.0)  # at leverage 10 and the ask of 100.1: 1,000 * 10 / 100.1 = 99.9000
+    name = floor.send(150.0, shrinkable=True)
+    assert floor.sent(name).qty == 99.9
+    assert floor.order(name).message == "shrunk to the free margin"
+    other = floor.send(1.0)
+    assert floor.refused() == ["insufficient_margin"]
+    assert floor.told(other) == [REJECTED]
+
+
+def test_an_entry_waits_for_a_close_that_makes_room_for_it():
+    floor = Floor(LINEAR, OTHER, capital=1_000.0)
+    floor.held(90.0)
+    close = floor.send(-90.0, reduce_only=True)
+    entry = floor.send(90.0, symbol=OTHER)
+    assert floor.asked() == [("Send", close)]
+    floor.fill(close)
+    floor.later(0)
+    assert floor.asked() == [("Send", entry)]
+
+
+def test_a_market_entry_needs_a_price_of_the_last_ten_seconds_and_an_exit_does_not():
+    floor = Floor()
+    floor.held(1.0)
+    floor.clock.advance(floor.clock.now() + 10_001)
+    floor.send(1.0)
+    assert floor.refused() == ["stale_price"]
+    assert floor.broker.working() == []
+    leaves = floor.send(-1.0)
+    rests = floor.send(1.0, price=99.0)
+    floor.quote(99.9, 100.1)
+    enters = floor.send(0.5, price=None)
+    assert floor.asked() == [("Send", leaves), ("Send", rests), ("Send", enters)]
+    floor.broker.forget_offers(floor.symbols[0])
+    floor.send(1.0)
+    assert floor.refused() == ["stale_price"] * 2
+
+
+@pytest.mark.parametrize(("qty", "price"), [(1.0, 101.1), (-1.0, 99.0)])  # 100.1 * 1.01 = 101.101; 98.901
+def test_a_market_entry_goes_no_further_than_its_slippage_allows(qty: float, price: float):
+    floor = Floor(max_slippage_pct=1.0, rules={"price_tick": 0.1})
+    name = floor.send(qty)
+    order = floor.sent(name)
+    assert (order.type, order.price, order.tif) == (OrderType.LIMIT, pytest.approx(price), TimeInForce.IOC)
+    assert (floor.order(name).type, floor.order(name).price) == (OrderType.MARKET, None)
+    assert floor.written[-1].type is OrderType.MARKET
+    floor.fill(name, 0.5)
+    floor.report(name, CANCELED, 0.5)
+    assert floor.told(name) == [OPEN, OPEN, EXPIRED]
+    leaves = floor.send(-qty / 2)
+    assert floor.sent(leaves).type is OrderType.MARKET
+
+
+def test_an_order_of_a_later_moment_is_held_back_and_can_be_changed_and_cancelled_here():
+    floor = Floor()
+    name = floor.send(1.0, price=99.0, after=50)
+    dropped = floor.send(1.0, price=99.0, after=50)
+    assert floor.new() == []
+    assert floor.broker.next_arrival == floor.clock.now() + 50
+    assert floor.broker.modify(name, price=98.0, qty=None, active_from=floor.clock.now() + 50)
+    assert floor.broker.cancel(dropped)
+    floor.later(50)
+    (command,) = floor.new()
+    assert isinstance(command, Send)
+    assert (command.order.id, command.order.price) == (name, 98.0)
+    floor.look()
+    assert floor.told(dropped) == [CANCELED]
+
+
+# -- fees, slippage, forced fills ---------------------------------------------------------------------------------
+
+
+def test_a_fee_in_what_was_bought_leaves_less_of_it():
+    floor = Floor(SPOT, leverage=1.0)
+    name = floor.send(1.0)
+    floor.fill(name, price=100.0, fee=0.1, paid=0.001, currency="BTC")
+    floor.report(name, FILLED)
+    assert floor.qty == pytest.approx(0.999)
+    assert (floor.order(name).filled, floor.order(name).status) == (1.0, FILLED)
+    assert floor.ledger.balance == pytest.approx(10_000.0 - 0.1)
+    assert floor.ledger.equity() == pytest.approx(10_000.0 - 0.1)  # 9,900 in cash, 0.999 worth 99.9
+
+
+def test_a_fee_that_nobody_can_value_counts_nothing_and_is_told_once():
+    floor = Floor()
+    name = floor.send(1.0, price=99.0)
+    for _ in range(2):
+        floor.fill(name, 0.5, 99.0, fee=None, paid=0.01, currency="BNB")
+    assert floor.ledger.balance == 10_000.0
+    assert [one.text for one in floor.broker.notices] == ["a fee of 0.01 BNB can't be valued: it counts as 0"]
+
+
+def test_a_market_order_slips_against_the_price_that_was_offered():
+    floor = Floor()
+    name = floor.send(2.0)
+    floor.fill(name, 1.0, 100.6)
+    floor.fill(name, 1.0, 99.0)
+    assert [one.slippage for one in floor.fills()] == [pytest.approx(0.5), 0.0]  # the ask was 100.1
+
+
+def test_a_liquidation_is_an_exit_of_ours_as_far_as_it_is_ours():
+    floor = Floor()
+    floor.held(1.0)
+    theirs = ExchangeFill(
+        "liq", floor.clock.now(), LINEAR, "liq", Side.SELL, 3.0, 91.0, reason=ExitReason.LIQUIDATION
+    )
+    floor.hear(FillReport(0, theirs, "", 0.6))
+    fill = floor.fills()[-1]
+    assert (fill.qty, fill.price, fill.fee, fill.reason) == (1.0, 91.0, pytest.approx(0.2), ExitReason.LIQUIDATION)
+    assert floor.qty == 0.0
+
+
+# -- protection ---------------------------------------------------------------------------------------------------
+
+
+def test_a_position_is_protected_in_the_event_of_its_fill_and_its_stop_leaves_it():
+    floor = Floor(protection={"stop_loss_pct": 5.0})
+    entry = floor.send(1.0)
+    floor.new()
+    floor.fill(entry)
+    (command,) = floor.new()
+    assert isinstance(command, Send)
+    stop = command.order
+    assert (stop.type, stop.stop_price, stop.qty, stop.reduce_only) == (OrderType.STOP, 95.0, 1.0, True)
+    assert floor.written[-1].id == stop.id
+    assert stop.id not in [one.id for one in floor.broker.working()]
+    floor.report(entry, FILLED)
+    floor.report(stop.id)
+    assert floor.broker.is_settled
+    floor.fill(stop.id, price=94.5, named=False, of="child")
+    assert floor.asked() == [("Find", stop.id)]
+    floor.report(stop.id, FILLED, exchange_id="child")
+    fill = floor.fills()[-1]
+    assert (fill.qty, fill.price, fill.reason, fill.slippage) == (1.0, 94.5, ExitReason.STOP_LOSS, 0.5)
+    assert floor.qty == 0.0
+    assert floor.broker.is_settled
+
+
+def test_a_watched_level_of_a_spot_position_closes_it_at_market():
+    floor = Floor(SPOT, leverage=1.0, protection={"stop_loss_pct": 5.0})
+    floor.held(1.0)
+    floor.trade(94.9)
+    floor.broker.guard()
+    (command,) = floor.new()
+    assert isinstance(command, Send)
+    assert (command.order.type, command.order.side, command.order.reason) == (
+        OrderType.MARKET, Side.SELL, ExitReason.STOP_LOSS,
+    )  # fmt: skip
+    floor.fill(command.order.id, price=94.8)
+    floor.report(command.order.id, FILLED)
+    assert floor.fills()[-1].reason is ExitReason.STOP_LOSS
+    assert floor.qty == 0.0
