@@ -269,7 +269,7 @@ class Dealings:
     @staticmethod
     def _apply(working: Working, change: Change, qty: float) -> None:
         """An order of the book takes on its new terms."""
-        working.qty = qty
+        working.qty, working.is_changed = qty, True
         if change.price is not None and working.terms.type is OrderType.STOP:
             working.stop_price = change.price
         elif change.price is not None:

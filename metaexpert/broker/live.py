@@ -516,8 +516,7 @@ class LiveBroker(BaseBroker):
         for name in own["held_back"]:
             working = self.book.find(name)
             if working is not None:
-                self.book.remove(working)
-                working.status, working.message = OrderStatus.CANCELED, "it was not sent before the run ended"
+                self.book.drop(working, OrderStatus.CANCELED, "it was not sent before the run ended")
         for order in intents:
             if not self.shield.expect(order):
                 self.dealings.expect(order)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from desk import LINEAR, OTHER, SPOT
 from floor import CANCELED, EXPIRED, FILLED, OPEN, PENDING, REJECTED, Floor
 
 from metaexpert.answers import ExchangeFill
-from metaexpert.models import ExitReason, Order, OrderType, Side, TimeInForce
+from metaexpert.models import Account, ExitReason, Order, OrderType, Position, Side, TimeInForce
 from metaexpert.reports import (
+    AccountReport,
     Amend,
     ChangeRefused,
     FillReport,
@@ -577,3 +579,125 @@ def test_a_watched_level_of_a_spot_position_closes_it_at_market():
     floor.report(command.order.id, FILLED)
     assert floor.fills()[-1].reason is ExitReason.STOP_LOSS
     assert floor.qty == 0.0
+
+
+# -- restarts -----------------------------------------------------------------------------------------------------
+
+
+def again(floor: Floor, *intents: Order, run: str = "run00002", **settings: Any) -> Floor:
+    """The broker of a run that goes on where `floor` stands, through JSON."""
+    state = json.loads(json.dumps(floor.broker.state()))
+    return Floor(*floor.symbols, state=state, intents=intents, run=run, **settings)
+
+
+def test_a_restart_goes_on_with_what_stands_and_asks_for_all_of_it():
+    floor = Floor(protection={"stop_loss_pct": 5.0})
+    entry = floor.send(1.0)
+    floor.fill(entry, fee=0.5)
+    floor.report(entry, FILLED)
+    stop = floor.broker.shield.sentries[0].id
+    rests = floor.send(1.0, price=99.0)
+    floor.report(stop)
+    floor.report(rests, filled=0.25)
+    floor.fill(rests, 0.25, 99.0)
+    after = again(floor, protection={"stop_loss_pct": 5.0})
+    assert (after.qty, after.ledger.balance) == (1.25, 9_999.5)
+    assert [(one.id, one.filled) for one in after.broker.working()] == [(rests, 0.25)]
+    after.hear(Gap(0, "restart"))
+    asked = after.asked()
+    assert ("Find", stop) in asked
+    assert ("Find", rests) in asked
+    assert asked.count(("Fetch", LINEAR)) == 1
+    after.fill(rests, 0.25, 99.0, fill_id="f2")  # told before the restart
+    assert after.qty == 1.25
+    after.fill(rests, 0.75, 99.0, fill_id="f3")
+    assert (after.qty, after.told(rests)) == (2.0, [FILLED])
+    assert after.send(1.0, price=80.0) not in (entry, rests, stop)
+
+
+def test_what_was_written_down_after_the_last_state_is_unknown_until_it_is_found():
+    floor = Floor()
+    before = floor.broker.state()
+    lost, sent = floor.send(1.0), floor.send(2.0, price=99.0)
+    after = Floor(state=json.loads(json.dumps(before)), intents=tuple(floor.written), run="run00002")
+    assert after.broker.unknown == {LINEAR}
+    assert [(one.id, one.status) for one in after.broker.working()] == [(lost, PENDING), (sent, PENDING)]
+    after.report(sent)
+    after.hear(OrderMissing(0, LINEAR, lost))
+    assert (after.told(sent), after.told(lost), after.refused()) == ([OPEN], [REJECTED], ["not_received"])
+    assert after.broker.unknown == set()
+    assert all(one[0] != "Send" for one in after.asked())
+
+
+def test_the_ids_of_one_run_are_not_given_again_after_a_restart():
+    floor = Floor()
+    before = floor.broker.state()
+    names = [floor.send(1.0), floor.send(1.0)]
+    after = Floor(state=before, intents=tuple(floor.written))
+    assert after.send(1.0, price=99.0) not in names
+
+
+def test_a_protective_order_that_was_written_down_is_taken_in_by_a_restart():
+    floor = Floor(protection={"stop_loss_pct": 5.0})
+    entry = floor.send(1.0)
+    before = floor.broker.state()
+    floor.fill(entry)
+    stop = floor.written[-1]
+    after = Floor(state=before, intents=(floor.written[0], stop), protection={"stop_loss_pct": 5.0})
+    after.fill(entry)
+    assert all(one[0] != "Send" for one in after.asked())  # nothing is armed beside what may stand
+    after.report(stop.id)
+    assert [(one.id, one.standing) for one in after.broker.shield.sentries] == [(stop.id, "stands")]
+
+
+def test_a_replacement_that_was_written_down_carries_on_its_order_after_a_restart():
+    floor = Floor(exchange="kucoin")
+    name = floor.send(2.0, price=99.0)
+    floor.report(name)
+    floor.broker.modify(name, price=98.0, qty=None, active_from=0)
+    before = floor.broker.state()
+    floor.report(name, CANCELED)
+    new = floor.written[-1]
+    after = Floor(state=json.loads(json.dumps(before)), intents=(new,), exchange="kucoin", run="run00002")
+    assert [(one.id, one.price) for one in after.broker.working()] == [(name, 98.0)]
+    after.report(new.id)
+    after.fill(new.id, price=98.0)
+    assert after.told(name) == [FILLED]
+    assert after.qty == 2.0
+
+
+def test_what_was_held_back_is_not_sent_after_a_restart():
+    floor = Floor()
+    name = floor.send(1.0, price=99.0, after=50)
+    after = again(floor)
+    after.later(100)
+    assert after.broker.working() == []
+    assert after.told(name) == [CANCELED]
+    assert after.new() == []
+
+
+def test_a_late_order_is_still_cancelled_after_a_restart():
+    floor = Floor()
+    name = unknown(floor, 2.0, price=99.0)
+    floor.hear(OrderMissing(0, LINEAR, name))
+    after = again(floor)
+    after.report(name, OPEN, 0.5)
+    assert ("Cancel", name) in after.asked()
+    after.fill(name, 0.5, 99.0)
+    assert after.qty == 0.5
+
+
+# -- money --------------------------------------------------------------------------------------------------------
+
+
+def test_equity_of_the_account_is_as_told_and_moves_with_what_is_ours():
+    floor = Floor()
+    floor.held(1.0)
+    told = Account(currency="USDT", balance=10_500.0, equity=10_700.0, margin_used=60.0)
+    position = Position(symbol=LINEAR, qty=1.0, entry_price=100.0)
+    floor.hear(AccountReport(floor.clock.now(), told, (position,), ()))
+    floor.trade(110.0)
+    assert floor.broker.account_equity == 10_700.0 + 10.0
+    assert floor.broker.external == 500.0
+    assert floor.broker.strategy_equity == pytest.approx(10_000.0 + 10.0)
+    assert floor.ledger.held_back == 60.0 - 10.0
