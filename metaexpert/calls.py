@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from .errors import StrategyError
@@ -123,7 +124,7 @@ class TradingCalls:
             price=price, stop_price=stop_price, stop_loss=stop_loss, take_profit=take_profit,
             reduce_only=reduce_only, post_only=post_only, tif=tif, tag=tag,
         )  # fmt: skip
-        return self._trader("buy").send(Side.BUY, qty, symbol, terms)
+        return self._desk("buy").send(Side.BUY, qty, symbol, terms)
 
     def sell(
         self, qty: float | None = None, price: float | None = None, stop_price: float | None = None, *,
@@ -135,7 +136,7 @@ class TradingCalls:
             price=price, stop_price=stop_price, stop_loss=stop_loss, take_profit=take_profit,
             reduce_only=reduce_only, post_only=post_only, tif=tif, tag=tag,
         )  # fmt: skip
-        return self._trader("sell").send(Side.SELL, qty, symbol, terms)
+        return self._desk("sell").send(Side.SELL, qty, symbol, terms)
 
     def open_position(
         self, side: str, qty: float | None = None, price: float | None = None, stop_price: float | None = None, *,
@@ -150,17 +151,17 @@ class TradingCalls:
             price=price, stop_price=stop_price, stop_loss=stop_loss, take_profit=take_profit,
             post_only=post_only, tif=tif, tag=tag,
         )  # fmt: skip
-        return self._trader("open_position").open(side, qty, symbol, terms)
+        return self._desk("open_position").open(side, qty, symbol, terms)
 
     def close_position(
         self, symbol: str | None = None, side: str | None = None, qty: float | None = None
     ) -> Order | None:
         """Close the position (on `side`), or `qty` of it, at market; None when there is nothing to close."""
-        return self._trader("close_position").close(symbol, side, qty)
+        return self._desk("close_position").close(symbol, side, qty)
 
     def close_all_positions(self) -> list[Order]:
         """Close every position at market."""
-        return self._trader("close_all_positions").close_all()
+        return self._desk("close_all_positions").close_all()
 
     def modify_position(
         self, symbol: str | None = None, *, side: str | None = None, stop_loss: float | None = UNSET,
@@ -187,21 +188,21 @@ class TradingCalls:
             "stop_loss": stop_loss, "take_profit": take_profit, "trailing_stop_pct": trailing_stop,
             "trailing_activation_pct": trailing_activation, "breakeven_pct": breakeven,
         }  # fmt: skip
-        trader = self._trader("modify_position")
+        trader = self._desk("modify_position")
         trader.protect(symbol, {name: value for name, value in given.items() if value is not UNSET}, side)
         return trader.position(symbol, side)
 
     def modify_order(self, order: Order | str, price: float | None = None, qty: float | None = None) -> bool:
         """Change price (stop orders: stop price) or quantity of a working order; False when it works no more."""
-        return self._trader("modify_order").modify(order, price, qty)
+        return self._desk("modify_order").modify(order, price, qty)
 
     def cancel_order(self, order: Order | str) -> bool:
         """Cancel a working order; False when it works no more."""
-        return self._trader("cancel_order").cancel(order)
+        return self._desk("cancel_order").cancel(order)
 
     def cancel_all_orders(self, symbol: str | None = None) -> int:
         """Cancel the working orders of `symbol`, or all; returns how many."""
-        return self._trader("cancel_all_orders").cancel_all(symbol)
+        return self._desk("cancel_all_orders").cancel_all(symbol)
 
     def stop(self, reason: object = "user_stop") -> None:
         """Stop the run after what is going on now; `on_deinit` gets the reason, a short word."""
@@ -217,3 +218,13 @@ class TradingCalls:
     def _trader(self, call: str) -> Trader:
         process = self._process
         return self._running(call).trader if process is None else process.trader
+
+    def _desk(self, call: str) -> Trader:
+        """What takes orders, from the thread alone that the expert runs in."""
+        process = self._running(call) if self._process is None else self._process
+        if process.thread is not None and process.thread != get_ident():
+            raise StrategyError(
+                f"expert.{call} was called from another thread: orders are sent by handlers; let the thread leave "
+                "what it found where a handler or timer looks, or hand the call to loop.call_soon_threadsafe"
+            )
+        return process.trader

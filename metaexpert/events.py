@@ -71,12 +71,16 @@ class Funding(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """What the feed of a live market says of itself: trouble (`error`), a gap, a recovery; `symbol` "" for all."""
+    """What the feed of a live market says of itself: trouble (`error`), a gap, a recovery; `symbol` "" for all.
+
+    `is_of_account`: it is the account, or its orders, of which something is said, and not the market.
+    """
 
     time: int
     symbol: str
     text: str
     error: MetaExpertError | None = None
+    is_of_account: bool = False
 
 
 type MarketEvent = PublicTrade | Quote | OrderBook | MarkPrice | Funding | Bar

@@ -71,6 +71,7 @@ class HistoryProcess(MetaProcess):
     ) -> None:  # fmt: skip
         super().__init__(handlers=handlers, broker=broker, trader=trader, clock=clock, log=log, signals=signals)
         self.feed = feed
+        self.simulated = broker
         self._clock = clock
         self.marks: Marks = (Notes if self.lets_pass else Tally)(broker.ledger)
         self._lanes: dict[Series, _Lane] = {}
@@ -83,7 +84,7 @@ class HistoryProcess(MetaProcess):
             return None
         loop = Loop(self.tell, self._hear_tick, self._run_due_timers)
         model = tick_model if self._hears_ticks else None
-        return Inside(self.broker, self.clock, self.trader, details, model, loop)
+        return Inside(self.simulated, self.clock, self.trader, details, model, loop)
 
     # -- the run ------------------------------------------------------------------------------------------------
 
@@ -137,7 +138,7 @@ class HistoryProcess(MetaProcess):
 
     def _close_at_mark(self) -> None:
         """Close everything, and mark the account again as it stands then."""
-        self.tell(self.broker.close_at_mark())
+        self.tell(self.simulated.close_at_mark())
         self.marks.mark(self.steps - 1)
 
     def _open(self) -> None:
@@ -165,7 +166,7 @@ class HistoryProcess(MetaProcess):
 
     def _trade(self, time: int, matched: Sequence[Bar]) -> None:
         """Orders and levels trade within the bars that close at `time`; then the account is marked."""
-        clock, broker, trader = self.clock, self.broker, self.trader
+        clock, broker, trader = self.clock, self.simulated, self.trader
         if self._inside is not None:
             self._inside.walk(matched, has_timers=bool(self._timers))
             trader.active_from = None
@@ -221,7 +222,7 @@ class HistoryProcess(MetaProcess):
         self.broker.book.stirred, until = False, -inf if self._hears_ticks else inf
         for lane in lanes:
             if lane.legs:
-                lane.low, lane.high, latest = self.broker.quiet(lane.series.symbol)
+                lane.low, lane.high, latest = self.simulated.quiet(lane.series.symbol)
                 until = min(until, latest)
         for timer in self._timers:
             until = min(until, timer.due - 1)
@@ -230,7 +231,7 @@ class HistoryProcess(MetaProcess):
     def _play_one(self, lane: _Lane, held: Holding, handler: Handler, end: int) -> None:
         """One series alone that one handler hears: the shortest way there is."""
         book, cursor, clock = self.broker.book, lane.series.cursor, self._clock
-        watches, quiet, symbol = self._watches, self.broker.quiet, lane.series.symbol
+        watches, quiet, symbol = self._watches, self.simulated.quiet, lane.series.symbol
         length, first = lane.series.length_ms, lane.index
         book.stirred = False
         floor, ceiling, until = quiet(symbol)  # no timer comes due before `end`

@@ -9,37 +9,42 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import threading
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 from greenlet import getcurrent, greenlet
 
+from .broker import News
+from .errors import JournalError, MetaExpertError
 from .events import Funding, MarkPrice, Notice, PublicTrade, Quote
 from .feed import Feed, Step
-from .models import OrderBook, Tick
+from .models import OrderBook, OrderStatus, Side, Tick
 from .process import Lane
 from .recorded import Recorded, Recorder
-from .tape import END, START, STOP, row_of
+from .reports import Away
+from .tape import END, FAILURE, LEAVE, START, STOP, error_row, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from .broker.paper import PaperBroker
+    from .broker import LiveMarket
+    from .broker.holding import Holding
     from .clock import SimClock
-    from .events import MarketEvent
     from .feed import Series
     from .handlers import Handler, Handlers
+    from .livefeed import Event
     from .logger import MetaLogger
     from .process import Timer
     from .signals import SignalPlan
     from .trader import Trader
 
-    type Event = Step | MarketEvent | Notice
-
 __all__ = ["Keeper", "LiveProcess", "seen_of"]
 
 _BLOCKS_S = 0.5  # a handler that keeps the event loop for longer than this is named
+_LEAVE_MS = 30_000  # how long the end of a run waits for what is still under way
+_AGAIN_MS = (1_000, 30_000)  # after which a position that has to go is closed again; twice as long each time
 
 
 class LiveFeed(Feed, Protocol):
@@ -83,18 +88,23 @@ class LiveProcess(Recorded):
         keeper: records the run.
         signals: the vectorised strategy, if there is one.
         latency: how long an order is on its way, ms.
+        flattens: close every position when the run ends, whatever the cause.
     """
 
     def __init__(
-        self, *, handlers: Handlers, feed: LiveFeed, broker: PaperBroker, trader: Trader, clock: SimClock,
+        self, *, handlers: Handlers, feed: LiveFeed, broker: LiveMarket, trader: Trader, clock: SimClock,
         log: MetaLogger, keeper: Keeper, signals: Iterable[SignalPlan] = (), latency: int = 0,
+        flattens: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(handlers=handlers, broker=broker, trader=trader, clock=clock, log=log, signals=signals)
         self.feed = feed
-        self.paper = broker
+        self.market = broker
         self.keeper = self.recorder = keeper
         self.latency = latency
         self._by_trades = broker.fills_by == "trades"  # all is as in a backtest over recorded trades
+        self._is_real = broker.fills_by == "exchange"
+        self._flattens = flattens
+        self._closing = _AGAIN_MS[0], 0  # the pause before the next closing order, and when it is over
         self._lanes: dict[Series, Lane] = {}
         self._best: tuple[float, ...] = ()
         self._changed = False
@@ -109,15 +119,18 @@ class LiveProcess(Recorded):
 
         Raises:
             StrategyError: a handler failed and no `on_error` is there to take it.
+            MetaExpertError: the feed can't go on.
+            JournalError: the run can't be recorded, and so not go on.
         """
-        self._loop = asyncio.get_running_loop()
+        self._loop, self.thread = asyncio.get_running_loop(), threading.get_ident()
         reason, is_whole = "error", True
         try:
             await self._run(self._start)
             while self.stop_reason is None:
-                event = await self.feed.next(self._until())
-                await self._run(partial(self._take, event))
+                await self._step()
             reason = self.stop_reason
+            if self._is_real or self._flattens:
+                await self._leave()
         except asyncio.CancelledError:
             reason = "signal"
             raise
@@ -129,6 +142,22 @@ class LiveProcess(Recorded):
                 await self._run(partial(self._end, reason))
         self.raise_failure()
         return reason
+
+    async def _step(self, until: float = inf) -> None:
+        """One event, or what is due by `until` without one."""
+        try:
+            event = await self.feed.next(min(until, self._until()))
+        except MetaExpertError as error:
+            await self._run(partial(self._feed_failed, error))
+            raise
+        await self._run(partial(self._take, event))
+
+    async def _leave(self) -> None:
+        """Put the orders in order before the end, and wait a while until that is done."""
+        await self._run(self._put_in_order)
+        until = self.clock.now() + _LEAVE_MS
+        while not self._is_in_order() and self.clock.now() < until:
+            await self._step(until)
 
     def stop(self, reason: str) -> None:
         """Stop: what is going on comes to its end, nothing new is begun. The first reason counts.
@@ -152,7 +181,7 @@ class LiveProcess(Recorded):
             "closes": dict(self._closes),
             "seen": {symbol: list(trade) for symbol, trade in self._seen.items()},
             "equity": self._equity,
-            "broker": self.paper.state(),
+            "broker": self.market.state(),
             "trader": self.trader.state(),
             "plans": {plan.series.symbol: plan.state() for plan in self.signals},
         }
@@ -164,7 +193,7 @@ class LiveProcess(Recorded):
             ConfigError: the settings have no place for what is held or works.
             JournalError: another version has written it.
         """
-        self.paper.restore(state["broker"])
+        self.market.restore(state["broker"])
         self.trader.restore(state["trader"])
         for plan in self.signals:
             plan.restore(state["plans"].get(plan.series.symbol, {}))
@@ -195,11 +224,75 @@ class LiveProcess(Recorded):
             self.dispatch("deinit", reason)
         self._changed = True
         self._settle()
+        self._name_loose_ends()
+
+    def _feed_failed(self, error: MetaExpertError) -> None:
+        """Nothing more can be heard: whoever wants to know is told, before the run ends."""
+        self._move()
+        self.keeper.event(self.clock.now(), FAILURE, error_row(error))
+        self.log.critical(f"the run can't go on: {error}")
+        self.dispatch("error", error)
+        self._changed = True
+        self._settle()
+
+    # -- before the end -------------------------------------------------------------------------------------------
+
+    def _put_in_order(self) -> None:
+        """Entries are cancelled; what protects a position stays, and so does the position unless it is to go."""
+        self._move()
+        self.keeper.event(self.clock.now(), LEAVE, None)
+        self.trader.leaving = self.stop_reason
+        self.trader.cancel_all(entries_only=True)
+        self._close_what_goes()
+        self._drain()
+        self._changed = True
+        self._settle()
+
+    def _is_in_order(self) -> bool:
+        return self.market.is_settled and not (self._flattens and not self.broker.ledger.is_flat())
+
+    @property
+    def _is_flattening(self) -> bool:
+        return self.trader.stopped is not None or (self._flattens and self.trader.leaving is not None)
+
+    def _close_what_goes(self) -> None:
+        """While everything has to go: close what has no order that closes it, again if one was refused."""
+        (pause, not_before), now = self._closing, self.clock.now()
+        if now < not_before or not self._is_flattening:
+            return
+        bare = [held for held in self.broker.ledger.legs() if held.qty != 0.0 and not self._is_leaving(held)]
+        for held in bare:
+            self.trader.close(held.market.symbol, "long" if held.qty > 0.0 else "short", None)
+        if bare:
+            self._closing = min(2 * pause, _AGAIN_MS[1]), now + pause
+
+    def _is_leaving(self, held: Holding) -> bool:
+        """Does an order work that takes the whole of a position off?"""
+        away = Side.SELL if held.qty > 0.0 else Side.BUY
+        closing = [
+            order.remaining for order in self.broker.working(held.market.symbol)
+            if order.price is None and order.stop_price is None and order.side is away
+            and order.position_side == held.position_side
+        ]  # fmt: skip
+        return sum(closing) >= abs(held.qty)
+
+    def _name_loose_ends(self) -> None:
+        """Say what is left open: the next start sees to it, and whoever reads this may do so before."""
+        for order in self.broker.working():
+            if order.status is OrderStatus.PENDING:
+                self.log.warning("what became of an order is not known yet", order=order.id, symbol=order.symbol)
+        if self._is_flattening:
+            for held in self.broker.ledger.legs():
+                if held.qty != 0.0:
+                    self.log.warning("a position is left that had to go", symbol=held.market.symbol, qty=held.qty)
 
     def _until(self) -> float:
         """When something is due even if the market is silent."""
-        timers = min((timer.due for timer in self._timers), default=inf)
-        return min(timers, self.paper.next_arrival, self.broker.expiry.next_time)
+        running = self._timers if self.stop_reason is None else ()
+        timers = min((timer.due for timer in running), default=inf)
+        again = self._closing[1] if self._is_flattening and not self.broker.ledger.is_flat() else inf
+        due = again if again > self.clock.now() else inf
+        return min(timers, due, self.market.next_arrival, self.broker.expiry.next_time)
 
     def _move(self) -> None:
         """Time moves to the market's; orders that are sent now are on their way for as long as latency lasts."""
@@ -231,7 +324,7 @@ class LiveProcess(Recorded):
         """Everything that one event brings about."""
         self._move()
         now, self._told = self.clock.now(), 0
-        if self.stop_reason is not None:
+        if self.stop_reason is not None and self.trader.leaving is None:
             self.keeper.event(now, STOP, self.stop_reason)
         self.keeper.event(now, *row_of(event))
         self._drain()  # of what was asked for between two events
@@ -239,14 +332,13 @@ class LiveProcess(Recorded):
             self.tell(self.broker.expiry.end(now))
             for note in self.broker.expiry.notes:
                 self.log.log_once(f"expiry:{note}", note)
-        if isinstance(event, Step):
-            self._bars(event)
-        elif event is not None:
+        if event is not None:
             self.handle(event)
         for symbol, waiting in self.broker.book.of.items():
             if waiting:
-                self.tell(self.paper.meet(symbol))
+                self.tell(self.market.meet(symbol))
         self._run_timers(now, before=False)
+        self._close_what_goes()
         ends = self.trader.ends
         if ends is not None and self.broker.ledger.is_flat():
             self.stop(ends)
@@ -262,60 +354,80 @@ class LiveProcess(Recorded):
         self._changed = True
         self._close(step.time, [(self._lanes[series], index, None) for series, index in step.delivered])
 
-    def handle(self, event: MarketEvent | Notice) -> None:
-        """Hear one event of the market between two closes."""
-        if isinstance(event, PublicTrade):
+    def handle(self, event: Event) -> None:
+        """Hear one event of the market, or of the account."""
+        if isinstance(event, Step):
+            self._bars(event)
+        elif isinstance(event, PublicTrade):
             self._hear_trade(event)
         elif isinstance(event, Quote):
-            self.tell(self.paper.on_quote(event))
+            self.tell(self.market.on_quote(event))
             if not self._by_trades:
                 last = self.broker.ledger.holdings[event.symbol].mark
                 self._hear_tick(Tick(event.time, event.symbol, event.bid, event.ask, last, 0.0))
         elif isinstance(event, OrderBook):
-            self.tell(self.paper.on_book(event))
+            self.tell(self.market.on_book(event))
             self.dispatch("book", event)
         elif isinstance(event, MarkPrice):
-            self.tell(self.paper.on_mark(event))
+            self.tell(self.market.on_mark(event))
             self._watch_price()
         elif isinstance(event, Funding):
-            self.paper.on_funding(event)
+            self.market.on_funding(event)
             self._changed = True
         elif isinstance(event, Notice):
             self._notice(event)
+        elif isinstance(event, Away):
+            self.tell(News(*one) for one in event.news)
+        else:
+            self._changed = True
+            self.tell(self.market.hear(event))
+            self._watch_price()
 
     def _hear_trade(self, trade: PublicTrade) -> None:
         self._seen[trade.symbol] = trade
-        after = max(self.clock.now() + self.latency, trade.time + 1)
-        self.trader.active_from = after
-        self.tell(self.paper.on_trade(trade))
-        quote = None if self._by_trades else self.paper.quotes.get(trade.symbol)
+        if not self._is_real:  # where the exchange fills, orders go at once
+            self.trader.active_from = max(self.clock.now() + self.latency, trade.time + 1)
+        self.tell(self.market.on_trade(trade))
+        quote = None if self._by_trades else self.market.quotes.get(trade.symbol)
         bid, ask = (trade.price, trade.price) if quote is None else (quote.bid, quote.ask)
         self._hear_tick(Tick(trade.time, trade.symbol, bid, ask, trade.price, trade.qty))
         self._watch_price()
 
     def _watch_price(self) -> None:
         """Look at equity between two closes too, where loss limits are set and quotes decide."""
-        if self.trader.limits.are_set and not self._by_trades:
+        if self.trader.is_limited and not self._by_trades:
             self._watch(self.clock.now())
+
+    def _watch(self, time: int) -> None:
+        super()._watch(time)
+        limits = self.trader.account_limits
+        if limits is not None:
+            self._breached(limits.update(time, self.market.account_equity), "account_")
 
     def _notice(self, notice: Notice) -> None:
         if notice.error is None:
             self.log.info(notice.text, symbol=notice.symbol)
             return
-        for symbol in [notice.symbol] if notice.symbol else self.broker.ledger.holdings:
-            self.paper.forget_offers(symbol)
+        if not notice.is_of_account:
+            for symbol in [notice.symbol] if notice.symbol else self.broker.ledger.holdings:
+                self.market.forget_offers(symbol)
         self.log.warning(notice.text, symbol=notice.symbol, error=str(notice.error))
         self.dispatch("error", notice.error)
         self._drain()
 
     def _settle(self) -> None:
-        """Record what the event has changed, so that a restart goes on from here."""
-        best = (self.trader.limits.peak, *self.paper.best_prices())
+        """Protect what is held, and record what the event has changed, so that a restart goes on from here."""
+        self.market.guard()
+        while self.market.notices:
+            self._notice(self.market.notices.popleft())
+            self.market.guard()
+        self._drain()
+        best = (self.trader.limits.peak, *self.market.best_prices())
         changed = self._changed or self._told > 0 or best != self._best
         self._best, self._changed = best, False
         self.keeper.commit(self, changed=changed)
         if changed:
-            self.paper.let_go()
+            self.market.let_go()
 
     def _due_again(self, timer: Timer, time: int) -> int:
         """What was due several times while nothing could run does so once."""
@@ -339,6 +451,8 @@ class LiveProcess(Recorded):
         task = None if self._loop is None else asyncio.current_task(self._loop)
         if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
             raise error  # else it is of something that the handler has waited for
+        if isinstance(error, JournalError):
+            raise error  # what can't be recorded is not done, and nobody may overlook it
         super()._failed(event, handler, error)
 
 

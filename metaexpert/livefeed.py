@@ -71,7 +71,7 @@ class LiveFeed:
         self.series: dict[tuple[str, str], LiveSeries] = {}
         self._link = Link(source, clock, self.terms, random or Random().random)  # noqa: S311 - nothing secret
         self._inbox = Inbox(limit)
-        self._reports: deque[Report | Away] = deque()
+        self._reports: deque[Report | Away | Notice] = deque()
         keep = max(_WINDOW, 10 * lookback)
         self._lanes: dict[str, Lane] = {}
         for symbol, timeframes in wanted.items():
@@ -242,12 +242,12 @@ class LiveFeed:
         self._woken = True
         self._link.alarm.ring()
 
-    def tell(self, report: Report | Away) -> None:
+    def tell(self, report: Report | Away | Notice) -> None:
         """Have `next` give `report`, of the account, before everything that the market tells.
 
         Reports wait for no bar: what was filled, and whether a stop stands, is known at once.
         """
-        self._reports.append(report)
+        self._reports.append(report._replace(is_of_account=True) if isinstance(report, Notice) else report)
         self._link.alarm.ring()
 
     def _take(self) -> Event | None:

@@ -19,9 +19,8 @@ from .models import ExitReason, Fill
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .broker import News
+    from .broker import Broker, News
     from .broker.holding import Holding
-    from .broker.simulated import SimulatedBroker
     from .clock import Clock
     from .feed import Series
     from .handlers import Handler, Handlers
@@ -81,7 +80,7 @@ class MetaProcess:
     """False takes every step of history through `handle`: what tests compare the short way with."""
 
     def __init__(
-        self, *, handlers: Handlers, broker: SimulatedBroker, trader: Trader, clock: Clock, log: MetaLogger,
+        self, *, handlers: Handlers, broker: Broker, trader: Trader, clock: Clock, log: MetaLogger,
         signals: Iterable[SignalPlan] = (),
     ) -> None:  # fmt: skip
         self.handlers = handlers
@@ -94,14 +93,16 @@ class MetaProcess:
         """How many steps are done."""
         self.stop_reason: str | None = None
         self.failure: MetaExpertError | None = None
+        self.thread: int | None = None
+        """The one that orders have to come from; None: any."""
         self._timers: list[Timer] = []
         self._runner: asyncio.Runner | None = None
         self._has_begun = False
         self._told = 0
         self._hears_account = "account" in handlers
-        self._watches = self._hears_account or trader.limits.are_set
+        self._watches = self._hears_account or trader.is_limited
         self._hears_ticks = "tick" in handlers
-        self._equity = broker.ledger.equity()  # at the last mark, where it is watched
+        self._equity = broker.strategy_equity  # at the last mark, where it is watched
 
     def begin(self) -> None:
         """Let `on_init` run, once; a run begins with it."""
@@ -169,23 +170,23 @@ class MetaProcess:
 
     def _watch(self, time: int) -> None:
         """Look at equity where somebody cares: handlers of the account, loss limits (rules 21, 25)."""
-        equity, before = self.broker.ledger.equity(), self._equity
+        equity, before = self.broker.strategy_equity, self._equity
         self._equity = equity
         if self._hears_account and equity != before:
             self.dispatch("account", self.broker.account())
-        breach = self.trader.limits.update(time, equity)
-        if breach is not None and self.trader.ends is None:
-            self._breach(breach)
+        self._breached(self.trader.limits.update(time, equity))
 
     def warn_of_limit(self, limit: str) -> None:
         """Log, once, that a loss limit was reached."""
         what = _ACTIONS[self.trader.settings.limit_action]
         self.log.log_once(f"limit:{limit}", f"loss limit reached: {what}", limit=limit)
 
-    def _breach(self, limit: str) -> None:
-        """A loss limit is reached (rule 25): entries are cancelled, positions go as `limit_action` says."""
+    def _breached(self, limit: str | None, whose: str = "") -> None:
+        """A loss limit is reached, if one is (rule 25): entries are cancelled, positions go by `limit_action`."""
         trader, action = self.trader, self.trader.settings.limit_action
-        self.warn_of_limit(limit)
+        if limit is None or trader.ends is not None:
+            return
+        self.warn_of_limit(whose + limit)
         trader.cancel_all(entries_only=action != "flatten")
         if action == "flatten":
             trader.close_all(ExitReason(limit))

@@ -14,7 +14,7 @@ from .journal import line_of
 from .livefeed import LiveFeed
 from .logger import Redactor
 from .models import Bar
-from .tape import BEGINNING, END, START, STOP, event_of
+from .tape import BEGINNING, END, FAILURE, LEAVE, START, STOP, error_of, event_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -114,6 +114,7 @@ class ReplayFeed(LiveFeed):
 
         Raises:
             asyncio.CancelledError: here the run was interrupted.
+            MetaExpertError: here its feed failed.
             JournalError: here the record ends.
         """
         del until
@@ -121,8 +122,8 @@ class ReplayFeed(LiveFeed):
             self._began = True
             await self._complete()
         entry = self.recording.take()
-        while entry is not None and entry.kind == STOP:
-            if self.on_stop is not None:
+        while entry is not None and entry.kind in (STOP, LEAVE):
+            if entry.kind == STOP and self.on_stop is not None:
                 self.on_stop(entry.body)
             entry = self.recording.take()
         if entry is None or entry.kind == END:
@@ -130,12 +131,14 @@ class ReplayFeed(LiveFeed):
                 raise asyncio.CancelledError
             raise JournalError(f"run {self.recording.run.id} went no further")
         self.time.advance(max(entry.time, self.time.now()))
+        if entry.kind == FAILURE:
+            raise error_of(*entry.body)
         return event_of(entry.kind, entry.body, self._append)
 
     def through(self) -> None:
-        """An event is through: where the run ended then, time goes on to its end."""
+        """An event is through: where the run came to its end then, time goes on to that."""
         upcoming = self.recording.upcoming
-        if upcoming is not None and upcoming.kind == END:
+        if upcoming is not None and upcoming.kind in (LEAVE, END):
             self.time.advance(max(upcoming.time, self.time.now()))
 
     def _append(self, bar: Bar) -> tuple[LiveSeries, int]:

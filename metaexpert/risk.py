@@ -391,6 +391,10 @@ class LossLimits:
     def __init__(self, daily_loss: float | None, drawdown: float | None, *, equity: float, time: int) -> None:
         self.daily_loss = daily_loss
         self.drawdown = drawdown
+        self.begin(equity, time)
+
+    def begin(self, equity: float, time: int) -> None:
+        """Count from `equity` at `time` (ms UTC) on, whatever was before."""
         self.peak = self._day_start = self._last = equity
         self._day = time // DAY_MS
         self.blocked_until = self._day * DAY_MS

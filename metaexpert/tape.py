@@ -125,7 +125,8 @@ def _row(bar: Bar) -> list[Any]:
 
 
 def _notice_row(notice: Notice) -> list[Any]:
-    return [notice.time, notice.symbol, notice.text, error_row(notice.error)]
+    row = [notice.time, notice.symbol, notice.text, error_row(notice.error)]
+    return [*row, True] if notice.is_of_account else row
 
 
 def _order_row(report: OrderReport) -> list[Any]:
@@ -161,8 +162,8 @@ def _bar(row: list[Any]) -> Bar:
     return Bar(*row) if len(row) == len(Bar._fields) else BackfilledBar(*row[:-1])
 
 
-def _notice(time: int, symbol: str, text: str, error: list[str] | None) -> Notice:
-    return Notice(time, symbol, text, None if error is None else error_of(*error))
+def _notice(time: int, symbol: str, text: str, error: list[str] | None, is_of_account: bool = False) -> Notice:
+    return Notice(time, symbol, text, None if error is None else error_of(*error), is_of_account)
 
 
 def _book(time: int, symbol: str, bids: list[list[float]], asks: list[list[float]]) -> OrderBook:

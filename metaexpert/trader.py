@@ -95,6 +95,8 @@ class Trader:
         self.clock = clock
         self.costs = costs
         self.limits = limits
+        self.account_limits: risk.LossLimits | None = None
+        """Those on the equity of the whole account, where there are some."""
         self.resolve = resolve
         self.log = log
         self.refusals = refusals
@@ -102,6 +104,8 @@ class Trader:
         """Why the expert ends, and hears nothing more meanwhile."""
         self.blocked: str | None = None
         """Why it enters nothing more, and ends once it is flat."""
+        self.leaving: str | None = None
+        """Why the run ends, while it puts its orders in order."""
         self.active_from: int | None = None
         self.quotes: Mapping[str, Quote] | None = None
         """The best bids and asks as far as they are known; None where there are none to be had."""
@@ -121,13 +125,16 @@ class Trader:
             "blocked": self.blocked,
             "refusals": dict(self.refusals),
             "limits": self.limits.state(),
+            "account_limits": None if self.account_limits is None else self.account_limits.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take on what `state` told."""
         self.stopped, self.blocked = state["stopped"], state["blocked"]
         self.refusals.update(state["refusals"])
-        self.limits.restore(state["limits"])
+        for limits, kept in ((self.limits, state["limits"]), (self.account_limits, state.get("account_limits"))):
+            if limits is not None and kept is not None:
+                limits.restore(kept)
 
     # -- looking things up ------------------------------------------------------------------------------------
 
@@ -262,7 +269,16 @@ class Trader:
     @property
     def ends(self) -> str | None:
         """Why the expert ends once it is flat; None while it goes on."""
-        return self.stopped or self.blocked
+        return self.stopped or self.blocked or self.leaving
+
+    @property
+    def is_limited(self) -> bool:
+        """Is there any loss limit to look at?"""
+        return self.limits.are_set or (self.account_limits is not None and self.account_limits.are_set)
+
+    def _limit_refusal(self, now: int) -> risk.Refusal | None:
+        own = self.limits.refusal(now)
+        return own if own is not None or self.account_limits is None else self.account_limits.refusal(now)
 
     def halve_all(self, reason: ExitReason) -> None:
         """Close half of every position at market, all of one that can't be halved."""
@@ -400,7 +416,7 @@ class Trader:
             return risk.Refusal("spot_short", "spot can't go short")
         now = self.clock.now()
         state = self._entry_state(side, held, now)
-        refusal = self.limits.refusal(now) or risk.entry_refusal(state, self._filters)
+        refusal = self._limit_refusal(now) or risk.entry_refusal(state, self._filters)
         if refusal is None and self._looks_at_candles:
             refusal = filter_refusal(self.series(held.market.symbol, None), self.settings, side.sign)
         return refusal

@@ -358,7 +358,7 @@ def _longer(job: Job, history: _History, symbol: str, timeframe: str) -> Series:
 
 
 def _record(job: Job, history: _History, process: HistoryProcess, reason: str, criterion: float | None) -> Record:
-    broker, curves = process.broker, process.marks.curves(process.feed, process.steps)
+    broker, curves = process.simulated, process.marks.curves(process.feed, process.steps)
     refuse_overflow(curves.equity, process.feed.times(process.steps).astype("datetime64[ms]"))
     if "book" in job.handlers:
         history.notes.append("@expert.on_book was not called: candles hold no order books")

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
-    from ..events import Funding, MarkPrice, PublicTrade, Quote
+    from ..events import Funding, MarkPrice, Notice, PublicTrade, Quote
     from ..models import Account, Bar, Fill, Order, OrderBook, Position, Rejection
+    from ..reports import Report
     from .book import Book
     from .execution import Execution
     from .expiry import Expiry
@@ -43,6 +44,9 @@ class Broker(Protocol):
     """What the loop and the trading calls ask of a broker, simulated or live."""
 
     ledger: Ledger
+    book: Book
+    execution: Execution
+    expiry: Expiry
     news: deque[News]
 
     def submit(self, order: Order, *, active_from: int, shrinkable: bool = False) -> None:
@@ -89,19 +93,23 @@ class Broker(Protocol):
         """The account now."""
         ...
 
+    @property
+    def strategy_equity(self) -> float:
+        """What loss limits look at: equity without what others have added to the account or taken from it."""
+        ...
+
 
 class LiveMarket(Broker, Protocol):
     """A broker in a market that goes on, on paper or live: it is told what happens there.
 
     What comes of an event is yielded change by change. `quotes` has the best bids and asks as far as they are
     known; `fills_by` says by what market orders are filled: ``quotes``, ``book``, ``trades`` or the ``exchange``.
+    `notices` are what it has to say beside news of orders; whoever tells them on takes them out.
     """
 
-    book: Book
-    execution: Execution
-    expiry: Expiry
     fills_by: str
     quotes: dict[str, Quote]
+    notices: deque[Notice]
 
     def on_trade(self, trade: PublicTrade) -> Iterable[News]:
         """Somebody has traded."""
@@ -141,8 +149,21 @@ class LiveMarket(Broker, Protocol):
         ...
 
     @property
-    def strategy_equity(self) -> float:
-        """What loss limits look at: equity without what others have added to the account or taken from it."""
+    def account_equity(self) -> float:
+        """The equity of the whole account, whoever's it is."""
+        ...
+
+    @property
+    def is_settled(self) -> bool:
+        """Is nothing on its way to the exchange, and nothing unknown of what is there?"""
+        ...
+
+    def hear(self, report: Report) -> Iterable[News]:
+        """The exchange has told something of the account."""
+        ...
+
+    def guard(self) -> None:
+        """Have what protects the positions be as it has to be, now that an event is through."""
         ...
 
     def let_go(self) -> None:

@@ -8,6 +8,7 @@ trades. Until a first quote is known it takes the next public trade as well.
 
 from __future__ import annotations
 
+from collections import deque
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..clock import Clock
-    from ..events import Funding, MarkPrice, PublicTrade, Quote
+    from ..events import Funding, MarkPrice, Notice, PublicTrade, Quote
     from ..models import OrderBook
+    from ..reports import Report
     from . import News
     from .costs import Costs
     from .ledger import Ledger
@@ -56,6 +58,7 @@ class PaperBroker(SimulatedBroker):
         super().__init__(ledger, clock, costs, protection, data=self.live, strategy_id=strategy_id)
         self.fills_by = fills
         self.quotes: dict[str, Quote] = {}
+        self.notices: deque[Notice] = deque()
         self._offers: dict[str, Offer] = {}
 
     # -- the market's side ----------------------------------------------------------------------------------
@@ -118,6 +121,25 @@ class PaperBroker(SimulatedBroker):
         """When the next order that is still on its way comes to the market, ms UTC."""
         now = self.clock.now()
         return min((one.active_from for one in self.book if one.active_from > now), default=inf)
+
+    # -- what an exchange would tell ------------------------------------------------------------------------
+
+    @property
+    def account_equity(self) -> float:
+        """The equity: nobody else is on the account."""
+        return self.ledger.equity()
+
+    @property
+    def is_settled(self) -> bool:
+        """True: nothing is ever unknown here."""
+        return True
+
+    def hear(self, report: Report) -> Iterator[News]:
+        """Refuse it: no exchange tells anything of a simulated account."""
+        raise TypeError(f"a paper account hears no {type(report).__name__}")
+
+    def guard(self) -> None:
+        """Do nothing: what protects a position stands in the matching."""
 
     # -- restarts -------------------------------------------------------------------------------------------
 

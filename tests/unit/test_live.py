@@ -25,6 +25,7 @@ from metaexpert.handlers import Handlers
 from metaexpert.live import LiveProcess
 from metaexpert.logger import MetaLogger
 from metaexpert.models import Bar, MarginMode, OrderBook, Side, Tick
+from metaexpert.reports import Away
 from metaexpert.risk import LossLimits
 from metaexpert.trader import OrderTerms, Trader
 from tests.clocks import StepClock
@@ -150,11 +151,11 @@ class Desk:
             self.log.close()
 
 
-class Stop(tuple[Any, ...]):
-    """An event that nobody knows: it stops the run when it is written down."""
+class Stop(Away):
+    """An event that tells nothing: it stops the run when it is written down."""
 
     def __new__(cls, process: LiveProcess) -> Stop:
-        made = super().__new__(cls)
+        made = super().__new__(cls, 0, ())
         made.process = process  # type: ignore[attr-defined]
         return made
 
