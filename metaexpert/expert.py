@@ -269,8 +269,8 @@ class MetaExpert(TradingCalls):
     def start(
         self, trade_mode: str = "paper", *, symbol: str | list[str] | None = None, timeframe: str | None = None,
         exchange: str | None = None, market_type: str | None = None, contract_type: str | None = None,
-        settings: Mapping[str, Any] | None = None, inputs: Mapping[str, Any] | None = None,
-        path: Path | None = None, **run: Any,
+        testnet: bool | None = None, settings: Mapping[str, Any] | None = None,
+        inputs: Mapping[str, Any] | None = None, path: Path | None = None, **run: Any,
     ) -> Run:  # fmt: skip
         """A run in paper mode with some of the file's settings replaced, to be begun by its `begin`.
 
@@ -281,6 +281,7 @@ class MetaExpert(TradingCalls):
             exchange: other exchange.
             market_type: other market type.
             contract_type: other contract type.
+            testnet: use the exchange's test network, or not.
             settings: other strategy settings by name.
             inputs: other inputs by name.
             path: the expert's file, where the code's digest and the ``.env`` file come from.
@@ -295,7 +296,7 @@ class MetaExpert(TradingCalls):
                 "trade_mode='backtest' goes over history: use metaexpert backtest, or expert.backtest(...)"
             )
         strategy = dict(settings or {}) | _given(symbol=symbol, timeframe=timeframe)
-        moved = _given(exchange=exchange, market_type=market_type, contract_type=contract_type)
+        moved = _given(exchange=exchange, market_type=market_type, contract_type=contract_type, testnet=testnet)
         return self._start(own, strategy, moved, dict(inputs or {}), path)
 
     def _start(

@@ -40,8 +40,11 @@ _RUN_OPTIONS = {
 }  # fmt: skip
 """The arguments of `MetaExpert.backtest` by the settings of a run that they stand for."""
 
-_LIVE_SETTINGS = frozenset({"initial_capital", "paper_fills", "latency_ms", "speed", "fresh"})
-"""The settings of a run that a live one takes from the file's own ``run(...)`` call."""
+_OF_MODE = {
+    "paper": frozenset({"initial_capital", "paper_fills", "latency_ms", "speed", "fresh"}),
+    "live": frozenset(config.LIVE_ONLY),
+}
+"""The settings of a run in a mode that are taken from the file's own ``run(...)`` call."""
 
 _OPAQUE = object()  # a value in the file's run(...) call that can't be known without running it
 
@@ -51,13 +54,15 @@ class Loaded:
     """An expert as its file made it.
 
     `run_defaults` holds the keyword arguments of the file's own ``expert.run(...)``, by name, as far as they are
-    literals or names of module-level values; `notes` says which could not be read, one line each.
+    literals or names of module-level values; `notes` says which could not be read, one line each. `calls` has
+    those of every such call.
     """
 
     expert: MetaExpert
     path: Path
     run_defaults: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+    calls: tuple[Mapping[str, Any], ...] = ()
     _siblings: dict[str, ModuleType] = field(default_factory=dict[str, ModuleType], repr=False)
 
     def backtest(self, **options: Any) -> Result:
@@ -79,7 +84,8 @@ class Loaded:
         Raises:
             ConfigError: as `MetaExpert.start`.
         """
-        known = {name: value for name, value in self.run_defaults.items() if name in _LIVE_SETTINGS}
+        own = next((call for call in self.calls if call.get("trade_mode") == trade_mode), self.run_defaults)
+        known = {name: value for name, value in own.items() if name in _OF_MODE.get(trade_mode, frozenset())}
         given = {name: value for name, value in options.items() if value is not None}
         with self.importing():
             return self.expert.start(trade_mode, **(known | given), path=self.path)
@@ -108,8 +114,11 @@ def load_expert(path: str | Path) -> Loaded:
     siblings: dict[str, ModuleType] = {}
     module = _execute(code, file, siblings)
     expert = _the_expert(module, tree, file)
-    defaults, notes = _run_defaults(tree, module, expert, file)
-    return Loaded(expert=expert, path=file, run_defaults=defaults, notes=notes, _siblings=siblings)
+    calls, notes = _run_calls(tree, module, expert, file)
+    return Loaded(
+        expert=expert, path=file, run_defaults=calls[0] if calls else {}, notes=notes, calls=calls,
+        _siblings=siblings,
+    )  # fmt: skip
 
 
 def _find(path: Path) -> Path:
@@ -294,31 +303,33 @@ def _the_expert(module: ModuleType, tree: ast.Module, file: Path) -> MetaExpert:
     return expert
 
 
-def _run_defaults(
+def _run_calls(
     tree: ast.Module, module: ModuleType, expert: MetaExpert, file: Path
-) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Read the file's own run(...) call: the first that backtests, else the first.
+) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
+    """Read the file's own run(...) calls, those that backtest first, and say what could not be read.
 
     Raises:
-        ConfigError: it names a setting that a run doesn't have.
+        ConfigError: one names a setting that a run doesn't have.
     """
     names = {name for name, value in vars(module).items() if value is expert}
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _is_run(node, names)]
     read = [(call, {word.arg: _value(word.value, module) for word in call.keywords}) for call in calls]
     read.sort(key=lambda item: (item[1].get("trade_mode", "backtest") != "backtest", item[0].lineno))
-    if not read:
-        return {}, ()
-    call, words = read[0]
-    try:
-        config.split({word: value for word, value in words.items() if word is not None}, config.RunSettings)
-    except ConfigError as error:
-        raise ConfigError(f"{_shown(file)}:{call.lineno}: {error}") from None
-    notes = tuple(
-        f"{_shown(file)}:{call.lineno}: {word or '**'} is not a plain value and was not read; give it as an option"
-        for word, value in words.items()
-        if value is _OPAQUE
-    )
-    return {word: value for word, value in words.items() if word is not None and value is not _OPAQUE}, notes
+    found: list[dict[str, Any]] = []
+    notes: list[str] = []
+    for call, words in read:
+        where = f"{_shown(file)}:{call.lineno}"
+        try:
+            config.split({word: value for word, value in words.items() if word is not None}, config.RunSettings)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
+        notes += [
+            f"{where}: {word or '**'} is not a plain value and was not read; give it as an option"
+            for word, value in words.items()
+            if value is _OPAQUE
+        ]
+        found.append({word: value for word, value in words.items() if word is not None and value is not _OPAQUE})
+    return tuple(found), tuple(notes)
 
 
 def _value(node: ast.expr, module: ModuleType) -> Any:

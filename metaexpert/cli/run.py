@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import ConfigError
 from .backtest import parse_changes
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def run(
     path: Annotated[
         str, typer.Argument(help="The expert: a Python file, or a folder with main.py.", metavar="PATH")
     ],
-    mode: Annotated[str, typer.Option(help="paper: live prices, simulated money.")] = "paper",
+    mode: Annotated[str, typer.Option(help="paper: live prices, simulated money; live: real orders.")] = "paper",
     symbol: Annotated[str | None, typer.Option(help="Another symbol; several with commas between.")] = None,
     timeframe: Annotated[str | None, typer.Option(help="Other bars, such as 1m or 1h.")] = None,
     capital: Annotated[float | None, typer.Option(help="Initial capital of a fresh paper account.")] = None,
@@ -41,6 +42,35 @@ def run(
     fresh: Annotated[
         bool | None, typer.Option("--fresh", help="Begin anew, not where the last run stopped.")
     ] = None,
+    testnet: Annotated[bool | None, typer.Option("--testnet", help="Use the exchange's test network.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Live: begin without asking.")] = False,
+    no_limits: Annotated[
+        bool | None, typer.Option("--no-limits", help="Live: trade without a loss limit.")
+    ] = None,
+    adopt: Annotated[
+        bool | None, typer.Option("--adopt", help="Live: take over positions in its symbols that are nobody's.")
+    ] = None,
+    flatten: Annotated[
+        bool | None, typer.Option("--flatten", help="Live: only close what is its own, and end.")
+    ] = None,
+    on_stop: Annotated[
+        str | None, typer.Option(help="Live: what a stop does with positions: leave or flatten.")
+    ] = None,
+    on_stop_failure: Annotated[
+        str | None, typer.Option(help="Live: when a stop order is refused: close, retry or alert.")
+    ] = None,
+    max_slippage: Annotated[
+        float | None, typer.Option(help="Live: how far a market entry may fill from the best quote, in percent.")
+    ] = None,
+    account_daily_loss: Annotated[
+        float | None, typer.Option(help="Live: daily_loss_limit of the whole account, in its currency.")
+    ] = None,
+    account_drawdown: Annotated[
+        float | None, typer.Option(help="Live: max_drawdown_pct of the whole account, a fraction.")
+    ] = None,
+    dead_man: Annotated[
+        int | None, typer.Option(help="Live: seconds without a sign of life until entries are cancelled; 0: off.")
+    ] = None,
     seconds: Annotated[
         float | None, typer.Option("--for", min=0.001, metavar="SECONDS", help="Stop after so many seconds.")
     ] = None,
@@ -52,7 +82,8 @@ def run(
 ) -> None:
     """Run an expert on a live market until Ctrl-C, and go on where its last run stopped.
 
-    What isn't given is taken from the file's own expert.run(...) call.
+    What isn't given is taken from the file's own expert.run(...) call. Before a live run begins it shows what it
+    is about to do, and asks.
     """
     from ..loading import load_expert
 
@@ -72,11 +103,40 @@ def run(
         latency_ms=latency,
         speed=speed,
         fresh=fresh,
+        testnet=testnet,
+        no_limits=no_limits,
+        adopt=adopt,
+        flatten=flatten,
+        on_stop=on_stop,
+        on_stop_failure=on_stop_failure,
+        max_slippage_pct=max_slippage,
+        account_daily_loss_limit=account_daily_loss,
+        account_max_drawdown_pct=account_drawdown,
+        dead_man_s=dead_man,
         settings=settings,
         inputs=inputs,
     )
+    if started.job.run.trade_mode == "live":
+        _agree(started, assumed=yes)
     asyncio.run(_watched(loaded, started, seconds))
     _show(started, as_json=as_json)
+
+
+def _agree(run: Run, *, assumed: bool) -> None:
+    """Show what a live run is about to do, and have somebody's word that it may.
+
+    Raises:
+        ConfigError: nobody is there to ask.
+    """
+    from ..plan import plan_of
+
+    if not assumed and not sys.stdin.isatty():
+        raise ConfigError("a live run begins with your word, and nobody is there to ask: give --yes")
+    for line in plan_of(run.job).lines():
+        typer.echo(line, err=True)
+    if not assumed and not typer.confirm("Begin?", err=True):
+        typer.echo("Not begun; nothing was sent or changed.", err=True)
+        raise typer.Exit(1)
 
 
 async def _watched(loaded: Loaded, run: Run, seconds: float | None) -> None:

@@ -116,6 +116,30 @@ def test_the_run_that_backtests_is_read(write):
     assert load_expert(write(text)).run_defaults == {"initial_capital": 2}
 
 
+def test_a_run_in_a_mode_takes_the_settings_of_the_files_own_run_in_that_mode(write, monkeypatch):
+    text = (
+        GOOD
+        + """
+    if __name__ == "__main__":
+        import sys
+        if "--live" in sys.argv:
+            expert.run(trade_mode="live", on_stop="flatten", account_daily_loss_limit=50.0)
+        expert.run(trade_mode="paper", latency_ms=20, initial_capital=3)
+        expert.run(initial_capital=2)
+    """
+    )
+    monkeypatch.setattr("metaexpert.expert.MetaExpert.start", lambda _, mode, **told: told)
+
+    def told(mode, **options):
+        return {
+            name: one for name, one in load_expert(write(text)).start(mode, **options).items() if name != "path"
+        }
+
+    assert told("live") == {"on_stop": "flatten", "account_daily_loss_limit": 50.0}
+    assert told("live", on_stop="leave", adopt=None) == {"on_stop": "leave", "account_daily_loss_limit": 50.0}
+    assert told("paper") == {"latency_ms": 20, "initial_capital": 3}
+
+
 def test_values_that_only_running_would_tell_are_noted(write):
     text = (
         GOOD
