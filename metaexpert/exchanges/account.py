@@ -33,7 +33,18 @@ if TYPE_CHECKING:
 
     type Raw = Mapping[str, Any]
 
-__all__ = ["account_of", "added", "balances_of", "fill_of", "order_of", "orders_of", "positions_of"]
+__all__ = [
+    "account_of",
+    "added",
+    "balances_of",
+    "child_of",
+    "fill_of",
+    "forced",
+    "id_of",
+    "order_of",
+    "orders_of",
+    "positions_of",
+]
 
 _SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 _LEGS = {"long": "long", "short": "short", "1": "long", "2": "short"}
@@ -85,7 +96,7 @@ def _progress(raw: Raw, market: Market, asked: Order) -> Order:
     known = asked.price is not None or status is OrderStatus.FILLED  # by cost it tells what was bought so far
     qty = asked.qty if total is None or in_base or not known else to_qty(market, total)
     return asked.changed(
-        exchange_id=_child(raw, market) or str(raw["id"]),
+        exchange_id=child_of(raw, market) or id_of(raw, market),
         status=status,
         qty=qty,
         price=None if asked.price is None else positive(raw, "price") or asked.price,
@@ -111,7 +122,7 @@ def _found(raw: Raw, market: Market) -> Order:
     ours = wording.CLIENT_IDS.get(market.exchange, ())
     return Order(
         id=raw.get("clientOrderId") or said(raw, *ours) or str(raw["id"]),
-        exchange_id=_child(raw, market) or str(raw["id"]),
+        exchange_id=child_of(raw, market) or id_of(raw, market),
         symbol=market.symbol,
         side=side,
         type=kind,
@@ -128,18 +139,23 @@ def _found(raw: Raw, market: Market) -> Order:
         stop_loss=_attached(raw, "stopLossPrice", stop),
         take_profit=_attached(raw, "takeProfitPrice", stop),
         position_side=leg,
-        reason=reason if closes else ExitReason.ORDER,
+        reason=_cause(raw, market, side, reason) if closes else ExitReason.ORDER,
         message=_message(raw, market, status),
         created=int(raw.get("timestamp") or 0),
         updated=_time(raw, market),
     )
 
 
+def id_of(raw: Raw, market: Market) -> str:
+    """The exchange's id of an order; of one that a stop has become its own."""
+    return said(raw, *wording.IDS.get(market.exchange, ())) or str(raw["id"])
+
+
 def _status(raw: Raw, market: Market, untold: OrderStatus | None = None) -> OrderStatus:
     exchange, own, word = market.exchange, _state(raw, market), raw.get("status")
     if exchange == "kucoin" and (said(raw, "isActive", "active") == "True"):
         return OrderStatus.OPEN  # that a part was cancelled (``cancelExist``) ends no order
-    if _child(raw, market) is not None:
+    if child_of(raw, market) is not None:
         return OrderStatus.OPEN
     known = wording.MISFILED.get(exchange, {}).get(own) or wording.STATUSES.get(str(word))
     if known is None and word is None and untold is not None:
@@ -163,7 +179,7 @@ def _state(raw: Raw, market: Market) -> str:
     return said(raw, *wording.STATES.get(market.exchange, ())) or ""
 
 
-def _child(raw: Raw, market: Market) -> str | None:
+def child_of(raw: Raw, market: Market) -> str | None:
     """The exchange's id of the order that a stop has become: "" if that is not told, None if it still waits."""
     paths = wording.FIRED.get(market.exchange, {}).get(_state(raw, market))
     return None if paths is None else said(raw, *paths) or ""
@@ -181,7 +197,7 @@ def _works(status: OrderStatus) -> bool:
 def _filled(raw: Raw, market: Market, qty: float, before: float) -> float:
     """How much of `qty` is done; of an order counted in base the same share of it as there."""
     done, total = number(raw, "filled"), number(raw, "amount")
-    if done is None or _child(raw, market) is not None:
+    if done is None or child_of(raw, market) is not None:
         return before
     if market.amount_step is not None:
         return qty * done / total if total else before
@@ -196,7 +212,8 @@ def _kind(raw: Raw, market: Market) -> tuple[OrderType, ExitReason]:
     if word not in wording.TYPES:
         raise _unknown(raw, market, "type", word)
     waits, reason = wording.TYPES[word]
-    own = wording.CAUSES.get(market.exchange, {}).get(said(raw, "stopOrderType", "planType") or "")
+    told = said(raw, *wording.KINDS.get(market.exchange, ())) or ""
+    own = wording.CAUSES.get(market.exchange, {}).get(told)
     waits = waits or own is not None or positive(raw, "triggerPrice") is not None
     if word in ("conditional", "oco") and positive(raw, "stopLossPrice") is None:
         reason = ExitReason.TAKE_PROFIT
@@ -204,6 +221,15 @@ def _kind(raw: Raw, market: Market) -> tuple[OrderType, ExitReason]:
     if waits:
         return OrderType.STOP_LIMIT if limited else OrderType.STOP, own or reason
     return OrderType.LIMIT if limited else OrderType.MARKET, reason
+
+
+def _cause(raw: Raw, market: Market, side: Side, told: ExitReason) -> ExitReason:
+    """What an order that closes is for; where only the way is told that the price must go, by that."""
+    field, ways = wording.RISES.get(market.exchange, ("", {}))
+    rises = ways.get(said(raw, field) or "")
+    if told is not ExitReason.ORDER or rises is None:
+        return told
+    return ExitReason.STOP_LOSS if rises is (side is Side.BUY) else ExitReason.TAKE_PROFIT
 
 
 def _stop_price(raw: Raw) -> float | None:
@@ -267,13 +293,13 @@ def _fee(raw: Raw, market: Market, untold: float) -> float:
 
 
 def _message(raw: Raw, market: Market, status: OrderStatus) -> str | None:
-    child = _child(raw, market)
+    child = child_of(raw, market)
     if child is not None:
         return f"its stop was reached: it works as order {child}" if child else "its stop was reached"
     if _works(status) or status is OrderStatus.FILLED:
         return None
     why = said(raw, *wording.REFUSALS.get(market.exchange, ()))
-    return None if why == "EC_NoError" else why
+    return None if why in ("EC_NoError", "0") else why  # Bybit's and OKX's words for no reason
 
 
 def _time(raw: Raw, market: Market) -> int:
@@ -301,7 +327,7 @@ def fill_of(raw: Raw, market: Market) -> ExchangeFill:
         id=str(raw["id"]),
         time=int(raw["timestamp"]),
         symbol=market.symbol,
-        order_id=str(raw.get("order") or ""),
+        order_id=said(raw, *wording.IDS.get(market.exchange, ())) or str(raw.get("order") or ""),
         side=_side(raw, market),
         qty=to_qty(market, abs(amount), price),
         price=price,
@@ -309,7 +335,7 @@ def fill_of(raw: Raw, market: Market) -> ExchangeFill:
         fee_currency=currency,
         is_maker=raw.get("takerOrMaker") == "maker",
         pnl=None if profit is None else float(profit),
-        reason=_cause(raw, market),
+        reason=_forced(raw, market),
         position_side=_leg(raw, market),
     )
 
@@ -321,15 +347,25 @@ def _paid(raw: Raw, market: Market) -> tuple[float, str | None]:
     return (0.0, None) if cost is None else (float(cost), fee.get("currency"))
 
 
-def _cause(raw: Raw, market: Market) -> ExitReason:
-    """Why it was closed, where nobody had ordered it."""
+def _forced(raw: Raw, market: Market) -> ExitReason:
+    """Why it was closed, where nobody had ordered it; nothing but its end trades a contract that has ended."""
+    if market.expiry is not None and int(raw["timestamp"]) >= market.expiry:
+        return ExitReason.EXPIRY
     if market.exchange == "bitget":
         word = said(raw, "tradeSide") or ""
         if word.startswith(("burst_", "reduce_", "dte_sys_adl_")):
             return ExitReason.LIQUIDATION
         return ExitReason.EXPIRY if word.startswith("delivery_") else ExitReason.ORDER
-    field, words = wording.FORCED.get(market.exchange, ("", {}))
-    return words.get(said(raw, field) or "", ExitReason.ORDER)
+    name = said(raw, *wording.ORDERED_BY.get(market.exchange, ())) or ""
+    theirs = (reason for begin, reason in wording.FORCED_IDS.items() if name.startswith(begin))
+    fields, words = wording.FORCED.get(market.exchange, ((), {}))
+    return next(theirs, None) or words.get(said(raw, *fields) or "", ExitReason.ORDER)
+
+
+def forced(fills: Iterable[ExchangeFill], orders: Iterable[Raw]) -> tuple[ExchangeFill, ...]:
+    """The fills, with the reason of those that belong to `orders`, an exchange's list of its own liquidations."""
+    names = {str(one.get("orderId")) for one in orders}
+    return tuple(one._replace(reason=ExitReason.LIQUIDATION) if one.order_id in names else one for one in fills)
 
 
 # --- positions ------------------------------------------------------------------------------------------------

@@ -41,6 +41,8 @@ class Dialect:
     """Where these are closing stop orders of their own, sent behind a market order."""
     apart: frozenset[Segment] = frozenset()
     """Where stop orders are kept apart from other orders: they are found and cancelled in another place."""
+    sub_orders: Mapping[Segment, tuple[Any, ...]] = {}
+    """Where a stop's record does not tell what it has become: path, group and kind of the request that does."""
     trailing_range: tuple[float, float] = (0.0, 100.0)
     """Percent that a trailing stop may trail by."""
     whole_leverage: bool = True
@@ -408,6 +410,9 @@ class Bitget(Dialect):
 
     attached: Mapping[Segment, frozenset[OrderType]] = dict.fromkeys(CONTRACTS, _AT_ONCE)
     apart = frozenset({Segment.SPOT, *CONTRACTS})
+    sub_orders: Mapping[Segment, tuple[Any, ...]] = {
+        Segment.SPOT: ("v2/spot/trade/plan-sub-order", ["private", "spot"], "GET"),  # CCXT has no name for it
+    }
     trailing_range = (0.0, 10.0)
 
     @override

@@ -26,7 +26,7 @@ from ..errors import (
 from ..kinds import Kind
 from ..models import ContractType, MarketType
 from ..timeframe import DAY_MS, parse
-from . import account, convert, listing, orders, pages, setup
+from . import account, convert, finding, listing, orders, pages, setup
 from .caller import Caller, is_offline
 from .connection import place_of
 from .keys import ask_rights
@@ -331,7 +331,11 @@ class Gateway:
         market = await self.known(symbol)
         doing = f"fetch the fills of {market.symbol}"
         raw = await self._caller.read(doing, "fetch_my_trades", market.symbol, since, private=True)
-        return tuple(sorted((account.fill_of(one, market) for one in raw), key=lambda fill: fill.time))
+        found = tuple(sorted((account.fill_of(one, market) for one in raw), key=lambda fill: fill.time))
+        asked = self._venue.forced.get(self.segment)
+        if not found or asked is None:
+            return found
+        return account.forced(found, await self._caller.read(doing, asked, {"symbol": market.id}, private=True))
 
     async def rights(self) -> frozenset[str] | None:
         """What the key may do in this segment: of "read", "trade" and "withdraw" those that it surely may.
@@ -456,21 +460,14 @@ class Gateway:
     async def find(self, order: Order) -> Order | None:
         """The order as the exchange knows it by our id; None where it knows none.
 
+        Of a stop that was reached it is the order that it has become, with the `exchange_id` of that one.
         An exchange may know of an order only a moment after it took it: ask a few times before believing a None.
         """
         market = await self.known(order.symbol)
-        for call in orders.lookups_of(order, market):
-            try:
-                raw = await self._caller.read(
-                    f"look order {order.id} up", call.method, *call.arguments, private=True
-                )
-            except OrderNotFound:
-                continue
-            found = orders.picked(raw, order)
-            if found is not None:
-                return account.order_of(found, market, order)
-        self._sent.discard(order.id)
-        return None
+        found = await finding.find(self._caller, order, market)
+        if found is None:
+            self._sent.discard(order.id)
+        return found
 
     async def cancel(self, order: Order) -> None:
         """Cancel an order; `find` tells what had been filled before.

@@ -91,6 +91,15 @@ def _binance(base: Any) -> type[Any]:
                 message = {**message, "k": {**candle, "v": candle["q"]}}
             base.handle_ohlcv(self, client, message)
 
+        def handle_my_trade(self, client: Any, message: Mapping[str, Any]) -> None:
+            """An execution of a liquidation is one, too; an option's fee is paid in what the option settles in."""
+            if message.get("x") == "CALCULATED" and float(message.get("l") or 0.0) > 0.0:
+                message = {**message, "x": "TRADE"}
+            if message.get("n") and "N" not in message:
+                market = self.markets_by_id.get(message.get("s"), [{}])[0]
+                message = {**message, "N": market.get("settle")}
+            base.handle_my_trade(self, client, message)
+
     return Binance
 
 

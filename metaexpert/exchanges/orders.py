@@ -33,6 +33,7 @@ __all__ = [
     "calls_of",
     "cancel_all_of",
     "cancel_of",
+    "child_of",
     "dead_man_of",
     "lookups_of",
     "picked",
@@ -97,6 +98,12 @@ def protection_of(request: OrderRequest, market: Market) -> tuple[Call, ...]:
 def lookups_of(order: Order, market: Market) -> tuple[Call, ...]:
     """The calls that look an order up by our id, to be made in turn until `picked` finds it in an answer."""
     return dialect_of(market).lookups(order, market)
+
+
+def child_of(raw: Mapping[str, Any], market: Market) -> Call | None:
+    """The call that tells what a stop has become, where its own record `raw` does not; None: there is none."""
+    where = dialect_of(market).sub_orders.get(segment_of(market))
+    return None if where is None else Call("request", (*where, {"planOrderId": str(raw["id"])}))
 
 
 def picked(raw: object, order: Order) -> Mapping[str, Any] | None:

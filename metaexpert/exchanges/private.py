@@ -93,14 +93,23 @@ class AccountStreams:
             calls.append((market.symbol, None, None, {"trigger": True}))
         while True:
             raws = await self._next("orders", market.symbol, "watch_orders", calls)
-            found = [order for raw in raws for one in raw if (order := self._order(one, market, known))]
+            found = [(order, one) for raw in raws for one in raw if (order := self._order(one, market, known))]
             if found:
-                return found
+                return [await self._whole(order, one, market) for order, one in found]
+
+    async def _whole(self, order: Order, raw: Raw, market: Market) -> Order:
+        """The order; of a stop that was reached, where the push lacks the id of what it has become, looked up."""
+        if account.child_of(raw, market) != "":
+            return order
+        try:
+            return await self._gateway.find(order) or order
+        except MetaExpertError:  # whoever misses its fills looks it up again
+            return order
 
     def _order(self, raw: Raw, market: Market, sent: Mapping[str, Order]) -> Order | None:
         """The order, if it is not as it was told last; None as well while its quantity can't be known."""
         own = str(raw.get("clientOrderId") or said(raw, *CLIENT_IDS.get(market.exchange, ())) or "")
-        theirs = str(raw.get("id"))  # which is all that KuCoin tells of a stop order on futures
+        theirs = account.id_of(raw, market)  # which is all that KuCoin tells of a stop order on futures
         asked = sent.get(own) or next((one for one in sent.values() if one.exchange_id == theirs), None)
         try:
             order = account.order_of(raw, market, asked)

@@ -140,6 +140,7 @@ class Venue:
         tier_bounds: by segment what the bounds of margin tiers count; a segment that is missing is not known.
         sliced_tiers: True where each slice of a position has its tier's rate, False where the whole position has.
         private_tiers: True where margin tiers are told to account holders only.
+        forced: by segment the call that lists the account's liquidations, where its record of fills does not tell.
         recv_window_ms: how old a request may be when it arrives; None where the exchange fixes it.
     """
 
@@ -165,6 +166,7 @@ class Venue:
     tier_bounds: Mapping[Segment, Bound] = field(default_factory=dict[Segment, Bound])
     sliced_tiers: bool = False
     private_tiers: bool = False
+    forced: Mapping[Segment, str] = field(default_factory=dict[Segment, str])
     recv_window_ms: int | None = None
     test_hosts: Mapping[Segment, str] = field(default_factory=dict[Segment, str])
     times: Mapping[Segment, str] = field(default_factory=dict[Segment, str])
@@ -250,6 +252,10 @@ VENUES: Mapping[str, Venue] = {
         tier_bounds=dict.fromkeys(_CONTRACTS, Bound.VALUE),
         sliced_tiers=True,
         private_tiers=True,
+        forced={
+            Segment.LINEAR: "fapiPrivateGetForceOrders",
+            Segment.INVERSE: "dapiPrivateGetForceOrders",
+        },
         test_hosts={
             Segment.SPOT: "testnet.binance.vision",
             Segment.LINEAR: "demo-fapi.binance.com",

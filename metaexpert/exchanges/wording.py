@@ -20,13 +20,18 @@ __all__ = [
     "CLIENT_IDS",
     "FIRED",
     "FORCED",
+    "FORCED_IDS",
     "FORWARD",
     "GREEKS",
+    "IDS",
+    "KINDS",
     "LEGS",
     "MISFILED",
+    "ORDERED_BY",
     "POSITION",
     "PROFIT",
     "REFUSALS",
+    "RISES",
     "STATES",
     "STATUSES",
     "TIFS",
@@ -46,14 +51,16 @@ STATUSES: Mapping[str, OrderStatus] = {
     "cancelled": OrderStatus.CANCELED,  # KuCoin's stop orders
     "expired": OrderStatus.EXPIRED,
     "rejected": OrderStatus.REJECTED,
+    "triggered": OrderStatus.OPEN,  # KuCoin's stop orders, which keep their id; it fills or ends under it
 }
 """CCXT's words. What is ``"closed"`` and not filled to the end was cancelled with the rest."""
 
 STATES: Paths = {
-    "binance": ("algoStatus", "strategyStatus", "status"),
+    "binance": ("algoStatus", "strategyStatus", "status", "X"),
     "bybit": ("orderStatus",),
     "okx": ("state",),
     "bitget": ("planStatus", "status", "state", "orderStatus"),
+    "kucoin": ("status",),
 }
 """Where an order's status stands in `info`."""
 
@@ -63,9 +70,10 @@ MISFILED: Mapping[str, Mapping[str, OrderStatus]] = {
 """States that CCXT takes for others."""
 
 FIRED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "binance": {"TRIGGERED": ("actualOrderId",), "FINISHED": ("actualOrderId",)},
+    "binance": dict.fromkeys(("TRIGGERED", "FINISHED"), ("actualOrderId", "ai")),
     "okx": {"effective": ("ordId",), "partially_effective": ("ordId",)},
-    "bitget": {"triggered": ("executeOrderId",), "executed": ("executeOrderId",)},
+    "bitget": dict.fromkeys(("triggered", "executing", "executed"), ("executeOrderId",)),
+    "kucoin": {"TRIGGERED": ()},  # on spot: the order has our id as well
 }
 """States of a stop order that has become another order, and where its id is; CCXT takes them for filled."""
 
@@ -90,7 +98,17 @@ TYPES: Mapping[str, tuple[bool, ExitReason]] = {
 }
 """The types that CCXT hands on: does the order wait for a price, and what it is for if it leaves a position."""
 
+KINDS: Paths = {"binance": ("orderType", "o"), "bybit": ("stopOrderType",), "bitget": ("planType",)}
+"""Where the kind of a stop order stands in `info`."""
+
 CAUSES: Mapping[str, Mapping[str, ExitReason]] = {
+    "binance": {
+        "STOP": ExitReason.STOP_LOSS,
+        "STOP_MARKET": ExitReason.STOP_LOSS,
+        "TAKE_PROFIT": ExitReason.TAKE_PROFIT,
+        "TAKE_PROFIT_MARKET": ExitReason.TAKE_PROFIT,
+        "TRAILING_STOP_MARKET": ExitReason.TRAILING_STOP,
+    },
     "bybit": {
         "StopLoss": ExitReason.STOP_LOSS,
         "PartialStopLoss": ExitReason.STOP_LOSS,
@@ -99,15 +117,18 @@ CAUSES: Mapping[str, Mapping[str, ExitReason]] = {
         "TrailingStop": ExitReason.TRAILING_STOP,
     },
     "bitget": {
-        "pos_loss": ExitReason.STOP_LOSS,
-        "loss_plan": ExitReason.STOP_LOSS,
-        "pos_profit": ExitReason.TAKE_PROFIT,
-        "profit_plan": ExitReason.TAKE_PROFIT,
-        "track_plan": ExitReason.TRAILING_STOP,
-        "moving_plan": ExitReason.TRAILING_STOP,
+        **dict.fromkeys(("loss_plan", "pos_loss", "sl", "psl"), ExitReason.STOP_LOSS),
+        **dict.fromkeys(("profit_plan", "pos_profit", "tp", "ptp"), ExitReason.TAKE_PROFIT),
+        **dict.fromkeys(("track_plan", "moving_plan", "track", "mtpsl"), ExitReason.TRAILING_STOP),
     },
 }
-"""What a stop order is for, in the words of ``stopOrderType`` and ``planType`` of `info`."""
+"""What a stop order of such a kind is for, if it leaves a position; Bitget has other words for it in streams."""
+
+RISES: Mapping[str, tuple[str, Mapping[str, bool]]] = {
+    "bybit": ("triggerDirection", {"1": True, "2": False}),
+    "kucoin": ("stop", {"up": True, "down": False}),
+}
+"""Where they say only which way the price must go, upwards or not: the field, and its words."""
 
 TIFS: Mapping[str, tuple[TimeInForce, bool]] = {
     "GTC": (TimeInForce.GTC, False),
@@ -121,6 +142,9 @@ TIFS: Mapping[str, tuple[TimeInForce, bool]] = {
     "RPI": (TimeInForce.GTC, True),  # fills with retail orders only, and as a maker
 }
 """How long an order works, and is it post-only."""
+
+IDS: Paths = {"okx": ("ordId",)}
+"""The id of an order where CCXT takes that of the stop order which has become it."""
 
 CLIENT_IDS: Paths = {"okx": ("algoClOrdId",)}
 """Our id where CCXT does not look: OKX names a stop order, and the order that it becomes, by it."""
@@ -136,7 +160,7 @@ REFUSALS: Paths = {
 """Why an order was refused, in the exchange's words."""
 
 LEGS: Paths = {
-    "binance": ("positionSide",),
+    "binance": ("positionSide", "ps"),
     "bybit": ("positionIdx",),
     "okx": ("posSide",),
     "bitget": ("posSide", "holdSide"),
@@ -154,9 +178,20 @@ PROFIT: Paths = {
 }
 """The profit that a fill took, before fees."""
 
-FORCED: Mapping[str, tuple[str, Mapping[str, ExitReason]]] = {
+ORDERED_BY: Paths = {"binance": ("c",)}
+"""Where a fill tells the client id of its order."""
+
+FORCED_IDS: Mapping[str, ExitReason] = {
+    "autoclose-": ExitReason.LIQUIDATION,
+    "adl_autoclose": ExitReason.LIQUIDATION,
+    "settlement_autoclose-": ExitReason.EXPIRY,
+    "delivery_autoclose-": ExitReason.EXPIRY,
+}
+"""How the client ids begin that Binance gives to orders of its own."""
+
+FORCED: Mapping[str, tuple[tuple[str, ...], Mapping[str, ExitReason]]] = {
     "bybit": (
-        "execType",
+        ("execType",),
         {
             "BustTrade": ExitReason.LIQUIDATION,
             "AdlTrade": ExitReason.LIQUIDATION,
@@ -165,15 +200,17 @@ FORCED: Mapping[str, tuple[str, Mapping[str, ExitReason]]] = {
         },
     ),
     "okx": (
-        "subType",
+        ("subType", "category"),  # of fills, and of the orders that streams tell them with
         {
+            **dict.fromkeys(("full_liquidation", "partial_liquidation", "adl"), ExitReason.LIQUIDATION),
+            "delivery": ExitReason.EXPIRY,
             **dict.fromkeys(map(str, range(100, 108)), ExitReason.LIQUIDATION),
             **dict.fromkeys(map(str, range(125, 129)), ExitReason.LIQUIDATION),  # deleveraged
             **dict.fromkeys(("112", "113", "170", "171", "172"), ExitReason.EXPIRY),
         },
     ),
     "kucoin": (
-        "tradeType",
+        ("tradeType",),
         {
             "liquid": ExitReason.LIQUIDATION,
             "adl": ExitReason.LIQUIDATION,
@@ -181,7 +218,7 @@ FORCED: Mapping[str, tuple[str, Mapping[str, ExitReason]]] = {
         },
     ),
 }
-"""Fills that nobody ordered: the field that tells of them, and its words."""
+"""Fills that nobody ordered: the fields that tell of them, and their words."""
 
 # --- positions ------------------------------------------------------------------------------------------------
 

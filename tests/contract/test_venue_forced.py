@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 D = Decimal
 NOW = 1_790_000_000_000
 HOUR = 3_600_000
-TOLD = [name for name in EXCHANGES if name != "binance"]
-"""Binance's fills don't say why; its orders do, by their client id."""
 
 
 def bought(state: State, *, dated: bool = False) -> Instrument:
@@ -44,7 +42,7 @@ def bought(state: State, *, dated: bool = False) -> Instrument:
 @pytest.mark.parametrize("exchange", EXCHANGES)
 async def test_a_liquidation_and_a_settlement_are_told_as_such(venue: Venue, exchange: str) -> None:
     """At 40,000 the perpetual is gone with its margin of 5,000; the dated one ends at expiry, free of fees."""
-    state, told = venue.states[exchange], exchange in TOLD
+    state = venue.states[exchange]
     async with gateway_to(venue, exchange, "linear") as gateway:
         item = bought(state)
         (held,) = await gateway.positions()
@@ -54,7 +52,7 @@ async def test_a_liquidation_and_a_settlement_are_told_as_such(venue: Venue, exc
         assert await gateway.positions() == ()
         fill = (await gateway.fills("BTC/USDT:USDT"))[-1]
         assert (fill.price, fill.qty) == (40_000.0, 1.0)
-        assert fill.reason is (ExitReason.LIQUIDATION if told else ExitReason.ORDER)
+        assert fill.reason is ExitReason.LIQUIDATION
         assert state.balances[state.wallet_of(item), "USDT"] == 100_000 - 50_000 * item.taker - 5_000
         dated = bought(state, dated=True)
         expiry = dated.expiry or 0
@@ -65,7 +63,7 @@ async def test_a_liquidation_and_a_settlement_are_told_as_such(venue: Venue, exc
         state.advance()
         fill = (await gateway.fills(symbol, expiry - HOUR))[-1]
         assert (fill.price, fill.qty, fill.fee) == (51_000.0, 1.0, 0.0)
-        assert fill.reason is (ExitReason.EXPIRY if told else ExitReason.ORDER)
+        assert fill.reason is ExitReason.EXPIRY
 
 
 @pytest.mark.parametrize("dialect", [binance, bybit], ids=lambda one: one.NAME)

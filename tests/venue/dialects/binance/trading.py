@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from ...instruments import Kind, fixed, text
+from ...instruments import DAY, Kind, fixed, text
 from ...orders import LIVE, Order, Reason, Refusal, Status
 from .listing import kind_of
 from .market import ROUTES
@@ -153,6 +153,18 @@ def my_trades(call: Call) -> Any:
         and asked in {"", str(order.id)}
     ]  # fmt: skip
     return [_trade(*row) for row in (rows[:limit] if start else rows[-limit:])]
+
+
+@ROUTES.on("GET", "/fapi/v1/forceOrders", "/dapi/v1/forceOrders", signed=True)
+def forced(call: Call) -> Any:
+    """The exchange's own liquidations, the newest 50 of seven days."""
+    kind, name, since = kind_of(call.path), call.get("symbol"), call.whole("startTime", call.now - 7 * DAY)
+    rows = [
+        _contract(order) for order in call.state.orders.values()
+        if order.cause == "liquidation" and order.instrument.kind is kind and name in {"", order.instrument.id}
+        and since <= order.created <= call.whole("endTime", call.now)
+    ]  # fmt: skip
+    return rows[-min(call.whole("limit", 50), 100) :]
 
 
 def _order(call: Call) -> Order:
@@ -370,7 +382,8 @@ def _trade(order: Order, fill: Any) -> dict[str, Any]:
         "time": fill.time,
     }  # fmt: skip
     if item.kind is Kind.OPTION:
-        row |= {"tradeId": fill.id, "quantity": text(fill.amount), "fee": text(-fill.fee),
+        row |= {"tradeId": fill.id, "quantity": text(fill.amount if order.buy else -fill.amount),
+                "fee": text(fill.fee),
         "realizedProfit": text(fill.profit),
                 "side": "BUY" if order.buy else "SELL", "type": "LIMIT", "volatility": "0.6",
                 "liquidity": "MAKER" if fill.maker else "TAKER", "quoteAsset": item.quote, "priceScale": 1,

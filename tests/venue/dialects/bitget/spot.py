@@ -219,6 +219,17 @@ def past_plans(call: Call) -> Any:
     return _plans(call, live=False)
 
 
+@ROUTES.on("GET", "/api/v2/spot/trade/plan-sub-order", signed=True)
+def sub_orders(call: Call) -> Any:
+    """The order that a plan has sent; none before it has fired."""
+    plan = _find(call, {"orderId": call.need("planOrderId")}, plan=True)
+    child = call.state.orders.get(plan.child)
+    if child is None:
+        return []
+    kind = "market" if child.price is None else "limit"
+    return [{"orderId": str(child.id), "price": text(child.price or 0), "type": kind, "status": "success"}]
+
+
 def _plans(call: Call, *, live: bool) -> Any:
     rows = cut(call, [_plan(one) for one in wanted(call, Kind.SPOT, plan=True, live=live)], 20)
     return {"nextFlag": False, "idLessThan": rows[-1]["orderId"] if rows else "0", "orderList": rows}
