@@ -11,18 +11,17 @@ to the exchange and brings back what it says. So what a run did can be played ag
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from math import inf
 from typing import TYPE_CHECKING, Any
 
-from .. import risk, rules
+from .. import risk
 from ..exchanges.capabilities import Feature, Support, support
 from ..exchanges.venues import segment_of
-from ..models import ExitReason, OrderStatus, OrderType, Rejection, TimeInForce
+from ..models import ExitReason, OrderStatus, OrderType, Rejection
 from ..reports import AccountReport, FillsFetched, Gap
+from .admission import Admission, LiveBook, opens
 from .base import BaseBroker
-from .book import Book, Working
+from .book import Working
 from .data import FundingRate, Latest, live_data
 from .dealings import Dealings
 from .differences import Differences
@@ -48,24 +47,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveBroker"]
 
-_STALE_MS = 10_000  # a market of which nothing was heard for longer is not entered at market
 _KEPT = 5_000  # of the fills, round trips and orders that are done, and up to twice as many
 _BY_EXPERT = "canceled by the expert"
-
-
-class LiveBook(Book):
-    """The book of a live broker, in which orders bind margin as soon as they are sent."""
-
-    def resting(self) -> list[Working]:
-        """What binds margin: all but stop orders, which bind it when they trigger."""
-        return [one for one in self.by_age() if one.triggered or one.taking]
-
-    def is_expecting(self, but: str) -> bool:
-        """Is an order on its way that will free margin?"""
-        return any(
-            one.taking and one.terms.id != but and rules.closing_qty(one.held.qty, one.side, one.rest) > 0.0
-            for one in self.by_age()
-        )
 
 
 class LiveBroker(BaseBroker):
@@ -106,7 +89,6 @@ class LiveBroker(BaseBroker):
         self._equity_then = 0.0  # our own at that report
         self._alive: dict[str, int] = {}  # when each symbol was heard of last, ms UTC
         self._held_back: dict[str, Working] = {}
-        self._max_slippage_pct = max_slippage_pct
         self.errands = Errands(clock, self._put)
         self.shield = Shield(
             self.execution, homes, clock, send=self._send_protective, ask=self._ask, notify=self.notices.append,
@@ -120,6 +102,10 @@ class LiveBroker(BaseBroker):
             self.execution, self.shield, is_mine=names.is_mine, knows=self.dealings.knows,
             standing=self.dealings.standing, ask=self._ask, notify=self.notices.append,
         )  # fmt: skip
+        self.admission = Admission(
+            self.execution, self.quotes, self._alive, unknown=lambda: self.unknown,
+            unprotected=self.shield.refusal, max_slippage_pct=max_slippage_pct,
+        )  # fmt: skip
         self.execution.call_off = self._cancel
 
     # -- the trader's side ----------------------------------------------------------------------------------
@@ -129,11 +115,11 @@ class LiveBroker(BaseBroker):
         held = self.ledger.leg(order.symbol, order.position_side)
         working = self._checked(order, held, active_from, shrinkable=shrinkable)
         if not isinstance(working, risk.Refusal):
-            working = self._refusal(working) or working
+            working = self.admission.refusal(working) or working
         if isinstance(working, risk.Refusal):
             self.reject(order, working.reason, working.message)
             return
-        if self._opens(working):
+        if opens(working):
             working.message, working.is_changed = self.shield.note(working.terms), True
         self._add(working)
         self._go(working)
@@ -143,112 +129,20 @@ class LiveBroker(BaseBroker):
         self.book.all[working.terms.id] = working
         self.book.stirred = True
 
-    def _refusal(self, working: Working) -> risk.Refusal | None:
-        """Why an entry is not made now that could be made else; exits always are."""
-        order, symbol = working.terms, working.terms.symbol
-        if not self._opens(working):
-            return None
-        if symbol in self.unknown:
-            return risk.Refusal(
-                "unknown_order", f"whether an order in {symbol} arrived is not known yet: no entries until it is"
-            )
-        refusal = self.shield.refusal(order)
-        if refusal is None and order.type is OrderType.MARKET and self._best(symbol, working.side) is None:
-            return risk.Refusal("stale_price", f"no price of {symbol} is known that is younger than 10 seconds")
-        return refusal
-
-    @staticmethod
-    def _opens(working: Working) -> bool:
-        """May it open or grow a position?"""
-        rest = working.rest
-        return not working.terms.reduce_only and rest > rules.closing_qty(working.held.qty, working.side, rest)
-
-    def _best(self, symbol: str, side: int) -> float | None:
-        """The best price for an order of `side` (+1 buys); None where it is not known for certain."""
-        quote = self.quotes.get(symbol)
-        if quote is None or self.clock.now() - self._alive.get(symbol, 0) > _STALE_MS:
-            return None
-        price = quote.ask if side > 0 else quote.bid
-        return price if 0.0 < price < inf else None
-
     def _go(self, working: Working) -> None:
         """Send an order, or hold it back where its moment is still to come."""
-        if working.active_from > self.clock.now() or self._waits(working):
+        if working.active_from > self.clock.now() or self.admission.waits(working):
             self._held_back[working.terms.id] = working
             return
         was_held = self._held_back.pop(working.terms.id, None) is not None
-        refusal = self._fitted(working, again=was_held)
+        refusal = self.admission.fit(working, again=was_held)
         if refusal is not None:
             status = OrderStatus.CANCELED if refusal.message == NOTHING_TO_REDUCE else OrderStatus.REJECTED
             reason = None if status is OrderStatus.CANCELED else refusal.reason
             self.book.drop(working, status, refusal.message, reason)
             return
-        self.dealings.send(working, self._bounded(working), self._best(working.terms.symbol, working.side))
-
-    def _waits(self, working: Working) -> bool:
-        """Is something under way that makes sense or room of it?"""
-        if working.terms.reduce_only:
-            return self._left_to_reduce(working) <= 0.0 and any(
-                one.taking and one.held is working.held and one.side == -working.side and self._opens(one)
-                for one in self.book.of[working.terms.symbol]
-            )
-        if not self._opens(working) or not self.book.is_expecting(but=working.terms.id):
-            return False
-        carried = self._carried(working)
-        return isinstance(carried, risk.Refusal) or carried < working.rest
-
-    def _carried(self, working: Working) -> float | risk.Refusal:
-        """What the free margin carries of it now."""
-        own = working.stop_price if working.price is None else working.price
-        best = self._best(working.terms.symbol, working.side) if own is None else own
-        price = working.held.mark if best is None else best
-        return working.rest if price <= 0.0 else self.execution.margin.carried(working, price, working.held.taker)
-
-    def _left_to_reduce(self, working: Working) -> float:
-        """What of the position no other order on its way closes yet."""
-        others = [
-            one.rest
-            for one in self.book.of[working.terms.symbol]
-            if one is not working and one.taking and one.held is working.held and one.side == working.side
-        ]
-        left = rules.closing_qty(working.held.qty, working.side, inf) - math.fsum(others)
-        return rules.sum_of_steps(left, 0.0, working.held.market.qty_step)
-
-    def _fitted(self, working: Working, *, again: bool) -> risk.Refusal | None:
-        """Cut an order to what there is to reduce, or to the free margin if it may shrink; or why it can't go."""
-        if working.terms.reduce_only:
-            left = self._left_to_reduce(working)
-            if left <= 0.0:
-                return risk.Refusal("nothing_to_reduce", NOTHING_TO_REDUCE)
-            if left < working.rest:
-                self._shrink(working, left)
-            return None
-        if again:
-            refusal = self._refusal(working) or self.execution.margin.shortfall(working)
-            if refusal is not None:
-                return refusal
-        if working.shrinkable and self._opens(working):
-            carried = self._carried(working)
-            if isinstance(carried, risk.Refusal):
-                return carried
-            if carried < working.rest:
-                self._shrink(working, carried)
-        return None
-
-    @staticmethod
-    def _shrink(working: Working, rest: float) -> None:
-        working.shrink(rest)
-        working.is_changed = True
-
-    def _bounded(self, working: Working) -> Order:
-        """The order as it is sent: a market entry with a limit to its price, where one is set."""
-        order, pct = working.order, self._max_slippage_pct
-        best = self._best(order.symbol, working.side)
-        if pct is None or best is None or order.type is not OrderType.MARKET or not self._opens(working):
-            return order
-        furthest = best * (1.0 + working.side * pct / 100.0)
-        price = rules.limit_price(furthest, working.side, working.held.market.price_tick)
-        return order.changed(type=OrderType.LIMIT, price=price, tif=TimeInForce.IOC)
+        best = self.admission.best(working.terms.symbol, working.side)
+        self.dealings.send(working, self.admission.bounded(working), best)
 
     def cancel(self, order_id: str) -> bool:
         """Have a working order cancelled; that it is will be news once the exchange has said so."""

@@ -1,0 +1,157 @@
+"""Admission: whether a live order goes to the exchange now, how much of it, and in which words."""
+
+from __future__ import annotations
+
+import math
+from math import inf
+from typing import TYPE_CHECKING
+
+from .. import risk, rules
+from ..models import OrderType, TimeInForce
+from .book import Book, Working
+from .execution import NOTHING_TO_REDUCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from ..events import Quote
+    from ..models import Order
+    from .execution import Execution
+
+__all__ = ["Admission", "LiveBook", "opens"]
+
+_STALE_MS = 10_000  # a market of which nothing was heard for longer is not entered at market
+
+
+class LiveBook(Book):
+    """The book of a live broker, in which orders bind margin as soon as they are sent."""
+
+    def resting(self) -> list[Working]:
+        """What binds margin: all but stop orders, which bind it when they trigger."""
+        return [one for one in self.by_age() if one.triggered or one.taking]
+
+    def is_expecting(self, but: str) -> bool:
+        """Is an order on its way that will free margin?"""
+        return any(
+            one.taking and one.terms.id != but and rules.closing_qty(one.held.qty, one.side, one.rest) > 0.0
+            for one in self.by_age()
+        )
+
+
+class Admission:
+    """Decides over orders that passed the checks which are the same in every mode.
+
+    Args:
+        execution: has the positions, the book and the margins.
+        quotes: the best bids and asks as far as they are known.
+        alive: when each symbol was heard of last, ms UTC.
+        unknown: the symbols in which it is not known of an order whether it arrived.
+        unprotected: why nothing may be added to a position because of its protection; None: something may.
+        max_slippage_pct: market entries trade no further than this from the best price, in percent; None: at any.
+    """
+
+    def __init__(
+        self, execution: Execution, quotes: Mapping[str, Quote], alive: Mapping[str, int], *,
+        unknown: Callable[[], Collection[str]], unprotected: Callable[[Order], risk.Refusal | None],
+        max_slippage_pct: float | None,
+    ) -> None:  # fmt: skip
+        self._execution = execution
+        self._book = execution.book
+        self._quotes = quotes
+        self._alive = alive
+        self._unknown = unknown
+        self._unprotected = unprotected
+        self._max_slippage_pct = max_slippage_pct
+
+    def refusal(self, working: Working) -> risk.Refusal | None:
+        """Why an entry is not made now that could be made else; exits always are."""
+        order, symbol = working.terms, working.terms.symbol
+        if not opens(working):
+            return None
+        if symbol in self._unknown():
+            return risk.Refusal(
+                "unknown_order", f"whether an order in {symbol} arrived is not known yet: no entries until it is"
+            )
+        refusal = self._unprotected(order)
+        if refusal is None and order.type is OrderType.MARKET and self.best(symbol, working.side) is None:
+            return risk.Refusal("stale_price", f"no price of {symbol} is known that is younger than 10 seconds")
+        return refusal
+
+    def best(self, symbol: str, side: int) -> float | None:
+        """The best price for an order of `side` (+1 buys); None where it is not known for certain."""
+        quote = self._quotes.get(symbol)
+        if quote is None or self._execution.now() - self._alive.get(symbol, 0) > _STALE_MS:
+            return None
+        price = quote.ask if side > 0 else quote.bid
+        return price if 0.0 < price < inf else None
+
+    def waits(self, working: Working) -> bool:
+        """Is something under way that makes sense or room of it?"""
+        if working.terms.reduce_only:
+            return self._left_to_reduce(working) <= 0.0 and any(
+                one.taking and one.held is working.held and one.side == -working.side and opens(one)
+                for one in self._book.of[working.terms.symbol]
+            )
+        if not opens(working) or not self._book.is_expecting(but=working.terms.id):
+            return False
+        carried = self._carried(working)
+        return isinstance(carried, risk.Refusal) or carried < working.rest
+
+    def _carried(self, working: Working) -> float | risk.Refusal:
+        """What the free margin carries of it now."""
+        own = working.stop_price if working.price is None else working.price
+        best = self.best(working.terms.symbol, working.side) if own is None else own
+        price = working.held.mark if best is None else best
+        return working.rest if price <= 0.0 else self._execution.margin.carried(working, price, working.held.taker)
+
+    def _left_to_reduce(self, working: Working) -> float:
+        """What of the position no other order on its way closes yet."""
+        others = [
+            one.rest
+            for one in self._book.of[working.terms.symbol]
+            if one is not working and one.taking and one.held is working.held and one.side == working.side
+        ]
+        left = rules.closing_qty(working.held.qty, working.side, inf) - math.fsum(others)
+        return rules.sum_of_steps(left, 0.0, working.held.market.qty_step)
+
+    def fit(self, working: Working, *, again: bool) -> risk.Refusal | None:
+        """Cut an order to what there is to reduce, or to the free margin if it may shrink; or why it can't go."""
+        if working.terms.reduce_only:
+            left = self._left_to_reduce(working)
+            if left <= 0.0:
+                return risk.Refusal("nothing_to_reduce", NOTHING_TO_REDUCE)
+            if left < working.rest:
+                _shrink(working, left)
+            return None
+        if again:
+            refusal = self.refusal(working) or self._execution.margin.shortfall(working)
+            if refusal is not None:
+                return refusal
+        if working.shrinkable and opens(working):
+            carried = self._carried(working)
+            if isinstance(carried, risk.Refusal):
+                return carried
+            if carried < working.rest:
+                _shrink(working, carried)
+        return None
+
+    def bounded(self, working: Working) -> Order:
+        """The order as it is sent: a market entry with a limit to its price, where one is set."""
+        order, pct = working.order, self._max_slippage_pct
+        best = self.best(order.symbol, working.side)
+        if pct is None or best is None or order.type is not OrderType.MARKET or not opens(working):
+            return order
+        furthest = best * (1.0 + working.side * pct / 100.0)
+        price = rules.limit_price(furthest, working.side, working.held.market.price_tick)
+        return order.changed(type=OrderType.LIMIT, price=price, tif=TimeInForce.IOC)
+
+
+def opens(working: Working) -> bool:
+    """May an order open or grow a position?"""
+    rest = working.rest
+    return not working.terms.reduce_only and rest > rules.closing_qty(working.held.qty, working.side, rest)
+
+
+def _shrink(working: Working, rest: float) -> None:
+    working.shrink(rest)
+    working.is_changed = True
