@@ -39,7 +39,7 @@ class Courier:
         streams: what happens on the account; their owner closes them.
         symbols: the markets of the run, all of one settlement currency.
         clock: the run's.
-        tell: gets what comes back: reports, and notices of what is tried again.
+        tell: gets what comes back: reports, and notices of what is tried again. It and `fail` may be exchanged.
         outbox: the broker's commands, taken by `wake`.
         terms: what positions are held on.
         price_of: the last known price of a symbol, None where none is known.
@@ -74,6 +74,15 @@ class Courier:
     @tell.setter
     def tell(self, tell: Callable[[Report | Notice], None]) -> None:
         self._desk.tell = tell
+
+    @property
+    def fail(self) -> Callable[[BaseException], None]:
+        """Is told what nothing can be done about."""
+        return self._desk.fail
+
+    @fail.setter
+    def fail(self, fail: Callable[[BaseException], None]) -> None:
+        self._desk.fail = fail
 
     def open(self) -> None:
         """Listen to the account from now on, and look at it from time to time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import deque
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -14,7 +15,14 @@ from pyleak import no_task_leaks
 from venue import Venue
 from warp import WarpClock, warped
 
+from metaexpert.broker.costs import Costs
+from metaexpert.broker.homes import homes_of
+from metaexpert.broker.ledger import Ledger
+from metaexpert.broker.live import LiveBroker
+from metaexpert.broker.names import Names
+from metaexpert.broker.protection import Protection
 from metaexpert.courier import Courier
+from metaexpert.events import Notice, PublicTrade, Quote
 from metaexpert.exchanges import budget
 from metaexpert.exchanges.orders import Terms
 from metaexpert.exchanges.private import AccountStreams
@@ -23,6 +31,8 @@ from metaexpert.reports import Command, FillReport, OrderReport
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from metaexpert.broker import News
 
 __all__ = ["Post", "posted"]
 
@@ -41,9 +51,11 @@ class Post:
         self.gateway = gateway_to(venue, exchange, kind, sleep=asyncio.sleep, clock=clock)
         self.streams = AccountStreams(self.gateway)
         self.terms = Terms() if kind == "spot" else Terms(margin_mode=MarginMode.CROSS, leverage=10)
+        self._names = 0
         self.outbox: deque[Command] = deque()
         self.told: list[Any] = []
         self.failed: list[BaseException] = []
+        self.written: list[Order] = []
         self.courier = Courier(
             self.gateway, self.streams, [self.symbol], clock, tell=self.told.append, outbox=self.outbox,
             terms=self.terms, price_of=lambda _: self.price, fail=self.failed.append, random=lambda: 0.0, **more,
@@ -69,6 +81,47 @@ class Post:
     def resting(self, name: str = "a1", **more: Any) -> Order:
         """A limit purchase that rests."""
         return self.order(name, price=float(round(0.9 * self.price)), **more)
+
+    def broker(self, state: Any = None, intents: tuple[Order, ...] = (), **levels: float) -> LiveBroker:
+        """A live broker whose commands the courier carries, of a run of its own; what it writes down is lost."""
+        self._names += 1
+        ledger = Ledger(0.0, {self.symbol: self.market}, self.terms.leverage, MarginMode.CROSS)
+        protection = Protection(**levels)
+        made = LiveBroker(
+            ledger, self.clock, Costs(), protection, names=Names("post", 1, f"run{self._names:05}"),
+            homes=homes_of([self.market], protection), intend=self.written.append,
+        )  # fmt: skip
+        made.outbox, made.on_command = self.outbox, self.courier.wake
+        if state is not None:
+            made.restore(json.loads(json.dumps(state)), intents)
+        return made
+
+    def trade(self, broker: LiveBroker) -> None:
+        """The broker hears of the market's price."""
+        broker.on_quote(Quote(self.clock.now(), self.symbol, self.price, self.price, 1.0, 1.0))
+        for _ in broker.on_trade(PublicTrade(self.clock.now(), self.symbol, "", self.price, 1.0, 0)):
+            pass
+
+    def hear(self, broker: LiveBroker) -> list[News]:
+        """The broker hears what was told since the last time."""
+        told, self.told[:] = list(self.told), []
+        news: list[News] = []
+        for report in told:
+            news += [] if isinstance(report, Notice) else broker.hear(report)
+            broker.guard()
+        return news
+
+    async def calm(self, broker: LiveBroker) -> list[News]:
+        """What the broker makes of all that is told until it is settled."""
+        news: list[News] = []
+        for _ in range(240):
+            broker.guard()
+            self.courier.wake()
+            await self.seconds(0.25)
+            news += self.hear(broker)
+            if broker.is_settled and self.courier.is_idle:
+                return news
+        raise AssertionError("the broker does not come to rest")
 
     def ask(self, *commands: Command) -> None:
         """Give commands to the courier, as a broker does."""

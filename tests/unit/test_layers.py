@@ -24,6 +24,7 @@ LAYERS = (
     ("broker", "doctor", "importer"),
     ("detail", "feed", "gaps", "inbox", "lanes", "livefeed", "liveseries", "pumps", "sound", "tails"),
     ("courier",),
+    ("recovery",),
     (
         *("calls", "filters", "handlers", "history", "inside", "keeper", "launch", "live", "marks", "process"),
         *("recorded", "replay", "signals", "tape", "trader"),
