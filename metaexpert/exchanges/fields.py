@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     type Raw = Mapping[str, Any]
 
-__all__ = ["info_of", "number", "positive", "said"]
+__all__ = ["filled_in", "info_of", "number", "positive", "said"]
 
 
 def info_of(raw: Raw) -> Raw:
@@ -36,3 +36,15 @@ def positive(raw: Raw, *names: str) -> float | None:
     """A price, or a volatility: exchanges write 0, or OKX -1, for none."""
     value = number(raw, *names)
     return value if value is not None and value > 0.0 else None
+
+
+def filled_in[T](value: T, **words: str) -> T:
+    """The same with ``{word}`` replaced by its word wherever it stands."""
+    found: Any = value
+    if isinstance(found, str):
+        found = found.format(**words)
+    elif isinstance(found, dict):
+        found = {name: filled_in(one, **words) for name, one in cast("dict[str, Any]", found).items()}
+    elif isinstance(found, tuple):
+        found = tuple(filled_in(one, **words) for one in cast("tuple[Any, ...]", found))
+    return found

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from ..clock import WallClock
 from ..errors import (
-    ConfigError,
     ExchangeError,
     MetaExpertError,
     NetworkError,
@@ -24,14 +23,14 @@ from ..errors import (
     UnprotectedError,
 )
 from ..kinds import Kind
-from ..models import ContractType, MarketType
 from ..timeframe import DAY_MS, parse
 from . import account, convert, finding, listing, orders, pages, setup
 from .caller import Caller, is_offline
 from .connection import place_of
+from .fields import filled_in
 from .keys import ask_rights
 from .margins import tiers_of
-from .symbols import parse_symbol, resolve
+from .symbols import resolve
 from .venues import Bound, Segment, segment
 
 if TYPE_CHECKING:
@@ -260,7 +259,7 @@ class Gateway:
             raise RequestError(f"{self._venue.name} lists no options of {base}; it has some of {bases}")
         await self.known(chain[0].symbol)
         doing = f"fetch the option chain of {base.upper()}"
-        asked = [_filled_in(call, base=base.upper()) for call in self._venue.chain]
+        asked = [filled_in(call, base=base.upper()) for call in self._venue.chain]
         quotes, greeks = [await self._caller.read(doing, *call) for call in asked]
         return convert.chain_of(quotes, greeks, chain)
 
@@ -327,11 +326,20 @@ class Gateway:
         return account.account_of(currency.upper(), balances, positions, self._markets, await self.server_time())
 
     async def fills(self, symbol: str, since: int | None = None) -> tuple[ExchangeFill, ...]:
-        """The account's own executions in a market since a time (ms UTC), or the last ones; oldest first."""
+        """The account's own executions in a market, oldest first, each once: all since a time (ms UTC).
+
+        They are told as far back as the exchange keeps them, three months where it keeps them shortest. Without
+        `since` it is one page, the last ones.
+        """
         market = await self.known(symbol)
         doing = f"fetch the fills of {market.symbol}"
-        raw = await self._caller.read(doing, "fetch_my_trades", market.symbol, since, private=True)
-        found = tuple(sorted((account.fill_of(one, market) for one in raw), key=lambda fill: fill.time))
+        if since is None:
+            raw = await self._caller.read(doing, "fetch_my_trades", market.symbol, private=True)
+        else:
+            raw = await pages.fills(self._caller, market, since, self._clock.now())
+        told = (account.fill_of(one, market) for one in raw)
+        each = {(fill.id, fill.order_id, fill.side): fill for fill in told if fill.time >= (since or 0)}
+        found = tuple(sorted(each.values(), key=lambda fill: fill.time))
         asked = self._venue.forced.get(self.segment)
         if not found or asked is None:
             return found
@@ -541,7 +549,7 @@ class Gateway:
     def _refuse_unlisted(self, raw: Iterable[Mapping[str, Any]], what: str) -> None:
         """What can't be told in our units is not left out: only what belongs to the other kind of contract is."""
         for name in {str(one.get("symbol")) for one in raw} - self._markets.keys():
-            if not _is_settled_otherwise(name, self.segment):
+            if not listing.is_settled_otherwise(name, self.segment):
                 raise ExchangeError(
                     f"{self._venue.name}: there is {what} in {name}, which is not in its list of {self.segment} "
                     f"markets: fetch that anew (metaexpert markets {self._venue.id} --refresh), or see to it there"
@@ -553,33 +561,9 @@ class Gateway:
         if listed:
             await self.known(listed[0].symbol)
         settles = sorted({market.settle for market in listed})
-        found = [_filled_in(dict(asked), settle=one) for asked in table.get(self.segment, ()) for one in settles]
+        found = [filled_in(dict(asked), settle=one) for asked in table.get(self.segment, ()) for one in settles]
         return [asked for i, asked in enumerate(found) if asked not in found[:i]]
 
 
 def _has_id(answer: Any) -> bool:
     return isinstance(answer, dict) and bool(cast("dict[str, Any]", answer).get("id"))
-
-
-def _is_settled_otherwise(name: str, part: Segment) -> bool:
-    """Is `name`, an exchange's or CCXT's, a contract of the other kind, linear or inverse?"""
-    other = {Segment.LINEAR: ContractType.INVERSE, Segment.INVERSE: ContractType.LINEAR}.get(part)
-    if other is None:
-        return False
-    try:
-        quote = parse_symbol(name, MarketType.FUTURES, other).quote
-    except ConfigError:
-        return False
-    return (quote == "USD") == (other is ContractType.INVERSE)
-
-
-def _filled_in[T](value: T, **words: str) -> T:
-    """The same with ``{word}`` replaced by its word wherever it stands."""
-    found: Any = value
-    if isinstance(found, str):
-        found = found.format(**words)
-    elif isinstance(found, dict):
-        found = {name: _filled_in(one, **words) for name, one in cast("dict[str, Any]", found).items()}
-    elif isinstance(found, tuple):
-        found = tuple(_filled_in(one, **words) for one in cast("tuple[Any, ...]", found))
-    return found

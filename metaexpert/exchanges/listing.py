@@ -15,18 +15,18 @@ import logging
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import DataError, MetaExpertError
+from ..errors import ConfigError, DataError, MetaExpertError
 from ..files import home, replacing
-from ..models import Market
+from ..models import ContractType, Market, MarketType
 from .markets import market_of
+from .symbols import parse_symbol
+from .venues import Segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from .venues import Segment
-
-__all__ = ["Listing", "load", "load_raw", "save"]
+__all__ = ["Listing", "is_settled_otherwise", "load", "load_raw", "save"]
 
 _log = logging.getLogger(__name__)
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zlib.error, MetaExpertError)
@@ -117,3 +117,15 @@ def _path(exchange: str, part: Segment, folder: Path | None, place: str) -> Path
 def _raw_path(exchange: str, part: Segment, folder: Path | None, place: str) -> Path:
     light = _path(exchange, part, folder, place)
     return light.with_name(f"{light.name.removesuffix('.json')}.raw.json.gz")
+
+
+def is_settled_otherwise(name: str, part: Segment) -> bool:
+    """Is `name`, an exchange's or CCXT's, a contract of the other kind, linear or inverse?"""
+    other = {Segment.LINEAR: ContractType.INVERSE, Segment.INVERSE: ContractType.LINEAR}.get(part)
+    if other is None:
+        return False
+    try:
+        quote = parse_symbol(name, MarketType.FUTURES, other).quote
+    except ConfigError:
+        return False
+    return (quote == "USD") == (other is ContractType.INVERSE)

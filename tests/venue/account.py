@@ -71,6 +71,8 @@ class Account(Market):
         self.rights: frozenset[str] = RIGHTS
         self.addresses: tuple[str, ...] = ()
         self.address = "198.51.100.7"
+        self.page: int | None = None
+        """No page of fills has more rows than this, whatever was asked for."""
         self.balances: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
         self.positions: dict[tuple[Kind, str, str], Position] = {}
         self.orders: dict[int, Order] = {}

@@ -70,6 +70,18 @@ class Call:
         value = self.args.get(name)
         return default if value is None else str(value)
 
+    def rows(self, name: str, default: int, most: int) -> int:
+        """How many fills a page has: what the parameter asks for, no more than there may be."""
+        return min(self.whole(name, default), most, self.state.page or most)
+
+    def within(self, begin: str, end: str, widest: int) -> tuple[int, int]:
+        """A span of time, whose end follows from its beginning where it is not told; refused if too wide."""
+        start = self.whole(begin, 0)
+        until = self.whole(end, min(start + widest, self.now) if start else self.now)
+        if start and until - start > widest:
+            raise Refusal(Reason.PARAMETER, f"{begin} and {end}: the span is too wide")
+        return start, until
+
     def whole(self, name: str, default: int) -> int:
         """A whole number that may be absent."""
         value = self.get(name)

@@ -142,17 +142,23 @@ def all_algos(call: Call) -> Any:
     "GET", "/api/v3/myTrades", "/fapi/v1/userTrades", "/dapi/v1/userTrades", "/eapi/v1/userTrades", signed=True
 )
 def my_trades(call: Call) -> Any:
+    """Of contracts no more than a week at a time; from an id on without any."""
     kind = kind_of(call.path)
     item = call.state.instrument(call.get("symbol"), kind) if call.get("symbol") else None
-    start, end = call.whole("startTime", 0), call.whole("endTime", call.now)
-    asked, limit = call.get("orderId"), min(call.whole("limit", 500), 1000)
+    week = 7 * 86_400_000 if kind in {Kind.LINEAR, Kind.INVERSE} else call.now
+    start, end = call.within("startTime", "endTime", week)
+    first = call.whole("fromId", 0)
+    if first and (call.get("startTime") or call.get("endTime")):
+        raise Refusal(Reason.PARAMETER, "fromId")
+    asked, limit = call.get("orderId"), call.rows("limit", 500, 1000)
     rows = [
         (order, fill)
         for order in call.state.orders.values() for fill in order.fills
         if order.instrument.kind is kind and item in {None, order.instrument} and start <= fill.time <= end
-        and asked in {"", str(order.id)}
+        and asked in {"", str(order.id)} and fill.id >= first
     ]  # fmt: skip
-    return [_trade(*row) for row in (rows[:limit] if start else rows[-limit:])]
+    rows.sort(key=lambda row: row[1].id)
+    return [_trade(*row) for row in (rows[:limit] if start or first else rows[-limit:])]
 
 
 @ROUTES.on("GET", "/fapi/v1/forceOrders", "/dapi/v1/forceOrders", signed=True)

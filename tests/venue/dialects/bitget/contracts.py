@@ -10,6 +10,7 @@ from ...orders import Order, Reason, Refusal
 from .listing import PRODUCTS, contract, product, product_of
 from .market import ROUTES
 from .reading import (
+    QUARTER,
     begun,
     by,
     cut,
@@ -177,7 +178,7 @@ def history(call: Call) -> Any:
 
 @ROUTES.on("GET", "/api/v2/mix/order/fills", "/api/v2/mix/order/fill-history", signed=True)
 def fills(call: Call) -> Any:
-    begin, end, last = call.whole("startTime", 0), call.whole("endTime", call.now), call.whole("idLessThan", 0)
+    (begin, end), last = call.within("startTime", "endTime", QUARTER), call.whole("idLessThan", 0)
     name, kind = call.get("symbol").upper(), product(call)
     pairs = [
         (order, fill) for order in call.state.orders.values() for fill in order.fills
@@ -186,7 +187,7 @@ def fills(call: Call) -> Any:
         and (not last or fill.id < last)
     ]  # fmt: skip
     pairs.sort(key=lambda one: one[1].id, reverse=True)
-    return _list(call, "fillList", [_fill(*one) for one in pairs], "tradeId")
+    return _list(call, "fillList", [_fill(*one) for one in pairs[: call.state.page]], "tradeId")
 
 
 def _wanted(call: Call, *, live: bool, plan: bool = False) -> Iterable[Order]:

@@ -114,6 +114,10 @@ def wanted(call: Call, *kinds: Kind, plan: bool = False, live: bool | None = Non
             yield order
 
 
+QUARTER = 90 * 86_400_000
+"""The widest span of time that fills are asked for in."""
+
+
 def cut(call: Call, rows: list[Any], default: int = 100) -> list[Any]:
     """The first `limit` rows."""
     return rows[: min(call.whole("limit", default), 100)]

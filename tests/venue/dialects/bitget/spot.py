@@ -10,6 +10,7 @@ from ...instruments import Kind, text
 from ...orders import Order, Reason, Refusal
 from .market import ROUTES, pair
 from .reading import (
+    QUARTER,
     begun,
     by,
     cut,
@@ -125,14 +126,14 @@ def history(call: Call) -> Any:
 @ROUTES.on("GET", "/api/v2/spot/trade/fills", signed=True)
 def fills(call: Call) -> Any:
     pair(call)
-    begin, end, last = call.whole("startTime", 0), call.whole("endTime", call.now), call.whole("idLessThan", 0)
+    (begin, end), last = call.within("startTime", "endTime", QUARTER), call.whole("idLessThan", 0)
     pairs = [
         (order, fill) for order in call.state.orders.values() for fill in order.fills
         if order.instrument == pair(call) and call.get("orderId") in {"", str(order.id)}
         and begin <= fill.time <= end and (not last or fill.id < last)
     ]  # fmt: skip
     pairs.sort(key=lambda one: one[1].id, reverse=True)
-    return cut(call, [_fill(*one) for one in pairs])
+    return cut(call, [_fill(*one) for one in pairs[: call.state.page]])
 
 
 def _shown(order: Order) -> dict[str, Any]:

@@ -41,6 +41,10 @@ def _plain(text_: str) -> str:
         return text_
 
 
+WEEK = 7 * 86_400_000
+"""The widest span of time that fills are asked for in."""
+
+
 @ROUTES.on("POST", "/v5/order/create", signed=True)
 def create(call: Call) -> Any:
     order = call.state.place(_order(call, asked(call), call.args))
@@ -115,7 +119,8 @@ def history(call: Call) -> Any:
 
 @ROUTES.on("GET", "/v5/execution/list", signed=True)
 def executions(call: Call) -> Any:
-    kind, begin, end = kind_of(call), call.whole("startTime", 0), call.whole("endTime", call.now)
+    """Of a week at most; what was paid at funding instants is among them unless one type is asked for."""
+    kind, sort, (begin, end) = kind_of(call), call.get("execType"), call.within("startTime", "endTime", WEEK)
     pairs = [
         (order, fill)
         for order in call.state.orders.values() if order.instrument.kind is kind and _wanted(call, order,
@@ -123,9 +128,10 @@ def executions(call: Call) -> Any:
         for fill in order.fills if begin <= fill.time <= end
     ]  # fmt: skip
     pairs.sort(key=lambda pair: pair[1].id, reverse=True)
-    if call.get("execType") == "Funding":
-        return listing(call, _fundings(call, kind, begin, end), 100)
-    return listing(call, [execution(*pair) for pair in pairs], 100)
+    rows = [execution(*pair) for pair in pairs] + _fundings(call, kind, begin, end)
+    rows.sort(key=lambda row: int(row["execTime"]), reverse=True)
+    fits = [row for row in rows if sort in {"", row["execType"]}]
+    return listing(call, fits, min(100, call.state.page or 100))
 
 
 def _fundings(call: Call, kind: Kind, begin: int, end: int) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...instruments import Kind, text
 from ...orders import LIVE, Order, Reason, Refusal, Status
 from .market import CONTRACTS, ROUTES, contract, settlement, value_of
-from .reading import begun, find, needed, number, page
+from .reading import WEEK, begun, find, needed, number, page
 
 if TYPE_CHECKING:
     from ...instruments import Instrument
@@ -206,14 +206,14 @@ def _listed(call: Call, *, waiting: bool = False) -> list[Order]:
 
 @ROUTES.on("GET", "/api/v1/fills", signed=True)
 def fills(call: Call) -> Any:
-    begin, end = call.whole("startAt", 0), call.whole("endAt", call.now)
+    begin, end = call.within("startAt", "endAt", WEEK)
     pairs = [
         (order, fill) for order in call.state.orders.values() for fill in order.fills
         if order.instrument.margined and call.get("symbol") in {"", order.instrument.id}
         and call.get("orderId") in {"", str(order.id)} and begin <= fill.time <= end
     ]  # fmt: skip
     pairs.sort(key=lambda one: one[1].id, reverse=True)
-    return page(call, [_fill(*one) for one in pairs])
+    return page(call, [_fill(*one) for one in pairs], call.state.page or 1000)
 
 
 def _shown(order: Order) -> dict[str, Any]:

@@ -63,9 +63,13 @@ def find(call: Call, fits: Callable[[Order], bool]) -> Order:
     raise Refusal(Reason.NOT_FOUND)
 
 
-def page(call: Call, rows: list[Any]) -> dict[str, Any]:
+WEEK = 7 * 86_400_000
+"""The widest span of time that fills are asked for in."""
+
+
+def page(call: Call, rows: list[Any], most: int = 1000) -> dict[str, Any]:
     """One page of `rows`."""
-    size, at = min(call.whole("pageSize", 50), 1000), max(call.whole("currentPage", 1), 1)
+    size, at = min(call.whole("pageSize", 50), most), max(call.whole("currentPage", 1), 1)
     return {
         "currentPage": at, "pageSize": size, "totalNum": len(rows), "totalPage": -(-len(rows) // size),
         "items": rows[(at - 1) * size : at * size],

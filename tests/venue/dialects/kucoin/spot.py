@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...instruments import Kind, text
 from ...orders import LIVE, Order, Reason, Refusal, Status
 from .market import ROUTES, pair
-from .reading import begun, find, needed, number, page
+from .reading import WEEK, begun, find, needed, number, page
 
 if TYPE_CHECKING:
     from ...orders import Fill
@@ -128,13 +128,14 @@ def get(call: Call) -> Any:
 
 @ROUTES.on("GET", "/api/v1/hf/fills", signed=True)
 def fills(call: Call) -> Any:
-    item, begin, end = pair(call), call.whole("startAt", 0), call.whole("endAt", call.now)
+    item, (begin, end), last = pair(call), call.within("startAt", "endAt", WEEK), call.whole("lastId", 0)
     pairs = [
         (order, fill) for order in call.state.orders.values() if order.instrument == item for fill in order.fills
         if begin <= fill.time <= end and call.get("orderId") in {"", str(order.id)}
+        and (not last or fill.id < last)
     ]  # fmt: skip
     pairs.sort(key=lambda one: one[1].id, reverse=True)
-    rows = [_fill(*one) for one in pairs[: min(call.whole("limit", 20), 100)]]
+    rows = [_fill(*one) for one in pairs[: call.rows("limit", 20, 100)]]
     return {"items": rows, "lastId": rows[-1]["id"] if rows else 0}
 
 

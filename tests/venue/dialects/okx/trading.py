@@ -147,8 +147,9 @@ def fills(call: Call) -> Any:
         call.need("instType")
     pairs = [(one, fill) for one in _filtered(call) for fill in one.fills]
     rows = [_fill(*pair) for pair in sorted(pairs, key=lambda pair: pair[1].id, reverse=True)]
-    begin, end = call.whole("begin", 0), call.whole("end", call.now)
-    return _page(call, [row for row in rows if begin <= int(row["ts"]) <= end], "billId")
+    kept = (90 if call.path.endswith("history") else 3) * 86_400_000
+    begin, end = max(call.whole("begin", 0), call.now - kept), call.whole("end", call.now)
+    return _page(call, [row for row in rows if begin <= int(row["ts"]) <= end], "billId")[: call.state.page]
 
 
 def _page(call: Call, rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
