@@ -90,6 +90,10 @@ class Differences:
         """Is no difference left to act on?"""
         return not self._seen
 
+    def doubts(self, held: Holding) -> bool:
+        """Does the account seem to hold something else than our books say?"""
+        return (held.market.symbol, held.position_side) in self._seen
+
     @property
     def next_time(self) -> float:
         """When the account is to be looked at again because of a difference, ms UTC; infinite where it isn't."""

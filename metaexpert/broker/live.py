@@ -92,7 +92,7 @@ class LiveBroker(BaseBroker):
         self.errands = Errands(clock, self._put)
         self.shield = Shield(
             self.execution, homes, clock, send=self._send_protective, ask=self._ask, notify=self.notices.append,
-            close=self._close, on_stop_failure=on_stop_failure,
+            close=self._close, doubts=self._doubts, on_stop_failure=on_stop_failure,
         )  # fmt: skip
         self.dealings = Dealings(
             self.execution, names, self.errands, intend=intend, notify=self.notices.append,
@@ -217,6 +217,9 @@ class LiveBroker(BaseBroker):
         self._add(working)
         self._go(working)
         return working
+
+    def _doubts(self, held: Holding) -> bool:
+        return self.differences.doubts(held)
 
     # -- the exchange's side --------------------------------------------------------------------------------------
 

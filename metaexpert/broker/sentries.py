@@ -206,15 +206,19 @@ class Cover:
 
 
 class Closing:
-    """The position on `side` is being closed at market: why, how often it was tried, and when it may be again."""
+    """The position on `side` is being closed at market: why, how often it was tried, and when it may be again.
 
-    __slots__ = ("due", "message", "reason", "side", "tries")
+    `is_sent`: an order that is to close it was sent, and its end was not seen yet.
+    """
+
+    __slots__ = ("due", "is_sent", "message", "reason", "side", "tries")
 
     def __init__(self, side: int, reason: ExitReason, message: str) -> None:
         self.side = side
         self.reason = reason
         self.message = message
         self.tries = self.due = 0
+        self.is_sent = False
 
     def state(self) -> dict[str, Any]:
         """What it goes on from after a restart, as JSON can hold it."""

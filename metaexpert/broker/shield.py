@@ -25,6 +25,7 @@ from ..models import ExitReason, OrderStatus, OrderType
 from ..reports import (
     Cancel,
     ChangeRefused,
+    Check,
     Fetch,
     FillsFetched,
     Find,
@@ -88,13 +89,15 @@ class Shield:
         ask: asks for `Cancel`, `Find` or `Fetch`.
         notify: logs a notice, and tells the expert of its error.
         close: closes a position at market for a reason, with a message, by an order of the book.
+        doubts: does the account seem to hold something else than a position of ours? Then nothing is closed.
         on_stop_failure: what follows on a stop that is refused: ``close``, ``retry`` or ``alert``.
     """
 
     def __init__(
         self, execution: Execution, homes: Mapping[str, Home], clock: Clock, *, send: Callable[[Order], None],
         ask: Callable[[Command], None], notify: Callable[[Notice], None],
-        close: Callable[[Holding, ExitReason, str], Working], on_stop_failure: str = "close",
+        close: Callable[[Holding, ExitReason, str], Working], doubts: Callable[[Holding], bool],
+        on_stop_failure: str = "close",
     ) -> None:  # fmt: skip
         self._execution = execution
         self._homes = homes
@@ -103,6 +106,7 @@ class Shield:
         self._ask = ask
         self._notify = notify
         self._close = close
+        self._doubts = doubts
         self._rule = on_stop_failure
         self._wards: dict[Holding, Ward] = {}
         self._past: list[Sentry] = []
@@ -139,7 +143,8 @@ class Shield:
     @property
     def next_time(self) -> float:
         """When something is due though nothing is heard (ms UTC), infinite where nothing is."""
-        return min((due for ward in self._wards.values() for due in self._dues(ward)), default=inf)
+        now = self._clock.now()
+        return min((due for ward in self._wards.values() for due in self._dues(ward) if due > now), default=inf)
 
     def refusal(self, order: Order) -> risk.Refusal | None:
         """Why an order may not open or add to a position; None when it may."""
@@ -282,7 +287,7 @@ class Shield:
             return
         cover.failures += 1
         cover.trouble = f"{reason}: {message}"
-        cover.asked = self._fetch(held)
+        cover.asked = self._inquire(held)
 
     def _lose(self, sentry: Sentry, what: str) -> None:
         """An order has ended unasked. It is sent anew at once, and told of once it is known what was filled."""
@@ -291,13 +296,15 @@ class Shield:
             return
         cover.losses = cover.losses + 1 if now - cover.sent < _REACH_MS else 1
         cover.lost = f"{sentry.part} {sentry.id} at {sentry.working.stop_price:.12g} {what}"
-        cover.asked = self._fetch(sentry.working.held)
+        cover.asked = self._inquire(sentry.working.held)
         if cover.losses >= _LOSSES:
             cover.failures, cover.trouble, cover.losses = cover.failures + 1, cover.lost, 0
 
-    def _fetch(self, held: Holding) -> int:
+    def _inquire(self, held: Holding) -> int:
+        """Was the position closed by fills that were not told yet, or by somebody else? Returns the time."""
         now = self._clock.now()
         self._ask(Fetch(held.market.symbol, now - _REACH_MS))
+        self._ask(Check())
         return now
 
     # -- bringing about ---------------------------------------------------------------------------------------
@@ -353,8 +360,7 @@ class Shield:
                 if sentry is not fit:
                     self._lift(sentry)
         elif self._is_reached(cover.part, held, guard, level):
-            reason = guard.reason if cover.part is Part.STOP else ExitReason.TAKE_PROFIT
-            self._leave(held, reason, f"the market had reached the {cover.part} {level:.12g}")
+            self._leave(held, _reason(cover, guard), f"the market had reached the {cover.part} {level:.12g}")
         elif self._may_send(cover, held, guard, level, now):
             self._arm(held, cover, guard, level, now)
 
@@ -373,8 +379,7 @@ class Shield:
         return held.mark > 0.0 and rules.is_reached(level, held.mark, towards, strict=False)
 
     def _arm(self, held: Holding, cover: Cover, guard: Guard, level: float, now: int) -> None:
-        reason = guard.reason if cover.part is Part.STOP else ExitReason.TAKE_PROFIT
-        order = self._execution.book.exit_order(held, reason).changed(
+        order = self._execution.book.exit_order(held, _reason(cover, guard)).changed(
             type=OrderType.STOP, stop_price=level, status=OrderStatus.PENDING
         )
         cover.sentries.append(Sentry(Working(order, held), cover.part, now))
@@ -415,6 +420,9 @@ class Shield:
             self._alert(held, f"{lost}: a new one is sent")
         if trouble is None:
             return
+        if self._doubts(held):
+            cover.trouble = trouble
+            return
         cover.due = now + backoff_ms(cover.failures)
         if cover.part is Part.TARGET or cover.covers(guard.side, abs(held.qty)):
             self._alert(held, f"the {cover.part} at {level:.12g} was refused ({trouble}): it is tried again")
@@ -436,15 +444,16 @@ class Shield:
             self._press(ward, ward.closing, guard)
 
     def _press(self, ward: Ward, closing: Closing, guard: Guard) -> None:
-        now = self._clock.now()
-        if guard.is_leaving or now < closing.due:
+        now, held = self._clock.now(), ward.held
+        if guard.is_leaving:
             return
-        if closing.tries > 0:
-            self._alert(ward.held, f"the position could not be closed ({closing.message}): it is tried again")
-            self._fetch(ward.held)
-        closing.tries += 1
-        closing.due = now + backoff_ms(closing.tries)
-        guard.leaving = self._close(ward.held, closing.reason, closing.message)
+        if closing.is_sent:  # that order has ended, and the position has not
+            closing.is_sent, closing.due = False, now + backoff_ms(closing.tries)
+            self._alert(held, f"the position could not be closed ({closing.message}): it is tried again")
+            self._inquire(held)
+        if closing.due <= now and not self._doubts(held):
+            closing.is_sent, closing.tries = True, closing.tries + 1
+            guard.leaving = self._close(held, closing.reason, closing.message)
 
     def _alert(self, held: Holding, text: str) -> None:
         symbol = held.market.symbol
@@ -509,18 +518,19 @@ class Shield:
     def _cover(self, sentry: Sentry) -> Cover:
         return self._ward(sentry.working.held).cover(sentry.part)
 
-    def _dues(self, ward: Ward) -> Iterator[float]:
-        now, closing = self._clock.now(), ward.closing
-        if closing is not None:
-            guard = self._execution.guards.get(ward.held)
-            if guard is not None and not guard.is_leaving:
-                yield closing.due
+    def _dues(self, ward: Ward) -> Iterator[int]:
+        """When something of it is due."""
+        if ward.closing is not None:
+            yield ward.closing.due
         for cover in ward.covers:
+            yield cover.due
             if cover.asked is not None and (cover.lost is not None or cover.trouble is not None):
                 yield cover.asked + _PATIENCE_MS
-            if cover.due > now:
-                yield cover.due
-        yield from (one.due for one in ward.sentries if one.standing is Standing.STANDS and one.due > now)
+        yield from (one.due for one in ward.sentries if one.standing is Standing.STANDS)
+
+
+def _reason(cover: Cover, guard: Guard) -> ExitReason:
+    return guard.reason if cover.part is Part.STOP else ExitReason.TAKE_PROFIT
 
 
 def _fit(cover: Cover, held: Holding, level: float) -> Sentry | None:

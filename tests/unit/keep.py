@@ -53,13 +53,15 @@ class Keep:
         self.notices: list[Notice] = []
         self.closings: list[Working] = []
         self.rule, self.home = rule, home
+        self.is_doubted = False
         self.shield = self.make()
 
     def make(self) -> Shield:
         """A shield that knows nothing yet."""
         return Shield(
             self.execution, {self.symbol: Home(self.home, "")}, self.clock, send=self.sent.append,
-            ask=self.asked.append, notify=self.notices.append, close=self._close, on_stop_failure=self.rule,
+            ask=self.asked.append, notify=self.notices.append, close=self._close, doubts=lambda _: self.is_doubted,
+            on_stop_failure=self.rule,
         )  # fmt: skip
 
     def _close(self, held: Any, reason: ExitReason, message: str) -> Working:

@@ -184,7 +184,7 @@ def play(life: Life, action: tuple[Any, ...]) -> None:
         getattr(life, name)(*terms)
 
 
-@settings(max_examples=4000)
+@settings(max_examples=200)
 @given(st.sampled_from(["close", "retry"]), st.booleans(), st.lists(actions, max_size=25))
 def test_whatever_happens_positions_are_protected_once_it_is_quiet(rule, hedge, told):
     life = Life(rule, hedge=hedge)

@@ -12,7 +12,7 @@ from metaexpert.broker.shield import STOP_REACHED
 from metaexpert.errors import UnprotectedError
 from metaexpert.exchanges.capabilities import Support
 from metaexpert.models import ExitReason, OrderStatus, OrderType
-from metaexpert.reports import Cancel, Find, Gap, OrderMissing
+from metaexpert.reports import Cancel, Check, Fetch, Find, Gap, OrderMissing
 
 LEVELS = {"stop_loss_pct": 2.0, "take_profit_pct": 5.0}  # of an entry at 100: 98 and 105; of a short 102 and 95
 
@@ -314,11 +314,35 @@ def test_a_closing_that_is_refused_is_tried_again_and_told_each_time():
     keep.fetched()
     for count, seconds in enumerate((1, 2, 4), 1):
         keep.book.drop(keep.closings[-1], OrderStatus.REJECTED, "no", "rejected")
+        keep.wait(0)
         keep.wait(seconds * 1_000 - 1)
-        assert (len(keep.closings), len(keep.alerts)) == (count, count)
+        assert (len(keep.closings), len(keep.alerts)) == (count, count + 1)
         keep.wait(1)
         assert (len(keep.closings), len(keep.alerts)) == (count + 1, count + 1)
     assert not keep.shield.is_settled
+
+
+def test_what_the_account_does_not_seem_to_hold_is_not_closed():
+    """It may have been closed by hand, and what is there then is somebody else's."""
+    keep = Keep(stop_loss_pct=2.0)
+    keep.trade(1.0, 100.0)
+    keep.is_doubted = True
+    keep.refuses(keep.new()[0])
+    assert [type(one) for one in keep.asked] == [Fetch, Check]
+    keep.fetched()
+    keep.wait(60_000)
+    assert (keep.closings, keep.alerts, keep.shield.is_settled) == ([], [], False)
+    keep.is_doubted = False
+    keep.wait(0)
+    assert len(keep.closings) == 1
+    keep.book.drop(keep.closings[0], OrderStatus.REJECTED, "no", "rejected")
+    keep.is_doubted = True
+    keep.wait(0)
+    keep.wait(60_000)
+    assert len(keep.closings) == 1
+    keep.is_doubted = False
+    keep.wait(0)
+    assert len(keep.closings) == 2
 
 
 def test_retry_tries_again_with_patience():
@@ -531,6 +555,7 @@ def test_a_watched_closing_that_is_refused_is_tried_again():
     keep = watched(stop_loss_pct=2.0)
     keep.price(98.0)
     keep.book.drop(keep.closings[0], OrderStatus.REJECTED, "no", "rejected")
+    keep.wait(0)
     keep.wait(999)
     assert len(keep.closings) == 1
     keep.price(99.0)  # the price has come back: it was reached all the same
