@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .config import OFFLINE
+from .config import LIVE_ONLY, OFFLINE
 from .errors import ConfigError
 from .models import MarketType, SizeType, TradeMode
 
@@ -51,7 +51,7 @@ def check(
     if run is not None and run.trade_mode is not TradeMode.BACKTEST:
         warnings += _written_keys(exchange)
     if run is not None:
-        warnings += _doubtful_capital(strategy, run)
+        warnings += [*_doubtful_capital(strategy, run), *_unused(run)]
     return tuple(warnings)
 
 
@@ -97,6 +97,14 @@ def _check_live(strategy: StrategySettings, run: RunSettings) -> None:
             "trade_mode='live' without a loss limit: set daily_loss_limit or max_drawdown_pct in on_init(...), or "
             "say that you want none: no_limits=True (--no-limits)"
         )
+
+
+def _unused(run: RunSettings) -> Iterable[str]:
+    """A warning of settings that say nothing about a run in this mode."""
+    defaults = run.defaults()
+    given = [f"{name}={getattr(run, name)!r}" for name in LIVE_ONLY if getattr(run, name) != defaults[name]]
+    if given and run.trade_mode is not TradeMode.LIVE:
+        yield f"{', '.join(given)}: only in live mode"
 
 
 def _written_keys(exchange: ExchangeSettings) -> Iterable[str]:

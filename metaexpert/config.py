@@ -364,11 +364,6 @@ class RunSettings(Settings):
     """Trade live without any loss limit."""
 
     def _check(self) -> None:
-        if self.trade_mode is not TradeMode.LIVE:
-            given = [name for name in LIVE_ONLY if getattr(self, name) != self.defaults()[name]]
-            if given:
-                value = getattr(self, given[0])
-                raise ConfigError(f"{given[0]}={value!r} is for trade_mode='live', not {str(self.trade_mode)!r}")
         if self.adopt and self.flatten:
             raise ConfigError("adopt takes positions over and flatten only closes one's own: choose one of them")
         if 0 < self.dead_man_s < _SHORTEST_DEAD_MAN_S:

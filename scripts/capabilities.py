@@ -1,13 +1,13 @@
-"""Writes the tables of what each exchange can do into docs/guides/exchanges.md; `--check` only compares."""
+"""Writes the tables of what each exchange can do into the guides; `--check` only compares."""
 
 import sys
 from pathlib import Path
 
+from metaexpert.broker.homes import home_at
 from metaexpert.exchanges.capabilities import Feature, Support, support
-from metaexpert.exchanges.venues import VENUES, Venue
+from metaexpert.exchanges.venues import VENUES, Segment, Venue
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "guides" / "exchanges.md"
-START, END = "<!-- capabilities -->\n", "<!-- /capabilities -->"
+GUIDES = Path(__file__).resolve().parent.parent / "docs" / "guides"
 MEANINGS = {
     Feature.MARKET: "market order",
     Feature.LIMIT: "limit order",
@@ -50,18 +50,39 @@ def table(venue: Venue) -> str:
     return "\n".join([f"### {venue.name}", "", *rows, "", *notes, ""])
 
 
+def capabilities() -> str:
+    """The tables of all exchanges."""
+    return "\n" + "\n".join(table(venue) for venue in VENUES.values()) + "\n"
+
+
+def homes() -> str:
+    """Who keeps the protective levels of live positions: a row an exchange, a column a segment."""
+    words = {Support.NATIVE: "the exchange", Support.EMULATED: "the expert", Support.REFUSED: "nobody: refused"}
+    rows = [f"| | {' | '.join(Segment)} |", "| --- " * (len(Segment) + 1) + "|"]
+    for venue in VENUES.values():
+        cells = [words[home_at(venue.id, part).place] if part in venue.segments else "-" for part in Segment]
+        rows.append(f"| {venue.name} | {' | '.join(cells)} |")
+    return "\n" + "\n".join(rows) + "\n\n"
+
+
+PAGES = (("exchanges.md", "capabilities", capabilities), ("live.md", "homes", homes))
+
+
 def main() -> None:
-    """Write the tables, or fail where the page shows others."""
-    old = PAGE.read_text(encoding="utf-8")
-    before, _, rest = old.partition(START)
-    _, end, after = rest.partition(END)
-    if not end:
-        sys.exit(f"{PAGE}: the marks {START.strip()} and {END} are missing")
-    made = before + START + "\n" + "\n".join(table(venue) for venue in VENUES.values()) + "\n" + END + after
-    if "--check" not in sys.argv:
-        PAGE.write_text(made, encoding="utf-8")
-    elif made != old:
-        sys.exit(f"{PAGE.name} shows another table of capabilities: run scripts/capabilities.py")
+    """Write the tables, or fail where a page shows others."""
+    for name, mark, make in PAGES:
+        page = GUIDES / name
+        old = page.read_text(encoding="utf-8")
+        start, end = f"<!-- {mark} -->\n", f"<!-- /{mark} -->"
+        before, _, rest = old.partition(start)
+        _, found, after = rest.partition(end)
+        if not found:
+            sys.exit(f"{page}: the marks {start.strip()} and {end} are missing")
+        made = before + start + make() + end + after
+        if "--check" not in sys.argv:
+            page.write_text(made, encoding="utf-8")
+        elif made != old:
+            sys.exit(f"{page.name} shows another table: run scripts/capabilities.py")
 
 
 if __name__ == "__main__":

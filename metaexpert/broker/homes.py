@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ConfigError
 from ..exchanges.capabilities import Feature, Support, support
-from ..exchanges.venues import segment_of, venue_of
+from ..exchanges.venues import Segment, segment_of, venue_of
 from .protection import UNPROTECTED
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..models import Market
     from .protection import Protection
 
-__all__ = ["Home", "home_of", "homes_of"]
+__all__ = ["Home", "home_at", "home_of", "homes_of"]
 
 _NATIVE = "stop and target stand on the exchange as reduce-only orders, also while the expert does not run"
 _WATCHED = "the expert watches the price and closes at market when a level is reached: only while it runs"
@@ -37,20 +37,28 @@ class Home(NamedTuple):
 def home_of(market: Market) -> Home:
     """The home of the levels of `market`'s positions; `Support.REFUSED` where they can have none.
 
+    Raises:
+        ConfigError: the exchange is unknown.
+    """
+    return home_at(market.exchange, segment_of(market))
+
+
+def home_at(exchange: str, segment: Segment) -> Home:
+    """The home of the levels of positions in a segment of an exchange.
+
     A spot position is a balance: no order that waits for a price could be told to close no more than it, and one
     that sells at a stop would bind the coins that a target sells. So there, and in options, the expert watches.
 
     Raises:
         ConfigError: the exchange is unknown.
     """
-    part = segment_of(market)
 
     def is_native(feature: Feature) -> bool:
-        return support(market.exchange, part, feature)[0] is Support.NATIVE
+        return support(exchange, segment, feature)[0] is Support.NATIVE
 
-    if not market.is_spot and is_native(Feature.STOP) and is_native(Feature.REDUCE_ONLY):
+    if segment is not Segment.SPOT and is_native(Feature.STOP) and is_native(Feature.REDUCE_ONLY):
         return Home(Support.NATIVE, _NATIVE)
-    if support(market.exchange, part, Feature.MARKET)[0] is Support.REFUSED:
+    if support(exchange, segment, Feature.MARKET)[0] is Support.REFUSED:
         return Home(Support.REFUSED, _NOWHERE)
     return Home(Support.EMULATED, _WATCHED)
 

@@ -529,14 +529,12 @@ def test_a_live_run_needs_a_loss_limit_or_the_word_that_none_is_wanted(
     assert check(keyed(), strategy(**strategic), build(RunSettings, live | own)) == ()
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("on_stop", "flatten"), ("adopt", True), ("dead_man_s", 0), ("max_slippage_pct", 0.5)]
-)
-def test_settings_of_live_runs_are_refused_elsewhere(name: str, value: object):
+def test_settings_of_live_runs_are_told_to_mean_nothing_elsewhere():
+    given = {"on_stop": "flatten", "dead_man_s": 0}
     for mode in ("backtest", "paper"):
-        with pytest.raises(ConfigError, match=f"{name}={value!r} is for trade_mode='live', not '{mode}'"):
-            build(RunSettings, {"trade_mode": mode, name: value})
-    assert getattr(build(RunSettings, {"trade_mode": "live", name: value}), name) == value
+        (note,) = check(keyed(), strategy(), build(RunSettings, {"trade_mode": mode, **given}))
+        assert note == "on_stop='flatten', dead_man_s=0: only in live mode"
+    assert check(keyed(), strategy(), build(RunSettings, {"trade_mode": "live", "no_limits": True, **given})) == ()
 
 
 @pytest.mark.parametrize(
