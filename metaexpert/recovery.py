@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from .errors import ClockError, NetworkError, UnavailableError
 from .events import Notice
 from .models import Fill
 from .pumps import Alarm
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
     from .broker.shield import Protected
     from .clock import LiveClock
     from .courier import Courier
+    from .errors import MetaExpertError
     from .models import Account, Order, Position, Rejection
     from .reports import Report
 
 __all__ = ["Held", "Recovery", "recover"]
 
+_PASSING = (NetworkError, UnavailableError, ClockError)
+_REFUSALS = 3  # of what is asked for, one after the other
 _BEAT_MS = 250
 _PATIENCE_MS = 30_000  # for protection to stand; what does not by then is seen to while the run goes on
 
@@ -135,6 +139,7 @@ class _Recovery:
         self._notices: list[str] = []
         self._account: AccountReport | None = None
         self._was_calm = False
+        self._refusals = 0
 
     async def run(self, *, adopt: bool, protect: bool) -> Recovery:
         broker, courier = self._broker, self._courier
@@ -195,9 +200,16 @@ class _Recovery:
     def _tell(self, told: Report | Notice) -> None:
         if isinstance(told, Notice):
             self._log(told)
+            self._weigh(told.error)
         else:
             self._reports.append(told)
         self._alarm.ring()
+
+    def _weigh(self, error: MetaExpertError | None) -> None:
+        """What does not pass by itself ends it: nothing is decided on an account that can't be told in full."""
+        self._refusals = 0 if error is None or isinstance(error, _PASSING) else self._refusals + 1
+        if error is not None and self._refusals == _REFUSALS:
+            self._failure = error
 
     def _fail(self, error: BaseException) -> None:
         self._failure = error

@@ -11,7 +11,7 @@ from contract.gateways import EXCHANGES, request
 from contract.posts import Post, posted
 from venue.faults import Fault
 
-from metaexpert.errors import AuthenticationError
+from metaexpert.errors import AuthenticationError, ExchangeError
 from metaexpert.models import ExitReason, Fill, OrderStatus, Side
 from metaexpert.recovery import Recovery, recover
 
@@ -208,7 +208,9 @@ def test_it_waits_while_the_exchange_is_away_and_says_so():
         task = asyncio.ensure_future(recover(post.broker(), post.courier, post.clock, log=heard.append))
         await asyncio.sleep(300)
         assert not task.done()
-        assert "the account can't be looked at yet" in heard[0].text
+        assert {one.text.partition(":")[0] for one in heard} == {
+            "its fills can't be fetched yet", "the account can't be looked at yet",
+        }  # fmt: skip
         post.venue.faults.lift(rule)
         assert (await task).positions == ()
 
@@ -221,5 +223,22 @@ def test_keys_that_are_refused_end_it():
         with pytest.raises(AuthenticationError):
             await recover(post.broker(), post.courier, post.clock, log=lambda _: None)
         assert post.failed == []
+
+    posted(work, "binance", "linear")
+
+
+def test_an_account_that_cannot_be_told_in_full_ends_it():
+    """As where there is an order in a market that stands on no list."""
+
+    async def work(post: Post) -> None:
+        lost = ExchangeError("there is an open order in XYZ, which is not in its list")
+
+        async def refused() -> None:
+            raise lost
+
+        post.gateway.open_orders = refused
+        with pytest.raises(ExchangeError) as caught:
+            await recover(post.broker(), post.courier, post.clock, log=lambda _: None)
+        assert caught.value is lost
 
     posted(work, "binance", "linear")
