@@ -21,7 +21,7 @@ from .sentries import Standing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from ..models import Account, Position
+    from ..models import Position
     from ..reports import AccountReport, Command
     from .execution import Execution
     from .holding import Holding
@@ -131,7 +131,7 @@ class Differences:
         for held in self._ledger.legs():
             self._compare_position(held, others.get((held.market.symbol, held.position_side), 0.0))
         if not self._seen:
-            self._compare_money(report.account)
+            self._compare_money(report)
         self._is_first = False
 
     # -- orders -------------------------------------------------------------------------------------------------
@@ -254,9 +254,9 @@ class Differences:
 
     # -- money --------------------------------------------------------------------------------------------------
 
-    def _compare_money(self, account: Account) -> None:
+    def _compare_money(self, report: AccountReport) -> None:
         """Our balance follows the exchange's; what of the change is none of our doing is counted apart."""
-        ledger = self._ledger
+        ledger, account = self._ledger, report.account
         balance = account.balance + self._bought()
         moved = balance - ledger.balance
         if abs(moved) > self._tolerance():
@@ -267,7 +267,15 @@ class Differences:
             )
         self.external += moved
         ledger.credit(moved)
-        ledger.held_back = max(0.0, account.margin_used - self._own_margin())
+        bound = 0.0 if self._is_alone(report.orders) else account.margin_used - self._own_margin()
+        ledger.held_back = max(0.0, bound)
+
+    def _is_alone(self, orders: Iterable[Order]) -> bool:
+        """Is all ours that binds margin? Exchanges count that of positions by other prices than we do."""
+        ours = {(held.market.symbol, held.position_side): held.qty for held in self._ledger.legs()}
+        if any(abs(one.qty - ours.get(key, 0.0)) > abs(one.qty) * _NOISE for key, one in self._positions.items()):
+            return False
+        return all(self._is_mine(one.id) or self._knows(one) or self._is_protecting(one) for one in orders)
 
     def _bought(self) -> float:
         """What was paid for what is held, where it is paid for: our balance counts it as still there."""

@@ -151,6 +151,10 @@ _OWN: Mapping[str, _Cells] = {
             _CONTRACTS, Feature.AMEND, _REFUSED,
             "there is no change in place: cancel the order and send a new one",
         ),
+        **_cells(
+            (_SPOT,), Feature.AMEND, _REFUSED,
+            "it makes a new order with another id of it: cancel the order and send a new one",
+        ),
         **_cells((_SPOT,), Feature.DEAD_MAN, _NATIVE, "for one market at a time; stop orders stay"),
     },
 }  # fmt: skip

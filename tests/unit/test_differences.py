@@ -387,9 +387,17 @@ def test_what_coins_have_cost_is_not_missing():
 
 
 def test_margin_that_others_bind_is_held_back():
-    """Ours is 1 at 100 without leverage; the account uses 250."""
+    """Ours is 1 at 100 without leverage; the account uses 250, and somebody's order rests on it."""
     one = books()
-    one.told(1.0, used=250.0)
+    theirs = Order(id="by hand", symbol=LINEAR, side=Side.BUY, type=OrderType.LIMIT, qty=1.5, price=100.0)
+    one.told(1.0, theirs, used=250.0)
     assert one.ledger.held_back == 150.0
-    one.told(1.0, used=80.0)
+    one.told(1.0, theirs, used=80.0)
+    assert one.ledger.held_back == 0.0
+
+
+def test_nothing_is_held_back_where_all_is_ours():
+    """The exchange counts the margin of our position at its mark price, 110; we count it at the entry, 100."""
+    one = books()
+    one.told(1.0, used=110.0)
     assert one.ledger.held_back == 0.0

@@ -694,8 +694,8 @@ def test_equity_of_the_account_is_as_told_and_moves_with_what_is_ours():
     floor = Floor()
     floor.held(1.0)
     told = Account(currency="USDT", balance=10_500.0, equity=10_700.0, margin_used=60.0)
-    position = Position(symbol=LINEAR, qty=1.0, entry_price=100.0)
-    floor.hear(AccountReport(floor.clock.now(), told, (position,), ()))
+    ours, theirs = (Position(symbol=name, qty=1.0, entry_price=100.0) for name in (LINEAR, "ETH/USDT:USDT"))
+    floor.hear(AccountReport(floor.clock.now(), told, (ours, theirs), ()))
     floor.trade(110.0)
     assert floor.broker.account_equity == 10_700.0 + 10.0
     assert floor.broker.external == 500.0
