@@ -15,7 +15,7 @@ from metaexpert.clock import SimClock
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-__all__ = ["WarpClock", "warped"]
+__all__ = ["WarpClock", "WarpLoop", "warped"]
 
 _TURNS = 200_000  # at one moment: more is a task that goes on and on
 _GRACE = 0.0005  # seconds of the world's time for what the kernel still carries
@@ -45,7 +45,9 @@ class _Selector(selectors.DefaultSelector):
         return found
 
 
-class _Loop(asyncio.SelectorEventLoop):
+class WarpLoop(asyncio.SelectorEventLoop):
+    """Time goes on in it when nothing is under way."""
+
     def __init__(self) -> None:
         self._warp = _Selector()
         super().__init__(self._warp)
@@ -73,5 +75,5 @@ class WarpClock(SimClock):
 
 def warped[T](work: Coroutine[Any, Any, T]) -> T:
     """Run `work` to its end in a loop of its own, as `asyncio.run` does."""
-    with asyncio.Runner(loop_factory=_Loop) as runner:
+    with asyncio.Runner(loop_factory=WarpLoop) as runner:
         return runner.run(work)

@@ -45,6 +45,8 @@ class Bench(Protocol):
     """How long an hour of this bench takes, ms."""
     leg: str | None
     """The position that orders work on: long in hedge mode, else None."""
+    taker: float
+    """The fee of a taker, as a share."""
 
     @property
     def now(self) -> int:
@@ -78,6 +80,7 @@ class SimulatedBench:
         self.market = MARKETS[kind]
         self.leg = "long" if hedge else None
         self._kind = kind
+        self.taker = self.market.taker or 0.0
         money = {"linear": 1_000.0, "inverse": 10.0, "spot": 2_000.0}[kind]
         leverage = 1.0 if kind == "spot" else 2.0
         symbol = self.market.symbol

@@ -257,6 +257,12 @@ def _choose_mode(call: Call, item: Instrument, mode: str) -> None:
             raise Refusal(Reason.PARAMETER, "tdMode")
         (state.isolated.add if mode == "isolated" else state.isolated.discard)(key)
     state.leverages[key] = Decimal(state.settings.get(f"lever {item.id} {mode}", "10"))
+    for side in ("long", "short"):
+        own = state.settings.get(f"lever {item.id} {mode} {side}")
+        if own is None:
+            state.legs.pop((*key, side.upper()), None)
+        else:
+            state.legs[*key, side.upper()] = Decimal(own)
 
 
 def _number(told: Told, name: str) -> Decimal | None:
