@@ -13,7 +13,7 @@ from .broker.names import Names
 from .broker.setup import protection_of
 from .errors import ConfigError
 from .exchanges.bridge import Bridge
-from .exchanges.capabilities import Feature, Support, support
+from .exchanges.capabilities import Feature, support, why_unarmed
 from .exchanges.gateway import Gateway
 from .exchanges.orders import Terms
 from .exchanges.venues import segment_of, venue_of
@@ -160,12 +160,14 @@ class Plan:
 
     def _dead_man(self) -> str:
         seconds = self.run.dead_man_s
-        who, why = support(self.exchange.exchange, segment_of(self.markets[0]), Feature.DEAD_MAN)
+        part = segment_of(self.markets[0])
+        why = why_unarmed(self.exchange.exchange, part)
         if seconds == 0:
             return "off by dead_man_s=0"
-        if who is not Support.NATIVE:
+        if why:
             return f"none: {why}"
-        return f"after {seconds} s without a sign of life the exchange cancels resting orders {why}".rstrip()
+        where = support(self.exchange.exchange, part, Feature.DEAD_MAN)[1]
+        return f"after {seconds} s without a sign of life the exchange cancels resting orders {where}".rstrip()
 
     def _standing(self) -> Iterator[str]:
         """What is on the account, and what becomes of it."""

@@ -7,14 +7,14 @@ sent all the same.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from .venues import Segment, venue_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Feature", "Support", "support"]
+__all__ = ["DeadMan", "Feature", "Support", "dead_man_scope", "support", "why_unarmed"]
 
 
 class Support(StrEnum):
@@ -54,6 +54,7 @@ _NATIVE, _EMULATED, _REFUSED = Support.NATIVE, Support.EMULATED, Support.REFUSED
 _LEVELS = (Feature.ATTACHED_STOP, Feature.ATTACHED_TARGET)
 
 type _Cells = dict[tuple[Segment, Feature], tuple[Support, str]]
+_STOPS_UNTOLD = "it does not say that stop orders stay, so that they must be taken for cancelled"
 _WATCHED = (_EMULATED, "watched by the expert, which closes at market when the price is reached")
 
 
@@ -96,7 +97,7 @@ _OWN: Mapping[str, _Cells] = {
             (_SPOT, _OPTION), Feature.AMEND, _REFUSED,
             "there is no change in place: cancel the order and send a new one",
         ),
-        **_cells(_CONTRACTS, Feature.DEAD_MAN, _NATIVE, "for one market at a time"),
+        **_cells(_CONTRACTS, Feature.DEAD_MAN, _NATIVE, f"for one market at a time; {_STOPS_UNTOLD}"),
         **_cells((_OPTION,), Feature.DEAD_MAN, _REFUSED, "it does so for market makers in options only"),
     },
     "bybit": {
@@ -125,7 +126,9 @@ _OWN: Mapping[str, _Cells] = {
             (_SPOT, *_CONTRACTS, _OPTION), Feature.CANCEL_ALL, _EMULATED,
             "open orders are cancelled one after the other",
         ),
-        **_cells((_SPOT, *_CONTRACTS, _OPTION), Feature.DEAD_MAN, _NATIVE, "for the whole account"),
+        **_cells(
+            (_SPOT, *_CONTRACTS, _OPTION), Feature.DEAD_MAN, _NATIVE, f"for the whole account; {_STOPS_UNTOLD}"
+        ),
     },
     "bitget": {
         **_cells(
@@ -158,6 +161,42 @@ _OWN: Mapping[str, _Cells] = {
         **_cells((_SPOT,), Feature.DEAD_MAN, _NATIVE, "for one market at a time; stop orders stay"),
     },
 }  # fmt: skip
+
+
+class DeadMan(NamedTuple):
+    """What an exchange cancels when it hears nothing: whoever placed it, of one market or of the whole account.
+
+    `leaves_stops` is True only where it says that orders which wait for a price stay. Elsewhere the switch may
+    take away what protects a position.
+    """
+
+    scope: Literal["market", "account"]
+    leaves_stops: bool
+
+
+_DEAD_MEN: Mapping[tuple[str, Segment], DeadMan] = {
+    **{("binance", part): DeadMan("market", leaves_stops=False) for part in _CONTRACTS},
+    **{("okx", part): DeadMan("account", leaves_stops=False) for part in (_SPOT, *_CONTRACTS, _OPTION)},
+    ("kucoin", _SPOT): DeadMan("market", leaves_stops=True),
+}
+
+
+def dead_man_scope(exchange: str, segment: Segment) -> DeadMan | None:
+    """How far the dead man's switch of a segment reaches; None where the exchange has none."""
+    return _DEAD_MEN.get((exchange, segment))
+
+
+def why_unarmed(exchange: str, segment: Segment) -> str:
+    """Why the dead man's switch must stay off in a segment, "" if nothing of the exchange's stands against it.
+
+    Positions in contracts are protected by stop orders on the exchange: it must be certain that those stay.
+    """
+    scope = dead_man_scope(exchange, segment)
+    if scope is None:
+        return support(exchange, segment, Feature.DEAD_MAN)[1]
+    if segment in _CONTRACTS and not scope.leaves_stops:
+        return f"{venue_of(exchange).name} does not say that it leaves stop orders, which protect positions"
+    return ""
 
 
 def support(exchange: str, segment: Segment, feature: Feature) -> tuple[Support, str]:

@@ -17,7 +17,7 @@ from .plans import CONTRACTS, TRIGGERED, Call, Plan, Terms, is_target, is_traili
 from .venues import Segment, segment_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ..models import Market, Order
 
@@ -166,14 +166,15 @@ class Dialect:
         apart = Call("cancel_all_orders", (market.symbol, {"trigger": True}))
         return (plain, apart) if segment_of(market) in self.apart else (plain,)
 
-    def dead_man(self, market: Market, seconds: int) -> Call:
-        """The call that has the exchange cancel the orders unless it comes again within `seconds`; 0 ends it.
+    def dead_man(self, markets: Sequence[Market], seconds: int) -> tuple[Call, ...]:
+        """The calls that have the exchange cancel orders unless they come again within `seconds`; 0 ends it.
 
         Raises:
             OrderRejected: it has no such call.
         """
+        named = ", ".join(market.symbol for market in markets)
         raise OrderRejected(
-            f"{market.exchange}: it can't cancel orders of {market.symbol} by itself after {seconds} s"
+            f"{markets[0].exchange}: it can't cancel orders of {named} by itself after {seconds} s"
         )
 
     # -- settings ------------------------------------------------------------------------------------------------
@@ -256,11 +257,15 @@ class Binance(Dialect):
         return Call("edit_order", (order.exchange_id, order.symbol, "limit", str(order.side), amount, price))
 
     @override
-    def dead_man(self, market: Market, seconds: int) -> Call:
+    def dead_man(self, markets: Sequence[Market], seconds: int) -> tuple[Call, ...]:
         """CCXT has no word of its own for it."""
-        part = "dapi" if market.is_inverse else "fapi"
-        params = {"symbol": market.id, "countdownTime": seconds * 1000}
-        return Call(f"{part}PrivatePostCountdownCancelAll", (params,))
+        return tuple(
+            Call(
+                f"{'dapi' if market.is_inverse else 'fapi'}PrivatePostCountdownCancelAll",
+                ({"symbol": market.id, "countdownTime": seconds * 1000},),
+            )
+            for market in markets
+        )
 
 
 class Bybit(Dialect):
@@ -367,9 +372,9 @@ class Okx(Dialect):
         return ()
 
     @override
-    def dead_man(self, market: Market, seconds: int) -> Call:
+    def dead_man(self, markets: Sequence[Market], seconds: int) -> tuple[Call, ...]:
         """For the whole account."""
-        return Call("cancel_all_orders_after", (seconds * 1000,))
+        return (Call("cancel_all_orders_after", (seconds * 1000,)),)
 
     @override
     def position_mode(self, market: Market, *, hedged: bool) -> Call:
@@ -549,10 +554,10 @@ class Kucoin(Dialect):
         return () if terms.margin_mode is MarginMode.ISOLATED else super().leverages(market, terms)
 
     @override
-    def dead_man(self, market: Market, seconds: int) -> Call:
-        """CCXT has no word of its own for it; -1 ends it."""
-        params = {"timeout": seconds or -1, "symbols": market.id}
-        return Call("privatePostHfOrdersDeadCancelAll", (params,))
+    def dead_man(self, markets: Sequence[Market], seconds: int) -> tuple[Call, ...]:
+        """CCXT has no word of its own for it; -1 ends it. A call forgets the markets of the one before."""
+        params = {"timeout": seconds or -1, "symbols": ",".join(market.id for market in markets)}
+        return (Call("privatePostHfOrdersDeadCancelAll", (params,)),)
 
 
 _DIALECTS: Mapping[str, Dialect] = {

@@ -512,18 +512,23 @@ class Gateway:
                 with suppress(OrderNotFound):  # filled or cancelled meanwhile
                     await self.cancel(order)
 
-    async def dead_man(self, symbol: str, seconds: int) -> None:
+    async def dead_man(self, symbols: Sequence[str], seconds: int) -> None:
         """Have the exchange cancel open orders unless this is called again within `seconds`; 0 ends it.
 
-        Whether it does so for one market or for the whole account stands in the capability table.
+        Whose orders these are, and whether stop orders stay, `capabilities.dead_man_scope` tells.
+
+        Args:
+            symbols: all the markets that it is to watch: a later call may forget those of the one before.
+            seconds: 10 to 120 suit every exchange.
 
         Raises:
             OrderRejected: the exchange has no such call.
             NetworkError: whether it heard is not known; call again.
         """
-        market = await self.known(symbol)
-        call = orders.dead_man_of(market, seconds)
-        await self._caller.set(f"set the dead man's switch of {market.symbol}", call.method, *call.arguments)
+        markets = [await self.known(symbol) for symbol in symbols]
+        named = ", ".join(market.symbol for market in markets)
+        for call in orders.dead_man_of(markets, seconds):
+            await self._caller.set(f"set the dead man's switch of {named}", call.method, *call.arguments)
 
     async def open_orders(self, symbol: str | None = None) -> tuple[Order, ...]:
         """The orders that work, stop and target orders included, of one market or all of the segment.

@@ -143,16 +143,19 @@ def cancel_all_of(market: Market) -> tuple[Call, ...]:
     return dialect_of(market).cancel_all(market)
 
 
-def dead_man_of(market: Market, seconds: int) -> Call:
-    """The call that has the exchange cancel open orders by itself unless it is made again within `seconds`.
+def dead_man_of(markets: Sequence[Market], seconds: int) -> tuple[Call, ...]:
+    """The calls that have the exchange cancel open orders by itself unless they are made again within `seconds`.
+
+    `markets` are all that it is to watch, of one segment: at KuCoin the next call forgets those of the one before.
 
     Raises:
         OrderRejected: the exchange has no such call.
     """
-    found, why = support(market.exchange, segment_of(market), Feature.DEAD_MAN)
+    first = markets[0]
+    found, why = support(first.exchange, segment_of(first), Feature.DEAD_MAN)
     if found is Support.REFUSED:
-        raise OrderRejected(f"{venue_of(market.exchange).name}: {why}", _NO_SUCH)
-    return dialect_of(market).dead_man(market, seconds)
+        raise OrderRejected(f"{venue_of(first.exchange).name}: {why}", _NO_SUCH)
+    return dialect_of(first).dead_man(markets, seconds)
 
 
 def settings_of(market: Market, terms: Terms) -> tuple[Call, ...]:

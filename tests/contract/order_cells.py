@@ -122,7 +122,7 @@ def calls_of_cell(market: Market, feature: Feature, *, watched: bool = False) ->
             orders.amend_of(replace(limit, exchange_id="77"), market, price=above, qty=2 * limit.qty)
         ],
         Feature.CANCEL_ALL: lambda: list(orders.cancel_all_of(market)),
-        Feature.DEAD_MAN: lambda: [orders.dead_man_of(market, 30)],
+        Feature.DEAD_MAN: lambda: list(orders.dead_man_of([market], 30)),
     }
     if feature in done:
         return done[feature]()

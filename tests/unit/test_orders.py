@@ -244,9 +244,9 @@ def test_what_the_table_says_is_what_is_done(exchange, segment):
     found, why = support(exchange, segment, Feature.DEAD_MAN)
     if found is Support.REFUSED:
         with pytest.raises(OrderRejected, match=why):
-            dead_man_of(market(exchange, segment), 30)
+            dead_man_of([market(exchange, segment)], 30)
     else:
-        assert dead_man_of(market(exchange, segment), 30).arguments
+        assert dead_man_of([market(exchange, segment)], 30)[0].arguments
     emulated = support(exchange, segment, Feature.CANCEL_ALL)[0] is Support.EMULATED
     assert (cancel_all_of(market(exchange, segment)) == ()) is emulated
 
@@ -254,7 +254,7 @@ def test_what_the_table_says_is_what_is_done(exchange, segment):
 def test_a_dialect_without_such_a_call_refuses_also_without_the_table():
     here = market("bitget", Segment.LINEAR)
     with pytest.raises(OrderRejected, match="by itself after 30 s"):
-        dialect_of(here).dead_man(here, 30)
+        dialect_of(here).dead_man([here], 30)
 
 
 def test_no_segment_that_an_exchange_has_not_is_supported():

@@ -35,6 +35,7 @@ class State(Risk):
     ) -> None:  # fmt: skip
         super().__init__(instruments, prices, now, wallet_of, habits)
         self._upto = now()
+        self._switches: dict[str, tuple[int, Callable[[Order], bool]]] = {}
 
     # --- time
 
@@ -48,12 +49,33 @@ class State(Risk):
             return
         try:
             while self._upto < end and (self.watched or self.live or self.held()):
-                upto = min((self._upto // MINUTE + 1) * MINUTE, end)
+                due = min((due for due, _ in self._switches.values()), default=end)
+                upto = min((self._upto // MINUTE + 1) * MINUTE, max(due, self._upto + 1), end)
                 self._run(self._upto, upto)
                 self._upto = upto
+                self._cancel_due()
         finally:
             self._upto, self._moment = end, None
             self._seen.clear()
+
+    def switch(self, name: str, ms: int, covers: Callable[[Order], bool]) -> int:
+        """Cancel the orders that it `covers` unless this is called again within `ms`; 0 ends it, also its return.
+
+        Otherwise the time at which it is due.
+        """
+        self._switches.pop(name, None)
+        if not ms:
+            return 0
+        self._switches[name] = self.now() + ms, covers
+        return self.now() + ms
+
+    def _cancel_due(self) -> None:
+        """Cancel what the switches cover that nobody has held back."""
+        over = [name for name, (due, _) in self._switches.items() if due <= self._upto]
+        for _, covers in [self._switches.pop(name) for name in over]:
+            for order in self.open_orders():
+                if covers(order):
+                    self.end(order, Status.CANCELED)
 
     def _run(self, begin: int, end: int) -> None:
         """All that happens in (begin, end], no more than a minute, at whose end mark and index prices change."""

@@ -119,6 +119,16 @@ def cancel_algos(call: Call) -> Any:
     return _cancel_all(call, algo=True)
 
 
+@ROUTES.on("POST", "/fapi/v1/countdownCancelAll", "/dapi/v1/countdownCancelAll", signed=True)
+def countdown(call: Call) -> Any:
+    """It does not say whether it leaves algo orders: the worst is that it does not."""
+    item = call.state.instrument(call.need("symbol"), kind_of(call.path))
+    call.state.switch(
+        f"{item.kind} {item.id}", int(call.need("countdownTime")), lambda one: one.instrument == item
+    )
+    return {"symbol": item.id, "countdownTime": call.need("countdownTime")}
+
+
 def _cancel_all(call: Call, *, algo: bool) -> Any:
     for order in _open(call):
         if is_algo(order) is algo:

@@ -80,6 +80,23 @@ def cancel_pair(call: Call) -> Any:
     return "success"
 
 
+@ROUTES.on("POST", "/api/v1/hf/orders/dead-cancel-all", signed=True)
+def cancel_after(call: Call) -> Any:
+    """Of some pairs, or of all; stop orders are no orders of this kind. -1 ends it."""
+    seconds, names = int(call.need("timeout")), [one for one in call.get("symbols").split(",") if one]
+    if seconds != -1 and not 5 <= seconds <= 86_400:
+        raise Refusal(Reason.PARAMETER, "timeout")
+    pairs = {call.state.instrument(name, Kind.SPOT).id for name in names}
+
+    def covers(one: Order) -> bool:
+        return (
+            one.instrument.kind is Kind.SPOT and not one.conditional and (not pairs or one.instrument.id in pairs)
+        )
+
+    due = call.state.switch("spot", max(seconds, 0) * 1000, covers)
+    return {"currentTime": call.now // 1000, "triggerTime": due // 1000}
+
+
 @ROUTES.on("POST", "/api/v1/hf/orders/alter", signed=True)
 def alter(call: Call) -> Any:
     """Another order in the place of one, with the same client id."""

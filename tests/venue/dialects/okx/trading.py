@@ -79,6 +79,16 @@ def cancel_algos(call: Call) -> Any:
     return _each(call, call.args["list"], lambda told: call.state.cancel(_find(call, told, algo=True)), algo=True)
 
 
+@ROUTES.on("POST", "/api/v5/trade/cancel-all-after", signed=True)
+def cancel_after(call: Call) -> Any:
+    """Of the whole account. It does not say whether it leaves algo orders: the worst is that it does not."""
+    seconds = int(call.need("timeOut"))
+    if seconds and not 10 <= seconds <= 120:
+        raise Refusal(Reason.PARAMETER, "timeOut")
+    due = call.state.switch("account", seconds * 1000, lambda _: True)
+    return [{"triggerTime": str(due), "tag": "", "ts": str(call.now)}]
+
+
 @ROUTES.on("POST", "/api/v5/trade/amend-order", signed=True)
 def amend(call: Call) -> Any:
     def change(told: Told) -> Order:
