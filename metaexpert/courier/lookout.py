@@ -67,8 +67,8 @@ class Lookout:
             self._watch(partial(self._streams.watch_orders, symbol, self._desk.orders(symbol)), self._hear)
             self._watch(partial(self._streams.watch_fills, symbol), self._hear_fills)
         if self._desk.gateway.segment is not Segment.SPOT:
-            self._watch(partial(self._streams.watch_positions, self._symbols), self._changed)
-        self._watch(self._streams.watch_balances, self._changed)
+            self._watch(partial(self._streams.position_change, self._symbols), self._changed)
+        self._watch(self._streams.balance_change, self._changed)
         self._checked = self._desk.clock.now()
         self._check_at = self._checked + self._desk.patience.check
         self._desk.start(self._tend(), self._pumps)

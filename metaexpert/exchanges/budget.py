@@ -7,10 +7,14 @@ process and not of an expert.
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from threading import Lock
 from weakref import WeakValueDictionary
 
-__all__ = ["Budget", "budget_of"]
+__all__ = ["URGENT", "Budget", "budget_of"]
+
+URGENT: ContextVar[bool] = ContextVar("URGENT", default=False)
+"""Is what is asked for now an order, a change or a cancellation, which no read may hold up?"""
 
 
 class Budget:
@@ -22,20 +26,24 @@ class Budget:
 
     def __init__(self, burst: float = 0.5) -> None:
         self._burst = burst
-        self._paid_until = float("-inf")
+        self._paid_until = self._urgent_until = float("-inf")
         self._closed_until = float("-inf")
         self._lock = Lock()
 
-    def reserve(self, now: float, cost: float) -> float:
+    def reserve(self, now: float, cost: float, *, is_urgent: bool = False) -> float:
         """Take room for one request and return how many seconds it must wait.
 
         Args:
             now: a monotonic time in seconds.
             cost: how many seconds of the limit the request takes.
+            is_urgent: it waits for other urgent ones alone, and all others wait longer for it.
         """
         with self._lock:
             start = max(self._paid_until, now - self._burst)
             self._paid_until = start + cost
+            if is_urgent:
+                start = max(self._urgent_until, now - self._burst)
+                self._urgent_until = start + cost
             return max(0.0, start - now, self._closed_until - now)
 
     def closed(self, now: float) -> float:

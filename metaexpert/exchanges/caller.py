@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AuthenticationError, ClockError, MetaExpertError, NetworkError, UnavailableError
-from .budget import Budget, budget_of
+from .budget import URGENT, Budget, budget_of
 from .connection import account_of, connect, missing_keys, secrets_of
 from .faults import Aim, Fault, fault_of, translate
 from .venues import venue_of
@@ -132,6 +132,7 @@ class Caller:
         if aim is not Aim.WATCH:  # what a stream sends waits its turn, and what it hears needs none
             self._refuse_late(aim, doing)
         failure: MetaExpertError
+        urgent = URGENT.set(aim is Aim.ORDER)
         try:
             return await getattr(self.client, method)(*args)
         except MetaExpertError:
@@ -140,6 +141,8 @@ class Caller:
             if aim is Aim.SETTING and fault_of(error, self.venue.id) is Fault.CHANGED:
                 return None
             failure = translate(error, self.venue, aim, doing, secrets_of(self.settings))
+        finally:
+            URGENT.reset(urgent)
         if isinstance(failure, ClockError):
             self._clock_known = False
         if isinstance(failure, UnavailableError) and failure.retry_after is not None:

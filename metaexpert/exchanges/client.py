@@ -12,6 +12,7 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .budget import URGENT
 from .faults import Answer
 from .mended import mended
 
@@ -55,7 +56,8 @@ def client_class(exchange: str, budget: Budget, sleep: Callable[[float], Awaitab
         async def throttle(self, cost: float | None = None) -> None:
             """Wait until the account's budget has room for a request of `cost`."""
             seconds = self.rateLimit / 1000 * (1 if cost is None else cost)
-            await sleep(budget.reserve(asyncio.get_running_loop().time(), seconds))
+            now = asyncio.get_running_loop().time()
+            await sleep(budget.reserve(now, seconds, is_urgent=URGENT.get()))
 
         def handle_errors(
             self, code: int, reason: str, url: str, method: str, headers: Mapping[str, str], body: str,

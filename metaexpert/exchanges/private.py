@@ -142,8 +142,7 @@ class AccountStreams:
         Raises:
             NetworkError, MetaExpertError: as in `watch_orders`.
         """
-        names = [(await self._gateway.known(symbol)).symbol for symbol in symbols]
-        await self._next("positions", ", ".join(names), "watch_positions", [([name],) for name in names])
+        names = await self.position_change(symbols)
         held = {
             f"{one.symbol} {one.position_side}": one
             for one in await self._gateway.positions()
@@ -154,17 +153,27 @@ class AccountStreams:
         flat = (Position(symbol=one.symbol, position_side=one.position_side) for one in gone)
         return (*held.values(), *flat)
 
+    async def position_change(self, symbols: Sequence[str]) -> list[str]:
+        """Wait until a position in one of these markets changes, whatever it is then; returns their names."""
+        names = [(await self._gateway.known(symbol)).symbol for symbol in symbols]
+        await self._next("positions", ", ".join(names), "watch_positions", [([name],) for name in names])
+        return names
+
     async def watch_balances(self) -> tuple[Balance, ...]:
         """Wait until a balance of the segment changes, and tell how they stand; the first call subscribes.
 
         Raises:
             NetworkError, MetaExpertError: as in `watch_orders`.
         """
+        await self.balance_change()
+        return await self._gateway.balances()
+
+    async def balance_change(self) -> None:
+        """Wait until a balance of the segment changes, whatever it is then."""
         venue = self._gateway.caller.venue
         wallets = _WALLETS.get(venue.id, {}).get(self._gateway.segment, ({},))
         await self._gateway.known((await self._gateway.markets())[0].symbol)
         await self._next("balances", venue.name, "watch_balance", [(dict(one),) for one in wallets])
-        return await self._gateway.balances()
 
     async def close(self) -> None:
         """End every subscription; who waits gets a `NetworkError`."""

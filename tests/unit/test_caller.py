@@ -63,6 +63,29 @@ def failing(name, status=None, body="", **headers):
     return error
 
 
+def test_orders_are_urgent_and_nothing_else_is():
+    told = []
+
+    class Asked(Fake):
+        async def answer(self, *args):
+            told.append(budget.URGENT.get())
+            return {}
+
+        fetch_ticker = create_order = set_leverage = watch_trades = answer
+
+    made = Caller(ExchangeSettings(exchange="binance", **KEYS), client=lambda _: Asked())
+
+    async def run():
+        await made.read("x", "fetch_ticker")
+        await made.order("x", "create_order")
+        await made.set("x", "set_leverage")
+        await made.watch("x", "watch_trades")
+        return budget.URGENT.get()
+
+    assert asyncio.run(run()) is False
+    assert told == [False, True, False, False]
+
+
 def test_a_read_that_fails_in_passing_is_tried_again_with_growing_pauses():
     made, fake, waits = caller(*[failing("RequestTimeout")] * 4, {"last": 1})
     assert asyncio.run(made.read("fetch the ticker", "fetch_ticker", "BTC/USDT")) == {"last": 1}

@@ -187,6 +187,24 @@ def test_requests_over_the_limit_wait_for_their_turn():
     assert budget.reserve(110.0, 0.5) == 0.0
 
 
+def test_an_order_waits_for_orders_alone_and_reads_for_all():
+    """A burst of 1 s, requests of 0.5 s each: five reads are told to wait 0, 0, 0, 0.5 and 1 s.
+
+    The three orders that may go at once and the fourth, after half a second, count as well: the next read waits
+    for nine before it, less the burst: 3.5 s.
+    """
+    budget = Budget(burst=1.0)
+    assert [budget.reserve(100.0, 0.5) for _ in range(5)] == [0.0, 0.0, 0.0, 0.5, 1.0]
+    assert [budget.reserve(100.0, 0.5, is_urgent=True) for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]
+    assert budget.reserve(100.0, 0.5) == 3.5
+
+
+def test_an_order_waits_as_well_where_the_exchange_lets_nothing_in():
+    budget = Budget()
+    budget.close_until(107.0)
+    assert budget.reserve(100.0, 0.1, is_urgent=True) == pytest.approx(7.0)
+
+
 def test_a_closed_budget_lets_nothing_out_before_its_time():
     budget = Budget()
     budget.close_until(107.0)
