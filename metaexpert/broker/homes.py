@@ -56,7 +56,7 @@ def home_at(exchange: str, segment: Segment) -> Home:
     def is_native(feature: Feature) -> bool:
         return support(exchange, segment, feature)[0] is Support.NATIVE
 
-    if segment is not Segment.SPOT and is_native(Feature.STOP) and is_native(Feature.REDUCE_ONLY):
+    if is_native(Feature.STOP) and is_native(Feature.TAKE_PROFIT):
         return Home(Support.NATIVE, _NATIVE)
     if support(exchange, segment, Feature.MARKET)[0] is Support.REFUSED:
         return Home(Support.REFUSED, _NOWHERE)
@@ -67,10 +67,18 @@ def homes_of(markets: Iterable[Market], protection: Protection) -> dict[str, Hom
     """The homes by symbol.
 
     Raises:
-        ConfigError: the settings ask for levels in a market where they have no home.
+        ConfigError: the settings ask for levels in a market where they have no home, or the positions of a market
+            can't be closed to the last bit.
     """
     found = {market.symbol: (market, home_of(market)) for market in markets}
     for market, home in found.values():
+        if market.amount_step is not None:
+            name = venue_of(market.exchange).name
+            raise ConfigError(
+                f"{market.symbol}: {name} counts its inverse contracts in {market.base}, whose worth in "
+                f"{market.quote} moves, so no order could close just what is held: trade them on paper, or on an "
+                f"exchange that counts them in {market.quote}"
+            )
         if home.place is Support.REFUSED and protection != UNPROTECTED:
             raise ConfigError(
                 f"{market.symbol}: {venue_of(market.exchange).name} has no market orders for options, so no stop "

@@ -82,6 +82,7 @@ TYPES: Mapping[str, tuple[bool, ExitReason]] = {
     "limit": (False, ExitReason.ORDER),
     "limit_maker": (False, ExitReason.ORDER),
     "optimal_limit_ioc": (False, ExitReason.ORDER),  # OKX: a market order
+    "liquidation": (False, ExitReason.LIQUIDATION),  # Binance's own
     "stop": (True, ExitReason.ORDER),
     "stop_limit": (True, ExitReason.ORDER),
     "stop_market": (True, ExitReason.ORDER),

@@ -39,7 +39,8 @@ class Desk:
     async def begin(self):
         self.market = await self.gateway.known(self.symbol)
         self.item = instrument_of(self.venue, self.gateway.caller.client, self.symbol)
-        self.first = self.price = float(round(self.state.price(self.item)))
+        step = 1.0 if self.state.price(self.item) > 1 else self.market.price_tick  # an option's may be in coins
+        self.first = self.price = round(float(self.state.price(self.item)) / step) * step
         self.state.pin(self.item, self.price)
         self.base = order(self.market, None, type=OrderType.MARKET, position_side=self.leg)
         await self.gateway.prepare(self.symbol, self.terms)
@@ -228,3 +229,26 @@ async def test_a_liquidation_is_told_as_one(desk):
     desk.move(0.8)
     sold = await desk.until(lambda: [one for one in desk.fills if one.side is Side.SELL])
     assert (sold[0].reason, sold[0].qty) == (ExitReason.LIQUIDATION, 1.0)
+    (order,) = await desk.until(lambda: [one for one in desk.told if one.side is Side.SELL and not one.is_working])
+    assert (order.exchange_id, order.filled) == (sold[0].order_id, 1.0)
+
+
+@pytest.mark.parametrize("exchange", ["binance", "bybit", "okx"])
+async def test_fills_of_options_are_told_as_they_are_on_record(venue, exchange):
+    """Two orders: the second comes when the first one's fee is known already."""
+    desk = Desk(venue, exchange, "option", "oneway")
+    desk.symbol, desk.terms = (await desk.gateway.markets())[0].symbol, Terms()
+    await desk.begin()
+    dear = 2 * desk.price
+    for name in ("a1", "a2"):
+        await desk.send(name, type=OrderType.LIMIT, price=dear, qty=10 * desk.market.qty_step)
+        await desk.ended(name)
+    await desk.until(lambda: len({one.id for one in desk.fills}) == 2)
+    told = {one.id: one for one in desk.fills}
+    for recorded in await desk.gateway.fills(desk.symbol):
+        same = told.pop(recorded.id)
+        assert (same.order_id, same.qty, same.price) == (recorded.order_id, recorded.qty, recorded.price)
+        assert same.fee == pytest.approx(recorded.fee)
+        assert (same.fee > 0.0, same.fee_currency) == (True, recorded.fee_currency)
+    assert told == {}
+    await desk.close()

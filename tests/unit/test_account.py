@@ -1,5 +1,7 @@
 """What the exchanges answer about an account, in our models: each repair by hand."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -119,11 +121,17 @@ def test_an_answer_without_an_id_is_an_unknown_outcome(name):
         ("okx", "canceled", 0.0, {"state": "order_failed"}, "rejected"),
         ("okx", "closed", 25.0, {"state": "effective", "ordId": "9"}, "open"),
         ("binance", "closed", 25.0, {"algoStatus": "TRIGGERED"}, "open"),
+        ("binance", "closed", 25.0, {"X": "TRIGGERED", "ai": "9"}, "open"),  # of its stream
+        ("binance", "open", 0.0, {"X": "TRIGGERING", "ai": ""}, "open"),
+        ("binance", "rejected", 0.0, {"algoStatus": "REJECTED"}, "rejected"),  # when its stop was reached
         ("binance", "expired", 0.0, {"status": "EXPIRED_IN_MATCH"}, "expired"),
         ("binance", "canceling", 0.0, {"status": "PENDING_CANCEL"}, "open"),
         ("bybit", "closed", 5.0, {"orderStatus": "PartiallyFilledCanceled"}, "canceled"),
         ("bybit", "closed", 5.0, {"orderStatus": "PartiallyFilledCanceled", "marketUnit": "quoteCoin"}, "filled"),
         ("bitget", "rejected", 0.0, {"planStatus": "fail_trigger"}, "rejected"),
+        ("bitget", "executing", 0.0, {"status": "executing"}, "open"),
+        ("kucoin", "triggered", 0.0, {"type": "triggered", "triggerSuccess": True}, "open"),
+        ("kucoin", "closed", 0.0, {"status": "TRIGGERED"}, "open"),
         ("kucoin", "cancelled", 0.0, {"isActive": False}, "canceled"),
         ("kucoin", "canceled", 5.0, {"isActive": True, "cancelExist": True}, "open"),
         ("kucoin", "closed", 5.0, {"isActive": False}, "canceled"),
@@ -265,6 +273,52 @@ def test_the_order_that_a_stop_became_carries_our_id():
     assert account.order_of(raw, linear("okx")).id == "stop1"
 
 
+@pytest.mark.parametrize(
+    ("exchange", "info", "child"),
+    [
+        ("binance", {"algoStatus": "NEW", "actualOrderId": ""}, None),
+        ("binance", {"algoStatus": "FINISHED", "actualOrderId": "9"}, "9"),
+        ("binance", {"X": "FILLED", "i": 9}, None),  # an order, not a stop
+        ("okx", {"state": "effective", "ordId": "9"}, "9"),
+        ("bitget", {"planStatus": "executed", "executeOrderId": "9"}, "9"),
+        ("bitget", {"status": "executed"}, ""),
+        ("kucoin", {"status": "TRIGGERED"}, ""),
+        ("kucoin", {"status": "done"}, None),
+    ],
+)
+def test_what_a_stop_has_become(exchange, info, child):
+    """None while it waits, "" where that is not told."""
+    assert account.child_of(answer(info=info), linear(exchange)) == child
+
+
+def test_okx_names_an_order_that_was_a_stop_by_its_own_id():
+    """CCXT takes the stop's, of its fills too."""
+    info = {"algoId": "7", "ordId": "9", "algoClOrdId": "abc123", "state": "filled"}
+    raw = answer(id="7", status="closed", filled=25.0, info=info)
+    assert account.order_of(raw, linear()).exchange_id == account.id_of(raw, linear()) == "9"
+    assert account.fill_of(trade(order="7", info=info), linear()).order_id == "9"
+    assert account.id_of(answer(id="7", info={"algoId": "7", "ordId": ""}), linear()) == "7"
+
+
+@pytest.mark.parametrize(
+    ("exchange", "side", "info", "reason"),
+    [
+        ("bybit", "sell", {"triggerDirection": 2}, ExitReason.STOP_LOSS),  # falls
+        ("bybit", "sell", {"triggerDirection": 1}, ExitReason.TAKE_PROFIT),
+        ("bybit", "buy", {"triggerDirection": 1}, ExitReason.STOP_LOSS),
+        ("bybit", "buy", {"triggerDirection": 0}, ExitReason.ORDER),
+        ("kucoin", "buy", {"stop": "down"}, ExitReason.TAKE_PROFIT),
+        ("kucoin", "sell", {"stop": "down"}, ExitReason.STOP_LOSS),
+        ("binance", "sell", {"orderType": "TAKE_PROFIT_MARKET"}, ExitReason.TAKE_PROFIT),
+        ("binance", "sell", {"o": "STOP_MARKET"}, ExitReason.STOP_LOSS),
+    ],
+)
+def test_a_closing_stop_order_is_a_stop_or_a_target_by_the_way_that_fires_it(exchange, side, info, reason):
+    raw = answer(type="market", side=side, price=None, triggerPrice=49_000.0, reduceOnly=True, info=info)
+    assert account.order_of(raw, linear(exchange)).reason is reason
+    assert account.order_of(raw | {"reduceOnly": False}, linear(exchange)).reason is ExitReason.ORDER
+
+
 def test_when_kucoins_spot_orders_changed():
     assert (
         account.order_of(answer(lastUpdateTimestamp=None, info={"lastUpdatedAt": 1_500}), spot("kucoin")).updated
@@ -357,6 +411,12 @@ def test_fees_keep_their_currency():
         ("bybit", {"execType": "Trade"}, ExitReason.ORDER),
         ("okx", {"subType": "104"}, ExitReason.LIQUIDATION),
         ("okx", {"subType": "112"}, ExitReason.EXPIRY),
+        ("okx", {"category": "adl"}, ExitReason.LIQUIDATION),  # of its stream
+        ("okx", {"category": "normal"}, ExitReason.ORDER),
+        ("binance", {"c": "autoclose-1790000000000123"}, ExitReason.LIQUIDATION),
+        ("binance", {"c": "adl_autoclose"}, ExitReason.LIQUIDATION),
+        ("binance", {"c": "settlement_autoclose-17"}, ExitReason.EXPIRY),
+        ("binance", {"c": "me1autoclose"}, ExitReason.ORDER),
         ("bitget", {"tradeSide": "burst_close_long"}, ExitReason.LIQUIDATION),
         ("bitget", {"tradeSide": "delivery_close_long"}, ExitReason.EXPIRY),
         ("kucoin", {"tradeType": "liquid"}, ExitReason.LIQUIDATION),
@@ -364,6 +424,19 @@ def test_fees_keep_their_currency():
 )
 def test_fills_that_nobody_ordered(exchange, info, reason):
     assert account.fill_of(trade(info=info), linear(exchange, 1.0)).reason is reason
+
+
+def test_fills_of_orders_that_binance_lists_as_liquidations():
+    fills = [account.fill_of(trade(id=name, order=name), linear("binance")) for name in ("1", "2")]
+    marked = account.forced(fills, [{"orderId": 2, "clientOrderId": "autoclose-1"}])
+    assert [fill.reason for fill in marked] == [ExitReason.ORDER, ExitReason.LIQUIDATION]
+
+
+def test_what_trades_a_contract_that_has_ended_is_its_end():
+    """Of a fill at the very moment as well; a millisecond before it is an order's."""
+    time = trade()["timestamp"]
+    for expiry, reason in ((time, ExitReason.EXPIRY), (time + 1, ExitReason.ORDER)):
+        assert account.fill_of(trade(), replace(linear("binance"), expiry=expiry)).reason is reason
 
 
 @pytest.mark.parametrize("gone", ["id", "timestamp", "price", "amount"])

@@ -54,6 +54,12 @@ def test_levels_without_a_home_are_refused_in_one_line():
     assert homes_of([on("okx")], Protection(stop_loss_pct=2.0))[LINEAR].is_native
 
 
+def test_contracts_that_are_counted_in_coins_are_not_traded_live():
+    """1,000 USD bought at 50,000 are 0.02 BTC; 1,000 USD sold at 55,000 are 0.0182, which would leave a rest."""
+    with pytest.raises(ConfigError, match="Bitget counts its inverse contracts in BTC, whose worth in USD moves"):
+        homes_of([on("bitget", INVERSE, amount_step=0.0001)], UNPROTECTED)
+
+
 def test_an_exchange_that_nobody_knows_is_named():
     with pytest.raises(ConfigError, match="demo"):
         home_of(market(LINEAR))
