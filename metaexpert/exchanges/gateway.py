@@ -334,7 +334,7 @@ class Gateway:
         market = await self.known(symbol)
         doing = f"fetch the fills of {market.symbol}"
         if since is None:
-            raw = await self._caller.read(doing, "fetch_my_trades", market.symbol, private=True)
+            raw = await pages.latest_fills(self._caller, market)
         else:
             raw = await pages.fills(self._caller, market, since, self._clock.now())
         told = (account.fill_of(one, market) for one in raw)
