@@ -6,6 +6,7 @@ that were reported with it are booked. What is not heard of in time is asked for
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from .. import rules
@@ -41,6 +42,7 @@ __all__ = ["Dealings"]
 
 _FETCHES = 3  # without finding what a report says is filled; then the report is believed
 _MARGIN_MS = 10_000  # by how much the exchange's clock may be behind ours
+_PATIENCE_MS = 3_000  # for a change to come about
 _AT_ONCE_MS = 2_000  # a post-only order that ends so soon by itself would have crossed
 _KEPT = 500  # of the orders that have ended: a fill of one may still come
 _CANCELS = 3  # of an order that stands on: then somebody has to look
@@ -144,7 +146,7 @@ class Dealings:
         """Change an order where it stands, or by cancelling it and sending what is left as another one."""
         before = sent.change
         if in_place and before is None:
-            sent.change = Change(price, qty)
+            sent.change, sent.changed = Change(price, qty), self._execution.now()
             self._errands.put(Amend(sent.order, price, qty))
             return
         if before is not None:
@@ -165,12 +167,15 @@ class Dealings:
         elif isinstance(report, FillsFetched):
             self._fetched(report.symbol)
         elif isinstance(report, OrderReport):
+            self._errands.found(report.order.id)
             sent = self.find(report.order.id) or self._by_id(report.order)
             if sent is not None:
                 self._reported(sent, report.order)
                 self._heard(sent)
                 self._settle(sent)
         elif isinstance(report, OrderRefused | OrderUnknown | OrderMissing | ChangeRefused):
+            if isinstance(report, OrderMissing):
+                self._errands.found(report.order_id)
             sent = self.find(report.order_id)
             if sent is not None and (not sent.has_ended or isinstance(report, ChangeRefused)):
                 self._trouble(sent, report)
@@ -190,11 +195,12 @@ class Dealings:
 
     def _reported(self, sent: Sent, order: Order) -> None:
         """The exchange says how an order stands."""
-        self._errands.found(order.id if order.id in self._sent else sent.order.id)
+        self._errands.found(sent.order.id)
         sent.hear(order)
         for name in sent.ids:
             self._by_exchange[order.symbol, name] = sent
         self._note_id(sent)
+        sent.is_lost = sent.is_lost and (order.is_working or sent.cancels == 0)
         if sent.is_lost and order.is_working and sent.cancels == 0:
             sent.cancels = 1
             self._say(order.symbol, f"order {order.id} turned up late: it is cancelled")
@@ -229,23 +235,23 @@ class Dealings:
         elif isinstance(report, ChangeRefused):
             self._change_refused(sent, report)
         elif sent.status is OrderStatus.PENDING:
-            self._errands.found(report.order_id)
             sent.is_lost = True
             self._close(sent, OrderStatus.REJECTED, "it did not reach the exchange", "not_received")
         else:
-            self._errands.found(report.order_id)
             sent.is_gone, sent.fetches = True, 0
             self._errands.fetch(sent.order.symbol, sent.at - _MARGIN_MS)
 
     def _change_refused(self, sent: Sent, report: ChangeRefused) -> None:
         if report.what == "amend":
-            sent.change = None
-            terms = sent.working.terms
-            refusal = Rejection(self._execution.now(), terms.symbol, terms.id, "not_changed", report.message)
-            self._book.tell(sent.working, refusal)
+            self._not_changed(sent, report.message)
         else:
             sent.cancels = -abs(sent.cancels)
         self._errands.find(sent.order, again=True)
+
+    def _not_changed(self, sent: Sent, why: str) -> None:
+        sent.change, terms = None, sent.working.terms
+        refusal = Rejection(self._execution.now(), terms.symbol, terms.id, "not_changed", why)
+        self._book.tell(sent.working, refusal)
 
     def _changed(self, sent: Sent, order: Order) -> None:
         """Has the change of an order where it stands come about?"""
@@ -265,6 +271,8 @@ class Dealings:
             )
             self._apply(working, change, sent.order.qty + working.filled - sent.filled)
             self._book.announce(working)
+        elif self._execution.now() >= sent.changed + _PATIENCE_MS:  # no report of before can be so late
+            self._not_changed(sent, "the exchange has not done it")
 
     @staticmethod
     def _apply(working: Working, change: Change, qty: float) -> None:
@@ -324,9 +332,7 @@ class Dealings:
             return
         del self._carrying[working.terms.id]
         if change is not None:
-            text = "it worked no more when the change came"
-            terms = working.terms
-            self._book.tell(working, Rejection(self._execution.now(), terms.symbol, terms.id, "not_changed", text))
+            self._not_changed(sent, "it worked no more when the change came")
         if not working.is_working:
             self._book.remove(working)
         elif status is OrderStatus.FILLED:  # for a little less than was asked, as where a cost is filled
@@ -492,7 +498,7 @@ class Dealings:
 
     def state(self) -> dict[str, Any]:
         """What it goes on from, as JSON can hold it: what may still trade, and what may turn up yet."""
-        sent = [one.state() for one in self._sent.values() if not one.has_ended or one.is_lost]
+        sent = [one.state() for one in self._sent.values() if not one.has_ended or one.is_lost or one.lacks > 0.0]
         return {"sent": sent, "claims": self.claims.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -528,10 +534,25 @@ class Dealings:
     def _say(self, symbol: str, text: str) -> None:
         self._notify(Notice(self._execution.now(), symbol, text))
 
+    @property
+    def next_time(self) -> float:
+        """When a change is to be asked after, ms UTC; infinite where none is."""
+        dues = (sent.changed + _PATIENCE_MS for sent in self._changing())
+        return min((due for due in dues if due > self._execution.now()), default=inf)
+
+    def run(self) -> None:
+        """Ask for the orders whose change did not come about in time."""
+        for sent in self._changing():
+            if sent.changed + _PATIENCE_MS <= self._execution.now():
+                self._errands.find(sent.order)
+
+    def _changing(self) -> list[Sent]:
+        return [sent for sent in self.open if sent.change is not None and sent.change.id is None]
+
     def look(self) -> None:
         """Something may have been missed: ask for every order that works, and for all fills since the last one."""
-        for sent in self.open:
-            if not sent.is_final:
+        for sent in self._sent.values():
+            if not sent.is_final or (sent.is_lost and sent.cancels != 0):
                 self._errands.find(sent.order, again=True)
         for symbol in self._execution.ledger.holdings:
             self._errands.fetch(symbol, self.claims.since(symbol))

@@ -35,7 +35,8 @@ class Errands:
     @property
     def next_time(self) -> float:
         """When something is to be asked that waits now, ms UTC."""
-        return min((due for due, _ in self._later.values()), default=inf)
+        waiting = (due for symbol, (due, _) in self._later.items() if symbol not in self._fetching)
+        return min(waiting, default=inf)
 
     @property
     def are_done(self) -> bool:

@@ -250,6 +250,7 @@ class LiveBroker(BaseBroker):
     def inquire(self) -> None:
         """Ask for what is due by now."""
         self.errands.run()
+        self.dealings.run()
         self.differences.run()
 
     def guard(self) -> None:
@@ -364,7 +365,8 @@ class LiveBroker(BaseBroker):
         """When something is due by the clock alone, ms UTC."""
         now = self.clock.now()
         moments = (one.active_from for one in self._held_back.values() if one.active_from > now)
-        return min(self.errands.next_time, self.differences.next_time, self.shield.next_time, *moments)
+        parts = (self.errands, self.dealings, self.differences, self.shield)
+        return min(*(part.next_time for part in parts), *moments)
 
     def let_go(self) -> None:
         """Forget what was done long ago, which stands in the journal: a run may go on for months."""

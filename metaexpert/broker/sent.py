@@ -18,8 +18,8 @@ __all__ = ["FIRES", "Change", "Sent"]
 FIRES = (OrderType.STOP, OrderType.STOP_LIMIT)
 """Orders that wait for a price; the exchange may go on with another one of another id."""
 _STATE = (
-    "average", "assumed", "at", "cancels", "fetches", "filled", "has_ended", "is_gone", "is_lost", "reported",
-    "value", "why",
+    "average", "assumed", "at", "cancels", "changed", "fetches", "filled", "has_ended", "is_gone", "is_lost",
+    "reported", "value", "why",
 )  # fmt: skip
 
 
@@ -39,12 +39,12 @@ class Sent:
     settlement currency), of which `assumed` on the word of a report, without a fill. It was sent `at` (ms UTC)
     while the market stood at `reference`. `is_unknown`: whether it arrived is not known; `is_lost`: it did not;
     `is_gone`: it was there, and is no more. `cancels` counts how often its cancelling was asked for, below 0 while
-    a refusal of that is looked into; `why` says why.
+    a refusal of that is looked into; `why` says why. Its `change` where it stands was asked for at `changed`.
     """
 
     __slots__ = (
-        "assumed", "at", "average", "cancels", "change", "fetches", "filled", "has_ended", "ids", "is_gone",
-        "is_lost", "is_unknown", "order", "reference", "reported", "status", "value", "why", "working",
+        "assumed", "at", "average", "cancels", "change", "changed", "fetches", "filled", "has_ended", "ids",
+        "is_gone", "is_lost", "is_unknown", "order", "reference", "reported", "status", "value", "why", "working",
     )  # fmt: skip
 
     def __init__(self, order: Order, working: Working, at: int, reference: float | None = None) -> None:
@@ -57,7 +57,7 @@ class Sent:
         self.filled = self.value = self.assumed = self.reported = 0.0
         self.average: float | None = None
         self.is_unknown = self.is_lost = self.is_gone = self.has_ended = False
-        self.cancels = self.fetches = 0
+        self.cancels = self.changed = self.fetches = 0
         self.why: str | None = None
         self.change: Change | None = None
 
@@ -127,4 +127,5 @@ class Sent:
         made.status, made.ids = OrderStatus(state["status"]), list(state["ids"])
         made.change = None if state["change"] is None else Change(*state["change"])
         made.is_unknown = not made.has_ended and made.status is OrderStatus.PENDING
+        made.cancels = -abs(made.cancels)  # whether it was asked for is not known
         return made

@@ -50,11 +50,11 @@ class Floor:
         self, *symbols: str, exchange: str = "binance", capital: float = 10_000.0, leverage: float = 10.0,
         hedge: bool = False, protection: Mapping[str, float] | None = None, run: str = "run00001",
         state: Any = None, intents: tuple[Order, ...] = (), rules: Mapping[str, Any] | None = None,
-        **settings: Any,
+        start: int = START, **settings: Any,
     ) -> None:  # fmt: skip
         self.symbols = symbols or (LINEAR,)
         markets = {one: replace(market(one), exchange=exchange, **(rules or {})) for one in self.symbols}
-        self.clock = SimClock(START)
+        self.clock = SimClock(start)
         self.ledger = Ledger(capital, markets, leverage, MarginMode.ISOLATED, hedge=hedge)
         self.written: list[Order] = []
         self.news: list[News] = []

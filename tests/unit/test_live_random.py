@@ -1,0 +1,87 @@
+"""A live broker against an exchange that loses, repeats and reorders: when all is said, both agree."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from unreliable import FEE, Unreliable
+
+from metaexpert.models import Fill, OrderStatus
+
+ENDS = {OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED}
+
+
+def play(seed: int, steps: int, *, crashes: bool, **more: Any) -> Unreliable:
+    """An expert that acts at random at an exchange that answers at random."""
+    random = Random(seed)
+    exchange = Unreliable(random, exchange=("binance", "kucoin")[seed % 2], **more)  # changes in place, or anew
+    for _ in range(steps):
+        exchange.floor.clock.advance(exchange.now + random.randint(1, 500))
+        what = random.randrange(12)
+        if what < 3:
+            exchange.act()
+        elif what < 6:
+            exchange.carry()
+        elif what < 9:
+            exchange.deliver()
+        elif what < 11:
+            exchange.trade()
+        elif crashes and random.random() < 0.3:
+            exchange.crash()
+        if random.random() < 0.8:
+            exchange.save()
+    exchange.settle()
+    return exchange
+
+
+def agree(exchange: Unreliable) -> None:
+    """Positions, fees, money and orders are as the exchange has them."""
+    floor = exchange.floor
+    broker, ledger = floor.broker, floor.ledger
+    assert broker.is_settled
+    assert floor.qty == pytest.approx(exchange.qty, abs=1e-9)
+    cash = 10_000.0 - sum(f.fill.side.sign * f.fill.qty * f.fill.price for f in exchange.fills)
+    fees = sum(f.fill.qty * f.fill.price * FEE for f in exchange.fills)
+    held = ledger.holdings[exchange.symbol]
+    assert ledger.equity() == pytest.approx(cash - fees + held.qty * held.mark, abs=1e-6)
+    assert not any(broker.differences.foreign.values())
+    assert broker.external == pytest.approx(0.0, abs=1e-6)
+    known = {one.id: one for one in broker.working()} | {one.id: one for one in broker.shield.orders}
+    standing = {name for name, one in exchange.orders.items() if one.works}
+    carriers = {sent.order.id for sent in broker.dealings.open if sent.status is OrderStatus.OPEN}
+    assert carriers == standing
+    assert len(known) == len(standing)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.integers(0, 2**32))
+def test_without_a_restart_everything_is_told_once_and_agrees_in_the_end(seed: int) -> None:
+    exchange = play(seed, 60, crashes=False)
+    agree(exchange)
+    news = exchange.floor.news
+    fills = [one.result for one in news if isinstance(one.result, Fill)]
+    assert len(fills) == len(exchange.fills)
+    for name in {one.order.id for one in news}:
+        told = [one.order.status for one in news if one.order.id == name]
+        ends = [status for status in told if status in ENDS]
+        assert told.count(OrderStatus.OPEN) == 0 or told[0] is OrderStatus.OPEN
+        assert len(set(ends)) <= 1 or ends[0] is OrderStatus.REJECTED  # unless it turned up late
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.integers(0, 2**32))
+def test_with_restarts_out_of_the_blue_both_agree_in_the_end(seed: int) -> None:
+    agree(play(seed, 60, crashes=True))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.integers(0, 2**32))
+def test_protected_positions_agree_too_and_have_their_stop(seed: int) -> None:
+    exchange = play(seed, 60, crashes=True, protection={"stop_loss_pct": 10.0})
+    agree(exchange)
+    sentries = exchange.floor.broker.shield.sentries
+    assert [one.working.qty for one in sentries] == ([abs(exchange.qty)] if exchange.qty else [])
