@@ -9,7 +9,6 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from .. import rules
 from ..events import Notice
 from ..models import ExitReason, OrderStatus, OrderType, Rejection, TimeInForce
 from ..reports import (
@@ -25,6 +24,7 @@ from ..reports import (
     Send,
 )
 from .book import Working
+from .booking import Booking
 from .claims import Claims
 from .sent import FIRES, Change, Sent
 
@@ -74,7 +74,7 @@ class Dealings:
         self._sent: dict[str, Sent] = {}  # by our id
         self._carrying: dict[str, Sent] = {}  # by the id of the order in the book, while it works
         self._by_exchange: dict[tuple[str, str], Sent] = {}
-        self._warned: set[str] = set()
+        self._booking = Booking(execution, notify)
         self.claims = Claims(execution.now())
 
     # -- looking ----------------------------------------------------------------------------------------------
@@ -372,7 +372,8 @@ class Dealings:
         maybe = [] if is_settled or is_anothers else [one for one in self.open if self._may_own(one, fill)]
         if not maybe:
             if fill.reason is ExitReason.LIQUIDATION:
-                self._force(report)
+                self.claims.note(fill)
+                self._booking.force(report)
             return
         self.claims.wait(report, [one.order.id for one in maybe])
         for one in maybe:
@@ -405,48 +406,8 @@ class Dealings:
         working = sent.working
         if working.status is OrderStatus.REJECTED:
             working.status, working.message = OrderStatus.CANCELED, "it came late"
-        sent.enter(fill.qty, fill.price)
-        if sent.filled >= sent.order.qty and not sent.is_final:
-            sent.status, sent.reported = OrderStatus.FILLED, sent.filled
-        held, base = sent.held, 0.0
-        if held.is_spot and fill.fee_currency == held.market.base:
-            base = fill.fee
-        self._enter(
-            sent, fill.qty, fill.price, fee=self._fee(report, base), maker=fill.is_maker, time=fill.time,
-            moved=fill.qty - sent.order.side.sign * base if base else None,
-        )  # fmt: skip
+        self._booking.fill(sent, report)
         self._settle(sent)
-
-    def _fee(self, report: FillReport, base: float) -> float:
-        """What was paid, in the settlement currency."""
-        fill = report.fill
-        if base:
-            return base * fill.price
-        if report.fee is not None:
-            return report.fee
-        if fill.fee != 0.0 and fill.fee_currency not in self._warned:
-            self._warned.add(str(fill.fee_currency))
-            self._say(fill.symbol, f"a fee of {fill.fee:.12g} {fill.fee_currency} can't be valued: it counts as 0")
-        return 0.0
-
-    def _enter(
-        self,
-        sent: Sent,
-        qty: float,
-        price: float,
-        *,
-        fee: float,
-        maker: bool,
-        time: int,
-        moved: float | None = None,
-    ) -> None:
-        execution, held, side = self._execution, sent.held, sent.order.side.sign
-        slippage, expected = 0.0, sent.reference if sent.order.stop_price is None else sent.order.stop_price
-        if expected is not None and not maker and (price - expected) * side > 0.0:
-            slippage = abs(rules.pnl(held.kind, qty, expected, price))
-        execution.moment = time
-        execution.enter(sent.working, qty, price, fee=fee, slippage=slippage, maker=maker, moved=moved)
-        execution.moment = None
 
     def _miss(self, sent: Sent) -> None:
         """Fetch the fills that an order lacks, the longer waited the later."""
@@ -463,36 +424,8 @@ class Dealings:
             elif sent.lacks > 0.0:
                 sent.fetches += 1
                 if sent.fetches >= _FETCHES:
-                    self._assume(sent)
+                    self._booking.assume(sent)
                 self._settle(sent)
-
-    def _assume(self, sent: Sent) -> None:
-        """Book what the exchange says is filled and tells no fills of."""
-        qty, held = sent.lacks, sent.held
-        price = sent.missing_price or sent.reference or sent.order.price or held.mark
-        self._say(
-            sent.order.symbol,
-            f"order {sent.order.id}: no fills are told for {qty:.12g} of it that are reported filled: they are "
-            f"booked at {price:.12g} with the taker's fee",
-        )
-        sent.assumed += qty
-        sent.enter(qty, price)
-        fee = held.fee(qty, price, held.taker)
-        self._enter(sent, qty, price, fee=fee, maker=False, time=self._execution.now())
-
-    def _force(self, report: FillReport) -> None:
-        """The exchange has closed what is held, by itself."""
-        fill, ledger = report.fill, self._execution.ledger
-        held = ledger.leg(fill.symbol, fill.position_side)
-        qty = rules.closing_qty(held.qty, fill.side.sign, fill.qty)
-        self.claims.note(fill)
-        if qty == 0.0:
-            return
-        fee = (0.0 if report.fee is None else report.fee) * qty / fill.qty
-        working = Working(self._book.exit_order(held, fill.reason).changed(qty=qty), held)
-        self._execution.moment = fill.time
-        self._execution.enter(working, qty, fill.price, fee=fee, slippage=0.0, maker=fill.is_maker)
-        self._execution.moment = None
 
     # -- a restart --------------------------------------------------------------------------------------------
 

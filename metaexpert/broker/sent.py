@@ -88,13 +88,15 @@ class Sent:
         if self.held.kind == rules.INVERSE:
             worth = self.reported / self.average - self.value
             return missing / worth if worth > 0.0 else self.average
-        return max((self.reported * self.average - self.value) / missing, 0.0) or self.average
+        worth = self.reported * self.average - self.value
+        return worth / missing if worth > 0.0 else self.average
 
     def hear(self, order: Order) -> None:
         """Take in what the exchange says of it; the end that it told first is for good."""
         if order.exchange_id is not None and order.exchange_id not in self.ids:
             self.ids.append(order.exchange_id)
-        whole = order.filled or order.qty if order.status is OrderStatus.FILLED else order.filled
+        is_whole = order.status is OrderStatus.FILLED and order.filled == 0.0
+        whole = order.qty if is_whole else order.filled
         if whole > self.reported:
             self.reported, self.average = whole, order.average_price
         self.is_unknown = self.is_gone = False
