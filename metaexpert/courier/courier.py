@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from ..events import Notice
+from ..exchanges.capabilities import why_unarmed
 from ..pumps import ended
 from ..reports import Check, Fetch, Find
+from .deadman import DeadMan
 from .desk import Desk, Patience
 from .lookout import Lookout
 from .lookups import Lookups
@@ -17,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..clock import LiveClock
-    from ..events import Notice
     from ..exchanges.gateway import Gateway
     from ..exchanges.orders import Terms
     from ..exchanges.private import AccountStreams
@@ -45,7 +47,8 @@ class Courier:
         price_of: the last known price of a symbol, None where none is known.
         others: what the other experts on the account hold, as `AccountReport.others`.
         fail: is told what nothing can be done about: keys that are refused three times running, a fault of ours.
-        looked: is given each look at the account before it is told.
+        dead_man_s: after how many seconds without a sign of life the exchange cancels what rests; 0: never.
+        is_mine: is that the id of an order of this expert?
         patience: how long to wait for what.
         random: gives numbers in [0, 1), for the pauses between attempts to listen.
     """
@@ -54,7 +57,7 @@ class Courier:
         self, gateway: Gateway, streams: AccountStreams, symbols: Sequence[str], clock: LiveClock, *,
         tell: Callable[[Report | Notice], None], outbox: deque[Command], terms: Terms,
         price_of: Callable[[str], float | None], fail: Callable[[BaseException], None],
-        others: Others = tuple, looked: Callable[[AccountReport], None] = lambda _: None,
+        others: Others = tuple, dead_man_s: int = 0, is_mine: Callable[[str], bool] = lambda _: False,
         patience: Patience | None = None, random: Callable[[], float] | None = None,
     ) -> None:  # fmt: skip
         self._desk = desk = Desk(gateway, clock, tell, fail, patience or Patience())
@@ -63,8 +66,12 @@ class Courier:
         self._requests = Requests(desk, self._lookups, terms, price_of)
         self._lookout = Lookout(
             desk, streams, symbols, others, hear_fills=self._lookups.hear,
-            is_moving=lambda: self._requests.are_under_way, looked=looked, random=random,
+            is_moving=lambda: self._requests.are_under_way, looked=self._looked, random=random,
         )  # fmt: skip
+        why = why_unarmed(gateway.settings.exchange, gateway.segment)
+        self._unarmed = why if dead_man_s else ""
+        is_used = dead_man_s > 0 and not why
+        self._dead_man = DeadMan(desk, symbols, dead_man_s, is_mine) if is_used else None
 
     @property
     def tell(self) -> Callable[[Report | Notice], None]:
@@ -87,6 +94,9 @@ class Courier:
     def open(self) -> None:
         """Listen to the account from now on, and look at it from time to time."""
         self._lookout.open()
+        if self._unarmed:
+            text = f"the exchange will not cancel resting orders when this run dies: {self._unarmed}"
+            self._desk.tell(Notice(self._desk.clock.now(), "", text))
 
     async def close(self) -> None:
         """Take no more commands, bring the requests under way to their end, and give up what is looked up.
@@ -95,12 +105,18 @@ class Courier:
         """
         self._is_closed = True
         self._requests.stop()
+        if self._dead_man is not None:
+            await self._dead_man.close()
         await self._lookout.close()
         try:
             if self._desk.requests:
                 await asyncio.wait(set(self._desk.requests))
         finally:
             await ended({*self._desk.requests, *self._desk.work})
+
+    def _looked(self, report: AccountReport) -> None:
+        if self._dead_man is not None:
+            self._dead_man.look(report)
 
     def wake(self) -> None:
         """Take what stands in the outbox."""

@@ -189,13 +189,16 @@ def dead_man_scope(exchange: str, segment: Segment) -> DeadMan | None:
 def why_unarmed(exchange: str, segment: Segment) -> str:
     """Why the dead man's switch must stay off in a segment, "" if nothing of the exchange's stands against it.
 
-    Positions in contracts are protected by stop orders on the exchange: it must be certain that those stay.
+    Positions in contracts are protected by stop orders on the exchange: it must be certain that those stay. And
+    nobody looks whose orders there are in markets that a run does not trade.
     """
     scope = dead_man_scope(exchange, segment)
     if scope is None:
         return support(exchange, segment, Feature.DEAD_MAN)[1]
     if segment in _CONTRACTS and not scope.leaves_stops:
         return f"{venue_of(exchange).name} does not say that it leaves stop orders, which protect positions"
+    if scope.scope == "account":
+        return f"{venue_of(exchange).name} would cancel the orders of the whole account, whoever's they are"
     return ""
 
 

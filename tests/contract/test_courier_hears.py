@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from itertools import pairwise
+from unittest.mock import AsyncMock
 
 import pytest
 from contract.gateways import CELLS, EXCHANGES
@@ -11,6 +12,7 @@ from contract.posts import Post, posted
 from venue.faults import Fault
 
 from metaexpert.errors import AuthenticationError
+from metaexpert.events import Notice
 from metaexpert.exchanges.fees import usual
 from metaexpert.models import OrderStatus
 from metaexpert.reports import (
@@ -207,3 +209,30 @@ def test_keys_that_are_refused_again_and_again_are_told_of_once(exchange):
         assert isinstance(error, AuthenticationError)
 
     posted(work, exchange, "linear")
+
+
+@pytest.mark.parametrize("is_orderly", [True, False])
+def test_the_exchange_cancels_what_rests_when_a_run_dies_and_leaves_it_when_it_ends(is_orderly):
+    """The run of an expert that is heard of every 20 s dies: a minute later its entry is gone."""
+
+    async def work(post: Post) -> None:
+        await post.asked(Send(post.resting("me1")))
+        await post.seconds(90)
+        (order,) = post.orders()
+        assert order.status.value == "open"
+        if is_orderly:
+            await post.courier.close()
+        else:
+            post.gateway.dead_man = AsyncMock()  # nothing of it is heard any more
+        await post.seconds(90)
+        assert order.status.value == ("open" if is_orderly else "canceled")
+
+    posted(work, "kucoin", "spot", is_open=True, dead_man_s=60, is_mine=lambda name: name.startswith("me"))
+
+
+def test_that_the_exchange_will_not_cancel_what_rests_is_said():
+    async def work(post: Post) -> None:
+        (said,) = [one.text for one in post.of(Notice) if "resting orders" in one.text]
+        assert "Binance does not say that it leaves stop orders" in said
+
+    posted(work, "binance", "linear", is_open=True, dead_man_s=60)

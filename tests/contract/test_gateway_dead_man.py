@@ -81,7 +81,7 @@ async def test_it_watches_several_markets(venue, exchange, kind):
         ("binance", Segment.LINEAR, "Binance does not say that it leaves stop orders, which protect positions"),
         ("okx", Segment.INVERSE, "OKX does not say that it leaves stop orders, which protect positions"),
         ("bybit", Segment.LINEAR, "it cancels only when a websocket breaks"),
-        ("okx", Segment.SPOT, ""),
+        ("okx", Segment.SPOT, "OKX would cancel the orders of the whole account, whoever's they are"),
         ("kucoin", Segment.SPOT, ""),
     ],
 )
