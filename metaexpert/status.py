@@ -13,7 +13,7 @@ from .files import holder
 from .journal import JournalReader
 from .kept import find
 from .models import Account, Fill, MarginMode, Market, Order, OrderStatus, Position, Rejection
-from .risk import LossLimits
+from .risk import DAY_IS_LOST, LossLimits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -151,7 +151,8 @@ class Status:
             f"margin used {account.margin_used:,.8g}, free {account.margin_free:,.8g}"
         )
         if self.halted is not None:
-            yield f"  HALTED   {self.halted} was reached: it opens nothing"
+            until = "until 00:00 UTC" if self.halted == DAY_IS_LOST.reason else "until: metaexpert resume"
+            yield f"  HALTED   {self.halted} was reached: it opens nothing {until}"
 
 
 _KEPT = {
@@ -244,8 +245,8 @@ def _known(manifest: Mapping[str, Any], state: Mapping[str, Any], prices: Mappin
     for held in ledger.legs():
         held.mark = prices.get(held.market.symbol, held.mark)
     time, live = state["time"], broker.get("live")
-    equity = ledger.equity() - (0.0 if live is None else live["external"])
-    own = _limits(manifest["strategy"], "", trader["limits"])
+    equity = ledger.equity() - (0.0 if live is None else live["shown"]["external"])
+    own = _limits(manifest["strategy"], "", trader["limits"], equity, time)
     used = own.used(time, equity)
     more = _live(live, manifest["run"], trader, time)
     orders = [Order.from_dict(one["order"]) for one in broker["working"]]
@@ -265,8 +266,9 @@ def _live(
     """What is known of a live account only."""
     if live is None:
         return {}
-    shown, kept = live["shown"], trader.get("account_limits")
-    limits = {} if kept is None else _limits(run, "account_", kept).used(time, shown["account_equity"])
+    shown = live["shown"]
+    equity = shown["account_equity"]
+    limits = _limits(run, "account_", trader["account_limits"], equity, time).used(time, equity)
     return {
         "unknown": tuple(shown["unknown"]),
         "protection": tuple(Protected(*one) for one in shown["protected"]),
@@ -274,11 +276,14 @@ def _live(
     }
 
 
-def _limits(settings: Mapping[str, Any], whose: str, state: Mapping[str, Any]) -> LossLimits:
-    """The loss limits that stand in settings, as they were left."""
+def _limits(
+    settings: Mapping[str, Any], whose: str, state: Mapping[str, Any] | None, equity: float, time: int
+) -> LossLimits:
+    """The loss limits that stand in settings, as they were left; None: they count from `equity` on."""
     values = (settings[f"{whose}{name}"] for name in ("daily_loss_limit", "max_drawdown_pct"))
-    made = LossLimits(*values, equity=0.0, time=0)
-    made.restore(state)
+    made = LossLimits(*values, equity=equity, time=time)
+    if state is not None:
+        made.restore(state)
     return made
 
 

@@ -15,7 +15,6 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from .. import risk
-from ..errors import JournalError
 from ..exchanges.capabilities import Feature, Support, support
 from ..exchanges.venues import segment_of
 from ..models import ExitReason, OrderStatus, OrderType, Rejection
@@ -29,7 +28,7 @@ from .differences import Differences
 from .errands import Errands
 from .execution import NOTHING_TO_REDUCE
 from .shield import Shield
-from .state import leg_of, restore, state_of
+from .state import restore, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -397,6 +396,7 @@ class LiveBroker(BaseBroker):
             "unknown": [one.order.id for one in self.dealings.open if one.is_unknown],
             "protected": [list(one) for one in self.shield.report()],
             "account_equity": self.account_equity,
+            "external": self.external,
         }
 
     def restore(self, state: Mapping[str, Any], intents: Iterable[Order] = ()) -> None:
@@ -408,10 +408,8 @@ class LiveBroker(BaseBroker):
             ConfigError: the settings have no place for what is held or works.
             JournalError: it is no state of a live run, or was written by another version.
         """
-        own = state.get("live")
-        if own is None:
-            raise JournalError("the state is one of a run on paper: a live run can't go on from it")
         restore(self, state)
+        own = state["live"]
         self.differences.restore(own["differences"])
         self.shield.restore(own["shield"])
         self.dealings.restore(own["dealings"])
@@ -420,7 +418,6 @@ class LiveBroker(BaseBroker):
             if working is not None:
                 self.book.drop(working, OrderStatus.CANCELED, "it was not sent before the run ended")
         for order in intents:
-            leg_of(self, order.id, order.symbol, order.position_side)
             if not self.shield.expect(order):
                 self.dealings.expect(order)
             self.dealings.find(order.id)  # a protective one is followed from here on

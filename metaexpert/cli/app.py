@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..__version__ import __version__
-from . import backtest, data, demo, doctor, exchanges, new, replay, run, status
+from . import backtest, data, demo, doctor, exchanges, new, replay, resume, run, status
 
 __all__ = ["app"]
 
@@ -62,6 +62,7 @@ def help_(
 app.command("new")(new.new)
 app.command("backtest")(backtest.backtest)
 app.command("run")(run.run)
+app.command("resume")(resume.resume)
 app.command("status")(status.status)
 app.command("replay")(replay.replay)
 app.command("demo")(demo.demo)

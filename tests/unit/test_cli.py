@@ -13,7 +13,20 @@ from metaexpert.cli.app import app
 from metaexpert.cli.backtest import parse_changes
 from metaexpert.errors import ConfigError, DataError, StrategyError
 
-COMMANDS = ("new", "backtest", "replay", "run", "status", "demo", "doctor", "data", "exchanges", "markets", "help")
+COMMANDS = (
+    "new",
+    "backtest",
+    "replay",
+    "run",
+    "resume",
+    "status",
+    "demo",
+    "doctor",
+    "data",
+    "exchanges",
+    "markets",
+    "help",
+)
 
 
 @pytest.fixture

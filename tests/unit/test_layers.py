@@ -32,7 +32,7 @@ LAYERS = (
     ("backtest", "paper", "plan", "running"),
     ("expert",),
     ("loading",),
-    ("research", "rerun", "status"),
+    ("research", "rerun", "resume", "status"),
     ("cli",),
     ("__main__",),
     ("",),  # the root itself, which re-exports everything and which nothing imports

@@ -9,18 +9,20 @@ import pytest
 from floor import START, Floor
 
 from metaexpert.config import RunSettings, StrategySettings
+from metaexpert.errors import ConfigError
 from metaexpert.journal import Journal, path_of
 from metaexpert.reports import OrderUnknown
+from metaexpert.resume import resume
 from metaexpert.risk import LossLimits
 from metaexpert.status import status_of
 
 LIMITS = {"daily_loss_limit": 400.0, "max_drawdown_pct": 0.1}
 
 
-def journal_with(floor: Floor, *, equity: float = 10_000.0, account: float | None = None) -> Journal:
+def journal_with(floor: Floor, *, equity: float = 10_000.0, account: float | None = None, **more: Any) -> Journal:
     """The journal of the floor's live run as it stands now, its limits counted from `equity` on; still open."""
     strategy = StrategySettings(symbol=list(floor.symbols), leverage=10.0, **LIMITS)
-    run = RunSettings(trade_mode="live", account_daily_loss_limit=1_000.0)  # pyright: ignore[reportArgumentType]
+    run = RunSettings(trade_mode="live", account_daily_loss_limit=None if account is None else 1_000.0)  # pyright: ignore[reportArgumentType]
     manifest = {
         "name": "floor",
         "mode": "live",
@@ -33,7 +35,7 @@ def journal_with(floor: Floor, *, equity: float = 10_000.0, account: float | Non
     }  # fmt: skip
     own = LossLimits(*LIMITS.values(), equity=equity, time=START)
     whole = None if account is None else LossLimits(1_000.0, None, equity=account, time=START).state()
-    trader = {"stopped": None, "blocked": None, "limits": own.state(), "account_limits": whole}
+    trader = {"stopped": None, "blocked": None, "limits": own.state(), "account_limits": whole} | more
     state: dict[str, Any] = {"time": floor.clock.now(), "broker": floor.broker.state(), "trader": trader}
     journal = Journal.open(path_of("floor", 1, "binance", "linear", "live", "testnet"))
     journal.begin(START, manifest)
@@ -98,7 +100,7 @@ def test_limits_count_what_the_expert_has_done_not_what_others_have_paid_in(home
     floor = Floor()
     floor.held(10.0)
     floor.trade(90.0)  # 100 lost
-    floor.broker.external = 50.0  # somebody has paid in: it makes up for no loss
+    floor.broker.differences.external = 50.0  # somebody has paid in: it makes up for no loss
     floor.ledger.balance += 50.0
     found, text = stood(floor, account=10_000.0)
     assert [(one.name, one.limit) for one in found.limits] == [
@@ -110,3 +112,25 @@ def test_limits_count_what_the_expert_has_done_not_what_others_have_paid_in(home
     assert account.used == 50.0  # the whole account has lost less, since somebody has paid in
     assert "daily_loss_limit  100 of 400 used (25%)" in text
     assert "max_drawdown_pct  1.00% of 10.00% used (10%)" in text
+
+
+def test_what_a_limit_has_ended_is_told_and_may_trade_again_once_it_is_allowed_to(home):
+    floor = Floor()
+    floor.send(1.0, price=99.0)
+    journal = journal_with(floor, equity=12_000.0, stopped="max_drawdown")
+    journal.intent("later", {"id": "later"})
+    run = _only_run(journal.path)
+    with pytest.raises(ConfigError, match="is run by another process"):
+        resume(run)
+    journal.close()
+    found = status_of(run)
+    assert found.halted == "max_drawdown"
+    assert "metaexpert resume" in "\n".join(found.lines())
+    before = found.orders
+    assert resume(run).limits == ("max_drawdown",)
+    found = status_of(run)
+    assert (found.halted, found.orders) == (None, before)
+    assert [one.used for one in found.limits] == [0.0, 0.0]  # they count anew
+    with Journal.open(journal.path) as again:
+        assert again.intents() == [{"id": "later"}]
+    assert resume(run).limits == ()

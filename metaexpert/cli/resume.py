@@ -1,0 +1,29 @@
+"""`metaexpert resume PATH`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["resume"]
+
+
+def resume(
+    path: Annotated[
+        str, typer.Argument(help="The expert: a Python file or its folder; or a run's id.", metavar="PATH")
+    ],
+    mode: Annotated[str | None, typer.Option(help="paper or live; default: what it ran last.")] = None,
+) -> None:
+    """Let an expert trade again that a loss limit has ended, from its next start on.
+
+    Its limits then count anew, from the equity that it begins with.
+    """
+    from ..resume import resume as allow
+
+    found = allow(path, mode)
+    who = f"{found.name} ({found.mode})"
+    if found.limits:
+        typer.echo(f"{who} was ended by {', '.join(found.limits)} and may trade again when it is next started.")
+    else:
+        typer.echo(f"{who} is not held back by any limit: nothing was changed.")
