@@ -22,7 +22,11 @@ ENDED = (OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED)
 SPOT = [(exchange, "spot", "oneway") for exchange in EXCHANGES]
 LINEAR = [(exchange, "linear", "oneway") for exchange in EXCHANGES]
 INVERSE = [(exchange, "inverse", "oneway") for exchange in EXCHANGES]
-HEDGED = [(exchange, "linear", "hedge") for exchange in EXCHANGES]
+HEDGED = [
+    (exchange, kind, "hedge")
+    for exchange in EXCHANGES for kind in ("linear", "inverse")
+    if (exchange, kind) != ("bybit", "inverse")  # which are held net
+]  # fmt: skip
 WAIT = 5
 
 
