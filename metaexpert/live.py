@@ -423,8 +423,8 @@ class LiveProcess(Recorded):
             self.market.guard()
         self._drain()
         best = (self.trader.limits.peak, *self.market.best_prices())
-        changed = self._changed or self._told > 0 or best != self._best
-        self._best, self._changed = best, False
+        changed = self._changed or self._told > 0 or self.broker.book.stirred or best != self._best
+        self._best, self._changed, self.broker.book.stirred = best, False, False
         self.keeper.commit(self, changed=changed)
         if changed:
             self.market.let_go()

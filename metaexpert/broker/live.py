@@ -15,6 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from .. import risk
+from ..errors import JournalError
 from ..exchanges.capabilities import Feature, Support, support
 from ..exchanges.venues import segment_of
 from ..models import ExitReason, OrderStatus, OrderType, Rejection
@@ -28,7 +29,7 @@ from .differences import Differences
 from .errands import Errands
 from .execution import NOTHING_TO_REDUCE
 from .shield import Shield
-from .state import restore, state_of
+from .state import leg_of, restore, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -408,8 +409,10 @@ class LiveBroker(BaseBroker):
             ConfigError: the settings have no place for what is held or works.
             JournalError: it is no state of a live run, or was written by another version.
         """
+        own = state.get("live")
+        if own is None:
+            raise JournalError("the state is one of a run on paper: a live run can't go on from it")
         restore(self, state)
-        own = state["live"]
         self.differences.restore(own["differences"])
         self.shield.restore(own["shield"])
         self.dealings.restore(own["dealings"])
@@ -418,6 +421,7 @@ class LiveBroker(BaseBroker):
             if working is not None:
                 self.book.drop(working, OrderStatus.CANCELED, "it was not sent before the run ended")
         for order in intents:
+            leg_of(self, order.id, order.symbol, order.position_side)
             if not self.shield.expect(order):
                 self.dealings.expect(order)
             self.dealings.find(order.id)  # a protective one is followed from here on

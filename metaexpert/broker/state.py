@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from .base import BaseBroker
     from .data import MarketData
+    from .holding import Holding
 
-__all__ = ["restore", "state_of"]
+__all__ = ["leg_of", "restore", "state_of"]
 
 _VERSION = 1
 
@@ -76,15 +77,24 @@ def restore(broker: BaseBroker, state: Mapping[str, Any]) -> None:
 
 def _put_to_work(broker: BaseBroker, state: Mapping[str, Any]) -> None:
     """Let an order work on, without news of it."""
-    symbol, side = state["order"]["symbol"], state["order"].get("position_side")
-    if symbol not in broker.ledger.holdings or (side is not None) != broker.ledger.hedge:
-        raise ConfigError(
-            f"order {state['order']['id']} in {symbol} still works, for which the settings leave no place now: "
-            "give the symbols and the position_mode that the run had, or begin anew with fresh=True (--fresh)"
-        )
-    working = Working.restored(state, broker.ledger.leg(symbol, side))
+    order = state["order"]
+    working = Working.restored(state, leg_of(broker, order["id"], order["symbol"], order.get("position_side")))
     broker.book.add(working)
     broker.book.all[working.terms.id] = working
+
+
+def leg_of(broker: BaseBroker, order_id: str, symbol: str, position_side: str | None) -> Holding:
+    """The position that an order of before a restart works on.
+
+    Raises:
+        ConfigError: the settings have no place for it.
+    """
+    if symbol not in broker.ledger.holdings or (position_side is not None) != broker.ledger.hedge:
+        raise ConfigError(
+            f"order {order_id} in {symbol} still works, for which the settings leave no place now: "
+            "give the symbols and the position_mode that the run had, or begin anew with fresh=True (--fresh)"
+        )
+    return broker.ledger.leg(symbol, position_side)
 
 
 def _known(data: MarketData) -> dict[str, Any]:

@@ -322,6 +322,19 @@ def test_what_changes_is_committed_and_what_does_not_is_not_said_to():
     assert [kind for _, kind in desk.notes.events[:3]] == ["Start", "PublicTrade", "Step"]
 
 
+def test_levels_that_were_changed_are_committed_though_no_order_changes():
+    desk = Desk()
+    desk.on("bar")(lambda _: desk.trader.open("long", 10.0, None, OrderTerms()))
+    desk.on("tick")(lambda tick: tick.last == 101.0 and desk.trader.protect(None, {"stop_loss": 90.0}))
+    desk.feed.at(5, quote(5, 100.0, 100.0))
+    desk.feed.close_bar(0)
+    for after, price in ((5, 100.5), (6, 101.0), (7, 101.0)):
+        desk.feed.at(MINUTE + after, trade(MINUTE + after, price))
+    desk.run()
+    assert desk.notes.commits[3:5] == [False, True]
+    assert desk.ledger.holdings[SYMBOL].qty == 10.0
+
+
 def test_stopping_from_another_thread_wakes_the_loop():
     desk = Desk()
 

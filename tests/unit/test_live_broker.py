@@ -10,6 +10,8 @@ from desk import LINEAR, OTHER, SPOT
 from floor import CANCELED, EXPIRED, FILLED, OPEN, PENDING, REJECTED, Floor
 
 from metaexpert.answers import ExchangeFill
+from metaexpert.broker.state import state_of
+from metaexpert.errors import ConfigError, JournalError
 from metaexpert.models import Account, ExitReason, Order, OrderType, Position, Side, TimeInForce
 from metaexpert.reports import (
     AccountReport,
@@ -674,6 +676,16 @@ def test_what_was_held_back_is_not_sent_after_a_restart():
     assert after.broker.working() == []
     assert after.told(name) == [CANCELED]
     assert after.new() == []
+
+
+def test_a_restart_needs_the_symbols_that_it_had_and_a_state_of_its_own_kind():
+    floor = Floor(LINEAR, OTHER)
+    before = floor.broker.state()
+    floor.send(1.0, price=99.0, symbol=OTHER)
+    with pytest.raises(ConfigError, match=f"{floor.written[0].id} in {OTHER} still works"):
+        Floor(LINEAR, state=before, intents=tuple(floor.written))
+    with pytest.raises(JournalError, match="on paper"):
+        Floor(state=state_of(floor.broker))
 
 
 def test_a_late_order_is_still_cancelled_after_a_restart():
