@@ -278,10 +278,7 @@ class Gateway:
     async def tiers(self, symbol: str) -> tuple[Tier, ...]:
         """The margin tiers of a contract, ascending, bounds in the settlement currency; none of spot and options.
 
-        Where the exchange bounds them by contracts, they are valued at the last price.
-
-        Raises:
-            DataError: it is not known what their bounds count there.
+        Where the exchange bounds them by contracts or in quote, they are valued at the last price.
         """
         market = await self.known(symbol)
         if self.segment not in (Segment.LINEAR, Segment.INVERSE):
@@ -293,8 +290,8 @@ class Gateway:
             raw = told.get(market.symbol, [])
         else:
             raw = await self._caller.read(doing, "fetch_market_leverage_tiers", market.symbol)
-        counted = self._venue.tier_bounds.get(self.segment) is Bound.CONTRACTS
-        return tiers_of(raw, market, (await self.ticker(symbol)).last if counted else None)
+        counts = self._venue.tier_bounds[self.segment]
+        return tiers_of(raw, market, None if counts is Bound.VALUE else (await self.ticker(symbol)).last)
 
     # -- the account -------------------------------------------------------------------------------------------
 
@@ -329,16 +326,14 @@ class Gateway:
         """The account's own executions in a market, oldest first, each once: all since a time (ms UTC).
 
         They are told as far back as the exchange keeps them, three months where it keeps them shortest. Without
-        `since` it is one page, the last ones.
+        `since` they are those of the last week.
         """
         market = await self.known(symbol)
         doing = f"fetch the fills of {market.symbol}"
-        if since is None:
-            raw = await pages.latest_fills(self._caller, market)
-        else:
-            raw = await pages.fills(self._caller, market, since, self._clock.now())
-        told = (account.fill_of(one, market) for one in raw)
-        each = {(fill.id, fill.order_id, fill.side): fill for fill in told if fill.time >= (since or 0)}
+        now = self._clock.now()
+        begin = now - 7 * DAY_MS if since is None else since
+        told = (account.fill_of(one, market) for one in await pages.fills(self._caller, market, begin, now))
+        each = {(fill.id, fill.order_id, fill.side): fill for fill in told if fill.time >= begin}
         found = tuple(sorted(each.values(), key=lambda fill: fill.time))
         asked = self._venue.forced.get(self.segment)
         if not found or asked is None:

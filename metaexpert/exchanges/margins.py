@@ -31,21 +31,19 @@ def tiers_of(raw: Sequence[Mapping[str, Any]], market: Market, price: float | No
 
     Args:
         raw: CCXT's leverage tiers of that market.
-        market: whose they are.
-        price: quote per base; needed where tiers end at a number of contracts.
+        market: whose they are, a contract.
+        price: quote per base; needed where tiers end at a number of contracts or a value in quote.
 
     Raises:
-        DataError: a tier lacks a number, or it is not known what its bounds count.
+        DataError: a tier lacks a number, or the price is not known.
     """
     venue = venue_of(market.exchange)
-    bound_by = venue.tier_bounds.get(segment_of(market))
-    if bound_by is None:
-        raise DataError(f"{market.symbol}: it is not known what the margin tiers of {venue.name} count there")
+    bound_by = venue.tier_bounds[segment_of(market)]
     tiers: list[Tier] = []
     for one in sorted(raw, key=lambda one: _told(one, "maxNotional", market)):
         edge, leverage = _told(one, "maxNotional", market), _told(one, "maxLeverage", market)
         rate = _fraction(_told(one, "maintenanceMarginRate", market), leverage)
-        bound = edge if bound_by is Bound.VALUE else _value(edge, market, price)
+        bound = edge if bound_by is Bound.VALUE else _value(edge, bound_by, market, price)
         tiers.append(Tier(bound, rate, _deduction(one, tiers, rate) if venue.sliced_tiers else 0.0, leverage))
     return tuple(tiers)
 
@@ -61,11 +59,14 @@ def _fraction(rate: float, leverage: float) -> float:
     return rate / 100.0 if rate * leverage >= 1.0 else rate
 
 
-def _value(contracts: float, market: Market, price: float | None) -> float:
+def _value(edge: float, counts: Bound, market: Market, price: float | None) -> float:
+    """An edge in the settlement currency."""
     if price is None or not price > 0.0:
-        raise DataError(f"{market.symbol}: its margin tiers end at a number of contracts: its price must be known")
+        what = "a value in quote" if counts is Bound.QUOTE else "a number of contracts"
+        raise DataError(f"{market.symbol}: its margin tiers end at {what}: its price must be known")
     kind = rules.INVERSE if market.is_inverse else rules.LINEAR
-    return rules.notional(kind, to_qty(market, contracts), price)
+    qty = edge if counts is Bound.QUOTE else to_qty(market, edge)  # face values are quote
+    return rules.notional(kind, qty, price)
 
 
 def _deduction(one: Mapping[str, Any], below: Sequence[Tier], rate: float) -> float:

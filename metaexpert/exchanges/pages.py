@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..models import Market
     from .caller import Caller
 
-__all__ = ["active", "fills", "latest_fills", "open_orders"]
+__all__ = ["active", "fills", "open_orders"]
 
 type Row = Mapping[str, Any]
 
@@ -85,17 +85,6 @@ async def fills(caller: Caller, market: Market, since: int, now: int) -> list[Ma
     theirs = caller.client.market(market.symbol)
     rows = await _WALKS[market.exchange](ask, market, since, now)
     return [caller.client.parse_trade(row, theirs) for row in rows]
-
-
-async def latest_fills(caller: Caller, market: Market) -> list[Mapping[str, Any]]:
-    """The last fills of the account in a market, one page of CCXT's trades."""
-    doing = f"fetch the fills of {market.symbol}"
-    if market.exchange != "bybit":
-        return await caller.read(doing, "fetch_my_trades", market.symbol, private=True)
-    whose = {"category": segment_of(market).value, "symbol": market.id, "limit": 100}
-    told = await caller.read(doing, "privateGetV5ExecutionList", whose, private=True)
-    rows = [row for row in told["result"]["list"] if row.get("execType") != "Funding"]
-    return caller.client.parse_trades(rows, caller.client.market(market.symbol))
 
 
 def _windows(since: int, now: int, width: int) -> Iterator[tuple[int, int | None]]:

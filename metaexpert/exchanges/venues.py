@@ -32,9 +32,10 @@ class Segment(StrEnum):
 
 
 class Bound(StrEnum):
-    """What the bounds of margin tiers count: value in the settlement currency, or contracts."""
+    """What the bounds of margin tiers count: value in the settlement currency or in quote, or contracts."""
 
     VALUE = "value"
+    QUOTE = "quote"
     CONTRACTS = "contracts"
 
 
@@ -137,7 +138,7 @@ class Venue:
         volumes: by segment what the volume of candles counts where it is not base: ``"amount"``, as orders do, or
             ``"quote"``.
         paging: how it serves its history.
-        tier_bounds: by segment what the bounds of margin tiers count; a segment that is missing is not known.
+        tier_bounds: by segment of contracts what the bounds of margin tiers count.
         sliced_tiers: True where each slice of a position has its tier's rate, False where the whole position has.
         private_tiers: True where margin tiers are told to account holders only.
         forced: by segment the call that lists the account's liquidations, where its record of fills does not tell.
@@ -389,7 +390,7 @@ VENUES: Mapping[str, Venue] = {
         ),
         inverse_in_base=True,
         volumes={Segment.INVERSE: "quote"},
-        tier_bounds={Segment.LINEAR: Bound.VALUE},
+        tier_bounds={Segment.LINEAR: Bound.VALUE, Segment.INVERSE: Bound.QUOTE},
     ),
     "kucoin": Venue(
         id="kucoin",

@@ -62,8 +62,14 @@ def test_bounds_in_contracts_become_value_in_the_settlement_currency():
         tiers_of([tier(2_000, 0.004, 100)], market("okx", 0.01))
 
 
+def test_bounds_in_quote_become_value_in_the_settlement_currency():
+    """Bitget counts dollars: 150,000 USD at 50,000 are 3 BTC."""
+    (found,) = tiers_of([tier(150_000, 0.004, 125)], market("bitget", 0.001, inverse=True), 50_000.0)
+    assert found.max_notional == 3.0
+
+
 def test_what_is_not_known_is_refused():
-    with pytest.raises(DataError, match="it is not known what the margin tiers of Bitget count there"):
+    with pytest.raises(DataError, match="its margin tiers end at a value in quote: its price must be known"):
         tiers_of(BRACKETS, market("bitget", inverse=True))
     with pytest.raises(DataError, match="a margin tier has no maintenanceMarginRate"):
         tiers_of([tier(1_000, None, 2)], market("kucoin"))

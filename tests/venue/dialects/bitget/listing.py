@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from ...instruments import Instrument, Kind, Tiers, decimals_of, even, quarters, text
+from ...instruments import LEVELS, Instrument, Kind, Tiers, decimals_of, even, quarters, text
 from ...orders import Reason, Refusal
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def instruments(now: int) -> list[Instrument]:
             settle=base if quote == "USD" else quote, tick=number(tick), step=number(step),
             min_amount=number(step), max_amount=number(1200), coin_sized=quote == "USD", expiry=ends,
             min_cost=number(0 if quote == "USD" else 5), taker=number("0.0006"), max_leverage=125,
-            tiers=Tiers(even(150_000, "0.004", 125)),
+            tiers=Tiers(even(round(150_000 / LEVELS[base]) if quote == "USD" else 150_000, "0.004", 125)),
         )
         for name, base, quote, ends, tick, step in (
             ("BTCUSDT", "BTC", "USDT", None, "0.1", "0.0001"), ("ETHUSDT", "ETH", "USDT", None, "0.01", "0.01"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from metaexpert.timeframe import TIMEFRAMES, floor
 
-from ...instruments import DAY, Instrument, Kind, text
+from ...instruments import DAY, LEVELS, Instrument, Kind, text
 from ...orders import Reason, Refusal
 from ...routes import Call, Routes, newest
 from .listing import DEMO, contract, contract_entry, pair_entry, product, product_of
@@ -297,12 +297,14 @@ def open_interest(call: Call) -> Any:
 
 @ROUTES.on("GET", "/api/v2/mix/market/query-position-lever")
 def position_lever(call: Call) -> Any:
+    """Bounds are worth in dollars, of inverse contracts too."""
     item = contract(call)
-    edges = [Decimal(0), *(step.cap for step in item.tiers.steps)]
+    level = Decimal(str(LEVELS[item.base])) if item.kind is Kind.INVERSE else 1
+    edges = [Decimal(0), *(step.cap * level for step in item.tiers.steps)]
     return [
         {
-            "symbol": item.id, "level": str(level), "startUnit": text(least), "endUnit": text(step.cap),
+            "symbol": item.id, "level": str(number), "startUnit": text(least), "endUnit": text(most),
             "leverage": str(int(step.leverage)), "keepMarginRate": text(step.rate),
         }
-        for level, (least, step) in enumerate(zip(edges, item.tiers.steps, strict=False), 1)
+        for number, (least, most, step) in enumerate(zip(edges, edges[1:], item.tiers.steps, strict=False), 1)
     ]  # fmt: skip
