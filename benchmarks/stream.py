@@ -35,7 +35,8 @@ from metaexpert.exchanges.gateway import Gateway
 from metaexpert.exchanges.streams import MarketStreams
 from metaexpert.livefeed import LiveFeed
 from metaexpert.models import ContractType, Market, MarketType
-from metaexpert.paper import PaperJob, trade
+from metaexpert.paper import trade
+from metaexpert.wiring import LiveJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -267,7 +268,7 @@ async def whole(one: Contestant) -> None:
     fills = "trades" if one.kind is KINDS["trades"] else "quotes"
     clock, run = Still(START), build(RunSettings, {"trade_mode": "paper", "paper_fills": fills, "fresh": True})
     await trade(
-        PaperJob(
+        LiveJob(
             **expert._job(run, None, None, None),  # noqa: SLF001 - what `run` does, but with a market of our own
             gateway=lambda told: Alone(told, clock=clock, client=lambda _: one.connected(connect(told))),
             clock=clock,

@@ -229,9 +229,9 @@ class MetaExpert(TradingCalls):
     def run(self, *, trade_mode: str = "backtest", **settings: Any) -> Result | Run:
         """Run the expert: ``expert.run(trade_mode="backtest", backtest_start="2024-01-01", ...)``.
 
-        A backtest prints its result in a script. In paper mode it returns when the run has stopped (Ctrl-C,
-        ``expert.stop()``); inside a running event loop (Jupyter) it returns at once, and the run goes on there:
-        ``run.stop()`` stops it, ``await run`` waits for its end.
+        A backtest prints its result in a script. In paper and live mode it returns when the run has stopped
+        (Ctrl-C, ``expert.stop()``); inside a running event loop (Jupyter) it returns at once, and the run goes on
+        there: ``run.stop()`` stops it, ``await run`` waits for its end. In live mode orders are real.
 
         Returns:
             The result of the backtest; the `Run` of other modes.
@@ -272,10 +272,10 @@ class MetaExpert(TradingCalls):
         testnet: bool | None = None, settings: Mapping[str, Any] | None = None,
         inputs: Mapping[str, Any] | None = None, path: Path | None = None, **run: Any,
     ) -> Run:  # fmt: skip
-        """A run in paper mode with some of the file's settings replaced, to be begun by its `begin`.
+        """A run in paper or live mode with some of the file's settings replaced, to be begun by its `begin`.
 
         Args:
-            trade_mode: ``"paper"``.
+            trade_mode: ``"paper"`` or ``"live"``.
             symbol: other symbol or symbols; None, here and below: as the file says.
             timeframe: other timeframe.
             exchange: other exchange.
@@ -304,15 +304,11 @@ class MetaExpert(TradingCalls):
         exchange: Mapping[str, Any] | None = None, inputs: Mapping[str, Any] | None = None,
         path: Path | None = None,
     ) -> Run:  # fmt: skip
-        from .paper import PaperJob
         from .running import Run
+        from .wiring import LiveJob
 
-        if run.trade_mode is TradeMode.LIVE:
-            raise ConfigError(
-                "trade_mode='live' is not available yet: this version runs backtests and paper trading"
-            )
         with self._inputs.changed(inputs or {}):
-            job = PaperJob(**self._job(run, strategy, exchange, path), file=path or self._file())
+            job = LiveJob(**self._job(run, strategy, exchange, path), file=path or self._file())
         self._begun = Run(job, partial(self._inputs.changed, inputs or {}))
         return self._begun
 

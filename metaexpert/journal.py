@@ -118,6 +118,11 @@ class JournalReader:
             for run, started, ended, why, manifest, first, is_trimmed in rows
         ]
 
+    def last_manifest(self) -> dict[str, Any] | None:
+        """The manifest of the last run; None before the first."""
+        manifest = self._one("SELECT manifest FROM runs ORDER BY id DESC LIMIT 1")
+        return None if manifest is None else json.loads(manifest)
+
     def last_state(self) -> dict[str, Any] | None:
         """The state after the last event that was brought to its end; None where nothing is to be gone on from."""
         body = self._one("SELECT body FROM state")

@@ -20,7 +20,7 @@ from .broker import News
 from .errors import JournalError, MetaExpertError
 from .events import Funding, MarkPrice, Notice, PublicTrade, Quote
 from .feed import Feed, Step
-from .models import OrderBook, OrderStatus, Side, Tick
+from .models import OrderBook, OrderStatus, OrderType, Side, Tick
 from .process import Lane
 from .recorded import Recorded, Recorder
 from .reports import Away
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .handlers import Handler, Handlers
     from .livefeed import Event
     from .logger import MetaLogger
+    from .models import Order
     from .process import Timer
     from .signals import SignalPlan
     from .trader import Trader
@@ -150,6 +151,8 @@ class LiveProcess(Recorded):
         except MetaExpertError as error:
             await self._run(partial(self._feed_failed, error))
             raise
+        if event is None:
+            await asyncio.sleep(0)  # what is due may wait for an answer, which has to come in meanwhile
         await self._run(partial(self._take, event))
 
     async def _leave(self) -> None:
@@ -164,8 +167,9 @@ class LiveProcess(Recorded):
 
         May be called from any thread.
         """
+        is_first = self.stop_reason is None
         super().stop(reason)
-        if self._loop is not None:
+        if is_first and self._loop is not None:  # said again it must not keep the loop from waiting
             self._loop.call_soon_threadsafe(self.feed.wake)
 
     # -- what a restart goes on from ------------------------------------------------------------------------------
@@ -186,19 +190,32 @@ class LiveProcess(Recorded):
             "plans": {plan.series.symbol: plan.state() for plan in self.signals},
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, Any], intents: Iterable[Order] = ()) -> None:
         """Go on from what `state` told of another run, before this one begins.
+
+        Args:
+            state: what another process told.
+            intents: orders that were written down after it, and perhaps sent.
 
         Raises:
             ConfigError: the settings have no place for what is held or works.
             JournalError: another version has written it.
         """
-        self.market.restore(state["broker"])
+        self.market.restore(state["broker"], intents)
         self.trader.restore(state["trader"])
         for plan in self.signals:
             plan.restore(state["plans"].get(plan.series.symbol, {}))
         self._equity, self._closes = state["equity"], dict(state["closes"])
         self._seen = seen_of(state)
+
+    def begin_limits(self, state: Mapping[str, Any] | None) -> None:
+        """Let loss limits count from the equity now where `state`, of the last run, says nothing of them."""
+        trader, now = self.trader, self.clock.now()
+        kept: Mapping[str, Any] = {} if state is None else state["trader"]
+        if kept.get("limits") is None:
+            trader.limits.begin(self.market.strategy_equity, now)
+        if trader.account_limits is not None and kept.get("account_limits") is None:
+            trader.account_limits.begin(self.market.account_equity, now)
 
     # -- the parts of a run ---------------------------------------------------------------------------------------
 
@@ -242,7 +259,9 @@ class LiveProcess(Recorded):
         self._move()
         self.keeper.event(self.clock.now(), LEAVE, None)
         self.trader.leaving = self.stop_reason
-        self.trader.cancel_all(entries_only=True)
+        for order in list(self.broker.working()):
+            if not order.reduce_only or (self._flattens and order.type is not OrderType.MARKET):
+                self.broker.cancel(order.id)
         self._close_what_goes()
         self._drain()
         self._changed = True

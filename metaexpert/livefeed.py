@@ -250,6 +250,12 @@ class LiveFeed:
         self._reports.append(report._replace(is_of_account=True) if isinstance(report, Notice) else report)
         self._link.alarm.ring()
 
+    def fail(self, error: BaseException) -> None:
+        """Have `next` raise `error`, once it has given all that was told: nothing can be done about it."""
+        if self._failure is None:
+            self._failure = error
+            self._link.alarm.ring()
+
     def _take(self) -> Event | None:
         """What is to be told now, if anything."""
         for waiting in (self._reports, self._link.notices):

@@ -15,11 +15,10 @@ from .errors import ConfigError
 from .exchanges.bridge import Bridge
 from .exchanges.capabilities import Feature, support, why_unarmed
 from .exchanges.gateway import Gateway
-from .exchanges.orders import Terms
 from .exchanges.venues import segment_of, venue_of
 from .journal import JournalReader
 from .models import MarketType, SizeType, TradeMode
-from .paper import journal_of, named
+from .wiring import journal_of, named, terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,8 +26,9 @@ if TYPE_CHECKING:
 
     from .broker.homes import Home
     from .config import ExchangeSettings, RunSettings, StrategySettings
+    from .exchanges.orders import Terms
     from .models import Account, Market, Order, Position
-    from .paper import PaperJob
+    from .wiring import LiveJob
 
 __all__ = ["Plan", "plan_of", "survey"]
 
@@ -131,7 +131,7 @@ class Plan:
     def _terms(self) -> str:
         if self.exchange.market_type is not MarketType.FUTURES:
             return "no margin"
-        wanted = _told(_terms(self.exchange, self.strategy))
+        wanted = _told(terms_of(self.exchange, self.strategy))
         others = [f"{symbol} has {now}" for symbol, now in self.now.items() if now != wanted]
         return f"{wanted}{': ' if others else ''}{', '.join(others)}{', to be changed first' if others else ''}"
 
@@ -196,10 +196,6 @@ _SOURCES = {
 }
 
 
-def _terms(exchange: ExchangeSettings, strategy: StrategySettings) -> Terms:
-    return Terms(strategy.leverage, exchange.margin_mode, exchange.position_mode)
-
-
 def _told(terms: Terms) -> str:
     return f"leverage {terms.leverage:g}, {terms.margin_mode} margin, {terms.position_mode} positions"
 
@@ -222,7 +218,7 @@ def _slippage(run: RunSettings) -> str:
     return f"market entries fill at most {run.max_slippage_pct:g} % beyond the best quote, the rest is cancelled"
 
 
-def plan_of(job: PaperJob) -> Plan:
+def plan_of(job: LiveJob) -> Plan:
     """Ask the exchange and make the plan of a live run, such as that of ``expert.start("live").job``.
 
     Raises:
@@ -244,7 +240,7 @@ def plan_of(job: PaperJob) -> Plan:
         bridge.close()
 
 
-async def survey(job: PaperJob, gateway: Gateway, markets: Sequence[Market]) -> Plan:
+async def survey(job: LiveJob, gateway: Gateway, markets: Sequence[Market]) -> Plan:
     """The plan of a live run in `markets`, with the gateway that it will trade by; nothing is changed.
 
     Raises:
@@ -254,7 +250,7 @@ async def survey(job: PaperJob, gateway: Gateway, markets: Sequence[Market]) -> 
     homes = homes_of(markets, protection_of(job.strategy))
     orders = await gateway.open_orders()
     names = Names(job.name, job.strategy.strategy_id, _ANY_RUN)
-    journal, wanted = journal_of(job), _terms(job.exchange, job.strategy)
+    journal, wanted = journal_of(job), terms_of(job.exchange, job.strategy)
     return Plan(
         name=job.name,
         exchange=job.exchange,

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .config import LogSettings
+from . import liverun, paper
+from .config import LIVE_ONLY, LogSettings
 from .errors import JournalError
 from .journal import JournalReader
 from .kept import find
 from .loading import load_expert
 from .logger import MetaLogger
-from .models import Market
-from .paper import named, process_of, wanted_of
+from .models import Market, TradeMode
 from .replay import Lines, ReplayFeed, replay
 from .script import digest_of
+from .wiring import named, wanted_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,14 +24,18 @@ if TYPE_CHECKING:
     from .kept import Found
     from .live import LiveProcess
     from .loading import Loaded
-    from .paper import PaperJob
     from .replay import Comparison, Recording
+    from .wiring import LiveJob
 
 __all__ = ["Rebuilt", "Rerun", "rerun"]
 
 _FUNCTIONS = ("trend_filter", "volatility_filter")
 """Settings that may be functions, of which only the name is kept."""
-_OF_RUN = ("initial_capital", "paper_fills", "latency_ms")
+_OF_RUN = {
+    TradeMode.PAPER: ("initial_capital", "paper_fills", "latency_ms"),
+    TradeMode.LIVE: tuple(name for name in LIVE_ONLY if name != "adopt"),
+}
+"""What decides how a run went, beside what it heard."""
 
 
 class Rerun(NamedTuple):
@@ -65,7 +70,7 @@ def rerun(text: str) -> Rerun:
         settings={name: value for name, value in manifest["strategy"].items() if _is_value(name, value)},
         inputs=manifest["inputs"],
         **{name: manifest["exchange"][name] for name in ("exchange", "market_type", "contract_type")},
-        **{name: manifest["run"][name] for name in _OF_RUN},
+        **{name: manifest["run"][name] for name in _OF_RUN[manifest["mode"]]},
     )
     with JournalReader.open(found.journal) as journal, loaded.importing(), started.inputs():
         comparison = asyncio.run(Rebuilt(started.job, found.run).replay(journal))
@@ -94,7 +99,7 @@ class Rebuilt:
         run: the run.
     """
 
-    def __init__(self, job: PaperJob, run: Kept) -> None:
+    def __init__(self, job: LiveJob, run: Kept) -> None:
         self._job = job
         self._run = run
 
@@ -117,7 +122,10 @@ class Rebuilt:
         feed = ReplayFeed(recording, wanted_of(job, markets), lookback=job.strategy.lookback_bars)
         await feed.open(recording.beginning["history"])
         lines = Lines(feed, job.exchange.secrets)
-        process = process_of(job, markets, feed, lines, self._log, run.first)
+        if run.manifest["mode"] == TradeMode.LIVE:
+            process = liverun.rebuilt(job, markets, feed, lines, self._log, run)
+        else:
+            process = paper.process_of(job, markets, feed, lines, self._log, run.first)
         feed.on_stop = process.stop
         job.bind(process)
         return process, lines

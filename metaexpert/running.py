@@ -11,8 +11,9 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigError
-from .paper import PaperJob, journal_of, trade
+from .models import TradeMode
 from .process import iso
+from .wiring import LiveJob, journal_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -38,7 +39,7 @@ class Run:
     `job` and `inputs` are there for those who play a run again.
     """
 
-    def __init__(self, job: PaperJob, inputs: Callable[[], AbstractContextManager[Any]]) -> None:
+    def __init__(self, job: LiveJob, inputs: Callable[[], AbstractContextManager[Any]]) -> None:
         self.job = replace(job, bind=self._bind)
         """What is run."""
         self._bind_expert = job.bind
@@ -141,7 +142,7 @@ class Run:
     async def _go(self) -> str:
         try:
             with self.inputs(), _signals(self._hear_signal):
-                self.reason = await trade(self.job)
+                self.reason = await _trade(self.job)
         except asyncio.CancelledError:
             self.reason = "signal"
             if not self._is_cut:
@@ -170,6 +171,15 @@ class Run:
         self._bind_expert(process)
         if process is not None and self._stop is not None:
             process.stop(self._stop)
+
+
+async def _trade(job: LiveJob) -> str:
+    """Run it in its mode; returns why it ended."""
+    if job.run.trade_mode is TradeMode.LIVE:
+        from .liverun import trade
+    else:
+        from .paper import trade
+    return await trade(job)
 
 
 def _particulars(process: MetaProcess) -> dict[str, Any]:

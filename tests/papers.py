@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from metaexpert import MetaExpert, paper
+from metaexpert import MetaExpert, paper, wiring
 from metaexpert.journal import JournalReader
 from metaexpert.rerun import Rebuilt
 from tests.fakes import FakeMarket, Faults, idle, trade
@@ -52,7 +52,7 @@ class Papers:
     def __init__(self, make: Callable[[], MetaExpert]) -> None:
         self.make = make
 
-    def job(self, clock: StepClock | None = None) -> tuple[paper.PaperJob, list[MetaProcess]]:
+    def job(self, clock: StepClock | None = None) -> tuple[wiring.LiveJob, list[MetaProcess]]:
         """What a run is given, and where its process stands while it runs."""
         own, running = (
             self.make().start("paper", initial_capital=1_000.0, latency_ms=50).job,
@@ -68,7 +68,7 @@ class Papers:
     @property
     def path(self) -> Path:
         """The journal."""
-        return paper.journal_of(self.job()[0])
+        return wiring.journal_of(self.job()[0])
 
     async def stream(
         self, source: Source, clock: StepClock, *moments: int, look: Callable[[MetaProcess], None] | None = None
@@ -79,8 +79,8 @@ class Papers:
         """
         job, running = self.job(clock)
 
-        async def connect(job: paper.PaperJob, *_: Any) -> Any:
-            return paper.named(job, [market(symbol) for symbol in job.strategy.symbols]), source
+        async def connect(job: wiring.LiveJob, *_: Any) -> Any:
+            return wiring.named(job, [market(symbol) for symbol in job.strategy.symbols]), source
 
         with patch.object(paper, "_connect", connect):
             task = asyncio.create_task(paper.trade(job))

@@ -174,6 +174,6 @@ class LiveMarket(Broker, Protocol):
         """What a restart goes on from, between two events, as JSON can hold it."""
         ...
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Give a broker that has done nothing yet the `state` of another one."""
+    def restore(self, state: Mapping[str, Any], intents: Iterable[Order] = ()) -> None:
+        """Give a broker that has done nothing yet the `state` of another one, and what was to be sent after it."""
         ...

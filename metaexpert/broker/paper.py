@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ..clock import Clock
     from ..events import Funding, MarkPrice, Notice, PublicTrade, Quote
-    from ..models import OrderBook
+    from ..models import Order, OrderBook
     from ..reports import Report
     from . import News
     from .costs import Costs
@@ -147,6 +147,7 @@ class PaperBroker(SimulatedBroker):
         """What a restart goes on from; see `metaexpert.broker.state`."""
         return state_of(self)
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` told of another broker; see `metaexpert.broker.state`."""
+    def restore(self, state: Mapping[str, Any], intents: Iterable[Order] = ()) -> None:
+        """Go on from what `state` told of another broker; see `metaexpert.broker.state`. Nothing is ever sent."""
+        del intents
         restore(self, state)

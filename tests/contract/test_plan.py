@@ -14,17 +14,17 @@ from metaexpert.broker.names import Names
 from metaexpert.config import RunSettings, build
 from metaexpert.errors import AuthenticationError, ConfigError
 from metaexpert.journal import Journal
-from metaexpert.paper import journal_of
 from metaexpert.plan import plan_of, survey
+from metaexpert.wiring import journal_of
 
 if TYPE_CHECKING:
-    from metaexpert.paper import PaperJob
     from metaexpert.plan import Plan
+    from metaexpert.wiring import LiveJob
 
 pytestmark = pytest.mark.asyncio
 
 
-def job_of(exchange: str, kind: str = "linear", settings: Any = (), **run: Any) -> PaperJob:
+def job_of(exchange: str, kind: str = "linear", settings: Any = (), **run: Any) -> LiveJob:
     """What a live run is given."""
     expert = MetaExpert(exchange=exchange, log_to_console=False, **KINDS[kind][0], **KEYS)
     more = {"daily_loss_limit": 100.0, "stop_loss_pct": 2.0, "size_value": 0.25} | dict(settings)
@@ -112,7 +112,7 @@ async def test_what_stands_on_the_account_is_told_by_whose_it_is(venue, home, ad
     assert plan.journal == kept
 
 
-def journal_with(job: PaperJob, symbol: str, qty: float) -> Any:
+def journal_with(job: LiveJob, symbol: str, qty: float) -> Any:
     """A journal whose last run has left a position."""
     holdings = [{"symbol": symbol, "position_side": None, "qty": qty}]
     with Journal.open(journal_of(job)) as journal:

@@ -139,10 +139,10 @@ def test_trading_calls_outside_a_run_say_so(call: Callable[[MetaExpert], Any]) -
         call(MetaExpert())
 
 
-def test_a_mode_that_is_not_there_yet_is_refused() -> None:
+def test_a_live_run_without_a_limit_is_refused_before_anything_is_sent() -> None:
     expert = MetaExpert("binance", api_key="k", api_secret="s")
     expert.on_init(symbol="BTCUSDT")(lambda: None)
-    with pytest.raises(ConfigError, match="trade_mode='live' is not available yet"):
+    with pytest.raises(ConfigError, match="trade_mode='live' without a loss limit"):
         expert.run(trade_mode="live")
 
 

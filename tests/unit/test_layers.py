@@ -29,7 +29,7 @@ LAYERS = (
         *("calls", "filters", "handlers", "history", "inside", "keeper", "launch", "live", "marks", "process"),
         *("recorded", "replay", "signals", "tape", "trader"),
     ),
-    ("backtest", "paper", "plan", "running"),
+    ("backtest", "liverun", "paper", "plan", "running", "siblings", "wiring"),
     ("expert",),
     ("loading",),
     ("research", "rerun", "resume", "status"),

@@ -450,7 +450,7 @@ def test_a_run_that_is_cancelled_says_so_afterwards(monkeypatch: pytest.MonkeyPa
         await asyncio.Event().wait()
         return "never"
 
-    monkeypatch.setattr(running, "trade", trade)
+    monkeypatch.setattr(running, "_trade", trade)
     run = follower().start("paper")
 
     async def main() -> None:

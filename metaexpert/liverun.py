@@ -1,0 +1,268 @@
+"""Live trading: an expert with real orders. Wires gateway, feed, broker, courier, journal and loop."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from .broker.homes import homes_of
+from .broker.live import LiveBroker
+from .broker.names import Names
+from .broker.setup import costs_of, protection_of
+from .clock import SimClock, WallClock
+from .courier import Courier
+from .errors import DataError, ExchangeError, JournalError, MetaExpertError
+from .exchanges.gateway import Gateway
+from .exchanges.private import AccountStreams
+from .exchanges.streams import MarketStreams
+from .handlers import Handlers
+from .journal import Journal
+from .keeper import JournalKeeper, since_of
+from .live import seen_of
+from .models import Order
+from .recovery import recover
+from .reports import Away
+from .siblings import Siblings, account_mark
+from .wiring import (
+    Closing,
+    feed_of,
+    history_of,
+    journal_of,
+    ledger_of,
+    manifest_of,
+    named,
+    process_of,
+    refuse_halted,
+    terms_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .clock import LiveClock
+    from .events import Notice
+    from .journal import Run as Kept
+    from .live import Keeper, LiveProcess
+    from .livefeed import LiveFeed
+    from .logger import MetaLogger
+    from .models import Market
+    from .recovery import Recovery
+    from .wiring import LiveJob, Markets
+
+__all__ = ["rebuilt", "trade"]
+
+_FLUSH_S = 10.0  # how long what on_deinit has asked for may take to be sent
+
+
+async def trade(job: LiveJob) -> str:
+    """Run an expert with real orders until something stops it; returns the reason.
+
+    Raises:
+        ConfigError: a setting can't be had, the expert runs already, or a loss limit has ended it.
+        ExchangeError: the exchange can't be reached, or refuses the keys.
+        StrategyError: the expert's own code failed.
+        JournalError: the journal can't be read or written.
+    """
+    async with AsyncExitStack() as stack:
+        journal = stack.enter_context(Journal.open(journal_of(job), secrets=job.exchange.secrets, durable=True))
+        refuse_halted(job, journal.last_state())
+        clock = job.clock or WallClock()
+        log = stack.enter_context(Closing(job.log(clock.now)))
+        for note in job.notes:
+            log.warning(note)
+        gateway = await stack.enter_async_context((job.gateway or Gateway)(job.exchange))
+        markets = await _markets(job, gateway, log)
+        if not job.run.flatten:
+            for symbol in markets.by_symbol:
+                await gateway.set_up(symbol, terms_of(job.exchange, job.strategy))
+        source = MarketStreams(gateway, clock)
+        stack.push_async_callback(source.close)
+        feed = feed_of(job, markets, source, clock)
+        stack.push_async_callback(feed.close)
+        return await _Live(job, journal, clock, log, gateway, markets, feed).run(stack)
+
+
+async def _markets(job: LiveJob, gateway: Gateway, log: MetaLogger) -> Markets:
+    """The markets of a run with their margin tiers, once the key is known to be good."""
+    rights = await gateway.rights()
+    if rights is not None and "withdraw" in rights:
+        log.warning("the key may withdraw funds: take that right away, no expert needs it")
+    found = [await gateway.market(text) for text in job.strategy.symbols]
+    return named(job, [await _tiered(market, gateway, log) for market in found])
+
+
+async def _tiered(market: Market, gateway: Gateway, log: MetaLogger) -> Market:
+    try:
+        return replace(market, tiers=await gateway.tiers(market.symbol)) if market.contract_type else market
+    except DataError as error:
+        log.warning("its margin tiers are not known: the market's own rate counts", why=str(error))
+        return market
+
+
+def _broker_of(
+    job: LiveJob, markets: Markets, feed: LiveFeed, clock: SimClock, run: str, capital: float,
+    intend: Callable[[Order], None],
+) -> LiveBroker:  # fmt: skip
+    """The broker of the run `run`, on whose account nothing has happened yet."""
+    strategy = job.strategy
+    protection = protection_of(strategy)
+    return LiveBroker(
+        ledger_of(job, markets, feed, capital), clock, costs_of(strategy), protection,
+        names=Names(job.name, strategy.strategy_id, run), homes=homes_of(markets.by_symbol.values(), protection),
+        strategy_id=strategy.strategy_id, on_stop_failure=job.run.on_stop_failure,
+        max_slippage_pct=job.run.max_slippage_pct, intend=intend,
+    )  # fmt: skip
+
+
+def rebuilt(
+    job: LiveJob, markets: Markets, feed: LiveFeed, keeper: Keeper, log: MetaLogger, run: Kept
+) -> LiveProcess:
+    """The loop of a run that is played again: nobody carries its commands, and it hears what it heard then.
+
+    Raises:
+        JournalError: it ended before its first event.
+    """
+    if run.first is None:
+        raise JournalError(f"run {run.id} can't be replayed: it ended before the market told it anything")
+    job = _without_strategy(job) if job.run.flatten else job
+    clock = SimClock(feed.now())
+    broker = _broker_of(job, markets, feed, clock, run.id, 0.0, lambda _: None)
+    broker.on_command = broker.outbox.clear
+    process = process_of(job, markets, feed, keeper, log, clock, broker)
+    process.restore(run.first)
+    clock.advance(max(run.first["time"], clock.now()))
+    return process
+
+
+def _without_strategy(job: LiveJob) -> LiveJob:
+    """The same job, in which nobody decides anything."""
+    return replace(job, handlers=Handlers(), signals=None)
+
+
+class _Live:
+    """One run, once its markets are known."""
+
+    def __init__(
+        self, job: LiveJob, journal: Journal, clock: LiveClock, log: MetaLogger, gateway: Gateway,
+        markets: Markets, feed: LiveFeed,
+    ) -> None:  # fmt: skip
+        self.job = _without_strategy(job) if job.run.flatten else job
+        self.journal, self.clock, self.log = journal, clock, log
+        self.gateway, self.markets, self.feed = gateway, markets, feed
+        self.state = journal.last_state()
+
+    async def run(self, stack: AsyncExitStack) -> str:
+        """From the journal's state to the end; what has to be closed afterwards goes on the stack."""
+        job, journal, feed = self.job, self.journal, self.feed
+        if self.state is None:
+            await feed.open(history_of(job.strategy))
+        else:
+            await feed.open(history_of(job.strategy), since_of(self.state), seen=seen_of(self.state))
+        currency = next(iter(self.markets.by_symbol.values())).settle
+        capital = (await self.gateway.account(currency)).balance
+        manifest = {**manifest_of(job, self.markets), "account": account_mark(job.exchange)}
+        number = journal.begin(feed.now(), manifest, self.state)
+        reason, is_whole = "error", True
+        process: LiveProcess | None = None
+        try:
+            clock, keeper = SimClock(feed.now()), JournalKeeper(journal, feed)
+            broker = _broker_of(job, self.markets, feed, clock, number, capital, keeper.intent)
+            process = process_of(job, self.markets, feed, keeper, self.log, clock, broker)
+            if self.state is not None:
+                process.restore(self.state, [Order.from_dict(one) for one in journal.intents()])
+            courier = await self._courier(broker, manifest, stack)
+            await self._recover(process, broker, courier)
+            self.log.info("live trading", run=number, exchange=job.exchange.exchange, testnet=job.exchange.testnet)
+            reason = await self._stream(process, courier)
+        except KeyboardInterrupt:
+            is_whole = False  # what is half done is not written
+            raise
+        except asyncio.CancelledError:
+            reason = "signal"
+            raise
+        finally:
+            if is_whole:
+                stopped = None if process is None else process.stop_reason
+                journal.end(feed.now(), stopped or reason)
+        return reason
+
+    async def _courier(self, broker: LiveBroker, manifest: dict[str, Any], stack: AsyncExitStack) -> Courier:
+        """What carries the broker's commands, listening to the account already."""
+        streams = AccountStreams(self.gateway)
+        stack.push_async_callback(streams.close)
+        courier = Courier(
+            self.gateway, streams, tuple(self.markets.by_symbol), self.clock, tell=self.feed.tell,
+            outbox=broker.outbox, terms=terms_of(self.job.exchange, self.job.strategy),
+            price_of=lambda symbol: broker.ledger.holdings[symbol].mark or None,
+            others=Siblings(self.journal.path, manifest), fail=self._fail, dead_man_s=self.job.run.dead_man_s,
+            is_mine=broker.names.is_mine,
+        )  # fmt: skip
+        stack.push_async_callback(courier.close)
+        broker.on_command = courier.wake
+        courier.open()
+        return courier
+
+    def _fail(self, error: BaseException) -> None:
+        if not isinstance(error, MetaExpertError):
+            told = MetaExpertError(f"a fault of the library ({type(error).__name__}: {error}): please report it")
+            told.__cause__ = error
+            error = told
+        self.feed.fail(error)
+
+    async def _recover(self, process: LiveProcess, broker: LiveBroker, courier: Courier) -> None:
+        """Bring the books to what the exchange says, and let the run begin from there."""
+        run = self.job.run
+        moving = _Moving(self.clock, self.feed, process.clock)
+        found = await recover(broker, courier, moving, log=self._note, adopt=run.adopt, protect=not run.flatten)
+        self._report(found)
+        process.begin_limits(self.state)
+        news = (*found.away.news, *((one.order, one.result) for one in broker.book.flush()))
+        self.journal.begin_from(process.state())
+        if news:
+            self.feed.tell(Away(found.time, news))
+
+    def _note(self, notice: Notice) -> None:
+        told = self.log.info if notice.error is None else self.log.warning
+        told(notice.text, symbol=notice.symbol)
+
+    def _report(self, found: Recovery) -> None:
+        for line in found.lines():
+            self.log.info(line)
+
+    async def _stream(self, process: LiveProcess, courier: Courier) -> str:
+        self.job.bind(process)
+        try:
+            if self.job.run.flatten:
+                process.stop("flattened")
+            reason = await process.stream()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FLUSH_S):
+                    await courier.idle()
+        finally:
+            self.job.bind(None)
+        if self.job.run.flatten and not process.broker.ledger.is_flat():
+            held = ", ".join(one.market.symbol for one in process.broker.ledger.legs() if one.qty != 0.0)
+            raise ExchangeError(f"not everything could be closed, {held} is left: look why, and try it again")
+        return reason
+
+
+class _Moving:
+    """The run's time before its first event: it goes with the market's whenever somebody looks."""
+
+    def __init__(self, clock: LiveClock, feed: LiveFeed, own: Any) -> None:
+        self._clock, self._feed, self._own = clock, feed, own
+
+    def now(self) -> int:
+        """Milliseconds UTC."""
+        self._own.advance(max(self._feed.now(), self._own.now()))
+        return self._own.now()
+
+    def advance(self, time_ms: int) -> None:
+        """Move the run's time."""
+        self._own.advance(time_ms)
+
+    async def sleep_until(self, time_ms: int) -> None:
+        """Wait until the market's clock is there."""
+        await self._clock.sleep_until(time_ms - self._feed.skew)

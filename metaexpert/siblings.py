@@ -1,0 +1,76 @@
+"""What the other experts on an account hold, by their own journals: so that nobody takes theirs for his."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from .errors import JournalError
+from .journal import JournalReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from .config import ExchangeSettings
+
+__all__ = ["Siblings", "account_mark"]
+
+
+def account_mark(exchange: ExchangeSettings) -> str:
+    """What tells one account from another in a journal, and nobody what its key is.
+
+    Experts with the same key trade on the same account. Two keys of one account are not known to be that.
+    """
+    key = "" if exchange.api_key is None else exchange.api_key.reveal()
+    told = "/".join((exchange.exchange, key, exchange.subaccount or "", str(exchange.testnet)))
+    return sha256(told.encode()).hexdigest()[:16]
+
+
+class Siblings:
+    """The other live experts on one account, in markets of one kind.
+
+    Args:
+        own: the journal of the expert who asks.
+        manifest: that of his run.
+    """
+
+    def __init__(self, own: Path, manifest: Mapping[str, Any]) -> None:
+        self._own = own
+        self._manifest = manifest
+
+    def __call__(self) -> tuple[tuple[str, str | None, float], ...]:
+        """What they hold now: (symbol, position_side, signed qty)."""
+        return tuple(
+            (one["symbol"], one["position_side"], one["qty"])
+            for state in self._states() for one in state["broker"]["ledger"]["holdings"] if one["qty"] != 0.0
+        )  # fmt: skip
+
+    @property
+    def any(self) -> bool:
+        """Is there any who holds something, or has an order that works?"""
+        return any(
+            state["broker"]["working"] or any(one["qty"] for one in state["broker"]["ledger"]["holdings"])
+            for state in self._states()
+        )
+
+    def _states(self) -> Iterator[Mapping[str, Any]]:
+        for path in sorted(self._own.parent.glob("*.db")):
+            if path == self._own:
+                continue
+            with (
+                suppress(JournalError),
+                JournalReader.open(path) as journal,
+            ):  # a damaged one is its owner's affair
+                manifest, state = journal.last_manifest(), journal.last_state()
+                if manifest is not None and state is not None and self._is_sibling(manifest):
+                    yield state
+
+    def _is_sibling(self, manifest: Mapping[str, Any]) -> bool:
+        if manifest.get("mode") != "live" or manifest.get("account") != self._manifest["account"]:
+            return False
+        return all(manifest["exchange"][name] == self._manifest["exchange"][name] for name in _SAME)
+
+
+_SAME = ("exchange", "testnet", "market_type", "contract_type")
