@@ -278,8 +278,8 @@ class Differences:
         return all(self._is_mine(one.id) or self._knows(one) or self._is_protecting(one) for one in orders)
 
     def _bought(self) -> float:
-        """What was paid for what is held, where it is paid for: our balance counts it as still there."""
-        return fsum(held.qty * held.entry for held in self._ledger.legs() if held.is_spot or held.is_option)
+        """What was paid for coins: our balance counts it as still there, as exchanges do of options."""
+        return fsum(held.qty * held.entry for held in self._ledger.legs() if held.is_spot)
 
     def _own_margin(self) -> float:
         """What of the margin in use is ours: of positions that are not paid for, and of resting orders."""

@@ -92,16 +92,16 @@ class LiveBroker(BaseBroker):
         self._held_back: dict[str, Working] = {}
         self.errands = Errands(clock, self._put)
         self.shield = Shield(
-            self.execution, homes, clock, send=self._send_protective, ask=self._ask, notify=self.notices.append,
+            self.execution, homes, clock, send=self._send_protective, ask=self._ask, notify=self._note,
             close=self._close, doubts=self._doubts, on_stop_failure=on_stop_failure,
         )  # fmt: skip
         self.dealings = Dealings(
-            self.execution, names, self.errands, intend=intend, notify=self.notices.append,
+            self.execution, names, self.errands, intend=intend, notify=self._note,
             protective=self._protective,
         )  # fmt: skip
         self.differences = Differences(
             self.execution, self.shield, is_mine=names.is_mine, knows=self.dealings.knows,
-            standing=self.dealings.standing, ask=self._ask, notify=self.notices.append,
+            standing=self.dealings.standing, ask=self._ask, notify=self._note,
         )  # fmt: skip
         self.admission = Admission(
             self.execution, self.quotes, self._alive, unknown=lambda: self.unknown,
@@ -192,6 +192,9 @@ class LiveBroker(BaseBroker):
         return True
 
     # -- what is asked for --------------------------------------------------------------------------------------
+
+    def _note(self, notice: Notice) -> None:
+        self.notices.append(notice._replace(is_of_account=True))
 
     def _put(self, command: Command) -> None:
         self.outbox.append(command)

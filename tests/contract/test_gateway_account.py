@@ -21,6 +21,7 @@ KINDS = {
     "spot": ({"market_type": "spot"}, "BTC/USDT"),
     "linear": ({"market_type": "futures", "contract_type": "linear"}, "BTC/USDT:USDT"),
     "inverse": ({"market_type": "futures", "contract_type": "inverse"}, "BTC/USD:BTC"),
+    "option": ({"market_type": "options"}, ""),
 }
 NAMES = {
     "binance": ("BTCUSDT", "BTCUSDT", "BTCUSD_PERP"),
@@ -138,3 +139,22 @@ async def test_legs_of_hedge_mode_are_two_positions(venue, session, exchange):
     async with gateway(session, exchange, "linear") as asked:
         found = {one.position_side: one.qty for one in await asked.positions()}
     assert found == {"long": 0.2, "short": -0.3}
+
+
+@pytest.mark.parametrize("exchange", ["binance", "bybit", "okx"])
+async def test_the_balance_counts_what_was_paid_for_options_as_still_there(venue, session, exchange):
+    """Equity has an option's value, and its open profit is value less price: what is left is cash and price."""
+    state = venue.states[exchange]
+    item = next(one for one in state.instruments.values() if one.kind is Kind.OPTION)
+    async with gateway(session, exchange, "option") as asked:
+        before = await asked.account(item.settle)
+        state.pin(item, price := state.price(item, "mark"))
+        amount = item.step
+        state.place(Order(instrument=item, buy=True, amount=amount, price=None))
+        state.pin(item, 2 * price)
+        (held,) = await asked.positions()
+        fee = sum(one.fee for one in await asked.fills(held.symbol))
+        after = await asked.account(item.settle)
+        assert held.unrealized_pnl > 0.0
+        assert after.balance == pytest.approx(before.balance - fee)
+        assert after.equity == pytest.approx(before.equity - fee + held.unrealized_pnl)

@@ -97,7 +97,7 @@ def test_the_report_of_the_fired_stop_comes_before_its_fill():
     floor.report(target.id, CANCELED)
     floor.fetched()
     assert (floor.qty, floor.broker.is_settled) == (0.0, True)
-    assert floor.broker.notices == type(floor.broker.notices)()
+    assert not floor.broker.notices
 
 
 def test_fills_of_a_stop_that_are_never_told_are_taken_from_its_report():
@@ -122,6 +122,8 @@ def test_a_stop_that_is_refused_closes_the_position_at_market():
     (closing,) = [one.order for one in floor.new() if isinstance(one, Send)]
     assert (closing.type, closing.qty, closing.reduce_only) == (OrderType.MARKET, 1.0, True)
     assert floor.told(stop.id) == []
+    (alert,) = [one for one in floor.broker.notices if one.error is not None]
+    assert alert.is_of_account  # the market's quotes are as good as before
     again = floor.send(1.0)
     assert floor.told(again) == [REJECTED]
     assert floor.refused() == ["unprotected"]

@@ -280,6 +280,18 @@ class Account(Market):
         """The open profit of margined positions that settle in a coin."""
         return sum((self.profit(item) for item in self.margined(wallet, coin)), ZERO)
 
+    def worth(self, wallet: str, coin: str) -> Decimal:
+        """What the options that settle in a coin are worth at their marks; sold ones are debts."""
+        held = [item for item in self.held() if item.instrument.kind is Kind.OPTION]
+        return sum(
+            (
+                item.instrument.value(item.amount, self.price(item.instrument, "mark"))
+                for item in held
+                if item.instrument.settle == coin and self.wallet_of(item.instrument) == wallet
+            ),
+            ZERO,
+        )
+
     def margined(self, wallet: str, coin: str) -> list[Position]:
         """The positions on margin that settle in a coin."""
         held = [item for item in self.held() if item.instrument.margined and item.instrument.settle == coin]

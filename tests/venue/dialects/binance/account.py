@@ -222,8 +222,9 @@ def option_positions(call: Call) -> Any:
 @ROUTES.on("GET", "/eapi/v1/marginAccount", signed=True)
 def option_account(call: Call) -> Any:
     balance = call.state.balances["option", "USDT"]
+    equity = balance + call.state.worth("option", "USDT")
     asset = {
-        "asset": "USDT", "marginBalance": fixed(balance), "equity": fixed(balance),
+        "asset": "USDT", "marginBalance": fixed(balance), "equity": fixed(equity),
         "available": fixed(call.state.free("option", "USDT")), "initialMargin": "0", "maintMargin": "0",
         "unrealizedPNL": "0", "adjustedEquity": fixed(balance),
     }  # fmt: skip

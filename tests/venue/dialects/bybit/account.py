@@ -49,11 +49,11 @@ def _worth(coin: str) -> Decimal:
 
 def _coin(state: State, coin: str) -> dict[str, Any]:
     balance, gains, used = state.balances[WALLET, coin], state.gains(WALLET, coin), state.used(WALLET, coin)
-    spot = state.locked(WALLET, coin, Kind.SPOT)
+    spot, equity = state.locked(WALLET, coin, Kind.SPOT), balance + gains + state.worth(WALLET, coin)
     return {
         "availableToBorrow": "", "bonus": "0", "accruedInterest": "0", "availableToWithdraw": "",
-        "totalOrderIM": text(state.locked(WALLET, coin) - spot), "equity": text(balance + gains),
-        "totalPositionMM": text(state.needed(WALLET, coin)), "usdValue": text((balance + gains) * _worth(coin)),
+        "totalOrderIM": text(state.locked(WALLET, coin) - spot), "equity": text(equity),
+        "totalPositionMM": text(state.needed(WALLET, coin)), "usdValue": text(equity * _worth(coin)),
         "unrealisedPnl": text(gains), "collateralSwitch": True, "spotHedgingQty": "0", "spotBorrow": "0",
         "borrowAmount": "0", "totalPositionIM": text(used), "walletBalance": text(balance), "cumRealisedPnl": "0",
         "locked": text(spot), "marginCollateral": True, "coin": coin,

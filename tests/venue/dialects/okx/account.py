@@ -49,8 +49,8 @@ def account_of(state: State, coins: Iterable[str]) -> dict[str, Any]:
 
 def _coin(state: State, coin: str) -> dict[str, Any]:
     cash, gains, used = state.balances[WALLET, coin], state.gains(WALLET, coin), state.used(WALLET, coin)
-    ordered, equity = state.locked(WALLET, coin), cash + gains
-    free = text(equity - ordered - used)
+    ordered, equity = state.locked(WALLET, coin), cash + gains + state.worth(WALLET, coin)
+    free = text(cash + gains - ordered - used)
     return {
         "accAvgPx": "", "availBal": free, "availEq": free, "borrowFroz": "", "cashBal": text(cash), "ccy": coin,
         "clSpotInUseAmt": "", "colBorrAutoConversion": "", "collateralEnabled": False,
