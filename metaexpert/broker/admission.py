@@ -46,13 +46,13 @@ class Admission:
         quotes: the best bids and asks as far as they are known.
         alive: when each symbol was heard of last, ms UTC.
         unknown: the symbols in which it is not known of an order whether it arrived.
-        unprotected: why nothing may be added to a position because of its protection; None: something may.
+        barred: why a position may not be opened or added to because it could not be left again; None: it may.
         max_slippage_pct: market entries trade no further than this from the best price, in percent; None: at any.
     """
 
     def __init__(
         self, execution: Execution, quotes: Mapping[str, Quote], alive: Mapping[str, int], *,
-        unknown: Callable[[], Collection[str]], unprotected: Callable[[Order], risk.Refusal | None],
+        unknown: Callable[[], Collection[str]], barred: Callable[[Order], risk.Refusal | None],
         max_slippage_pct: float | None,
     ) -> None:  # fmt: skip
         self._execution = execution
@@ -60,7 +60,7 @@ class Admission:
         self._quotes = quotes
         self._alive = alive
         self._unknown = unknown
-        self._unprotected = unprotected
+        self._barred = barred
         self._max_slippage_pct = max_slippage_pct
 
     def refusal(self, working: Working) -> risk.Refusal | None:
@@ -72,7 +72,7 @@ class Admission:
             return risk.Refusal(
                 "unknown_order", f"whether an order in {symbol} arrived is not known yet: no entries until it is"
             )
-        refusal = self._unprotected(order)
+        refusal = self._barred(order)
         if refusal is None and order.type is OrderType.MARKET and self.best(symbol, working.side) is None:
             return risk.Refusal("stale_price", f"no price of {symbol} is known that is younger than 10 seconds")
         return refusal

@@ -11,7 +11,7 @@ from __future__ import annotations
 from math import fsum, inf
 from typing import TYPE_CHECKING, Any
 
-from .. import rules
+from .. import risk, rules
 from ..events import Notice
 from ..models import ExitReason, Order, OrderType, Side
 from ..reports import Cancel, Check, Fetch, Find
@@ -78,6 +78,7 @@ class Differences:
         self._ask = ask
         self._notify = notify
         self._positions: dict[Key, Position] = {}
+        self._others: dict[Key, float] = {}
         self._seen: dict[Key, _Seen] = {}
         self._is_first = True
         self.foreign: dict[Key, float] = {}
@@ -115,6 +116,21 @@ class Differences:
             if key[0] == symbol:
                 seen.is_fetched = True
 
+    def refusal(self, order: Order) -> risk.Refusal | None:
+        """Why an order may not open a position against what others hold; None when it may.
+
+        Where positions of one symbol net on the account, one that lies against theirs could neither be protected
+        nor closed for itself: reduce-only orders reduce the whole.
+        """
+        key = order.symbol, None
+        theirs = self.foreign.get(key, 0.0) + self._others.get(key, 0.0)
+        held = self._ledger.leg(order.symbol, order.position_side)
+        if order.position_side is not None or held.is_spot or theirs * order.side.sign >= 0.0:
+            return None
+        return risk.Refusal(
+            "netted", f"others hold {theirs:+.12g} on the account, against which a position here would be netted"
+        )
+
     def hear(self, report: AccountReport, *, is_calm: bool) -> None:
         """Compare; `is_calm`: nothing of ours was under way.
 
@@ -122,14 +138,14 @@ class Differences:
         """
         self._compare_orders(report.orders)
         self._positions = {(one.symbol, one.position_side): one for one in report.positions}
+        self._others = {}
+        for symbol, leg, qty in report.others:
+            self._others[symbol, leg] = self._others.get((symbol, leg), 0.0) + qty
         if not is_calm:
             self._seen.clear()
             return
-        others: dict[Key, float] = {}
-        for symbol, leg, qty in report.others:
-            others[symbol, leg] = others.get((symbol, leg), 0.0) + qty
         for held in self._ledger.legs():
-            self._compare_position(held, others.get((held.market.symbol, held.position_side), 0.0))
+            self._compare_position(held)
         if not self._seen:
             self._compare_money(report)
         self._is_first = False
@@ -166,12 +182,11 @@ class Differences:
 
     # -- positions ----------------------------------------------------------------------------------------------
 
-    def _compare_position(self, held: Holding, others: float) -> None:
+    def _compare_position(self, held: Holding) -> None:
         key, step = (held.market.symbol, held.position_side), held.market.qty_step
         position = self._positions.get(key)
         total = 0.0 if position is None else position.qty
-        before = self.foreign.get(key, 0.0)
-        more = total - held.qty - others - before
+        more = total - held.qty - self._others.get(key, 0.0) - self.foreign.get(key, 0.0)
         if abs(more) <= step / 2:
             self._seen.pop(key, None)
             return

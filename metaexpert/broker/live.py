@@ -105,7 +105,7 @@ class LiveBroker(BaseBroker):
         )  # fmt: skip
         self.admission = Admission(
             self.execution, self.quotes, self._alive, unknown=lambda: self.unknown,
-            unprotected=self.shield.refusal, max_slippage_pct=max_slippage_pct,
+            barred=self._barred, max_slippage_pct=max_slippage_pct,
         )  # fmt: skip
         self.execution.call_off = self._cancel
 
@@ -192,6 +192,9 @@ class LiveBroker(BaseBroker):
         return True
 
     # -- what is asked for --------------------------------------------------------------------------------------
+
+    def _barred(self, order: Order) -> risk.Refusal | None:
+        return self.shield.refusal(order) or self.differences.refusal(order)
 
     def _note(self, notice: Notice) -> None:
         self.notices.append(notice._replace(is_of_account=True))

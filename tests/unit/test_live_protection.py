@@ -229,6 +229,20 @@ def test_money_that_was_put_in_moves_equity_and_not_what_the_strategy_made():
     assert floor.broker.account_equity == 15_000.0
 
 
+def test_no_position_is_opened_against_what_others_hold_where_it_would_net():
+    """A reduce-only stop of ours could not reduce what is a short on the account."""
+    floor = Floor()
+    account(floor, -2.0)
+    buy, sell = floor.send(1.0), floor.send(-1.0)
+    assert (floor.told(buy), floor.refused(), floor.told(sell)) == ([REJECTED], ["netted"], [])
+    floor = Floor(hedge=True)
+    told = Account(currency="USDT", balance=10_000.0, equity=10_000.0)
+    shorts = (Position(symbol=LINEAR, position_side="short", qty=-2.0),)
+    floor.hear(AccountReport(0, told, shorts, ()))
+    floor.send(1.0, position_side="long")
+    assert floor.refused() == []
+
+
 def test_what_was_there_before_is_adopted_and_protected():
     floor = Floor(protection=LEVELS)
     account(floor, 2.0)
