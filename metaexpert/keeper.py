@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .live import LiveProcess
     from .models import Order
 
-__all__ = ["JournalKeeper", "allow", "since_of"]
+__all__ = ["JournalKeeper", "since_of"]
 
 
 class Beginning(Protocol):
@@ -57,22 +57,6 @@ class JournalKeeper:
         """
         self._journal.intent(order.id, order.as_dict())
         self._intended = True
-
-
-def allow(journal: Journal) -> str | None:
-    """Let an expert that a loss limit has ended trade again, its limits counted from the equity at its next start.
-
-    Returns:
-        The limit; None where none has ended it.
-    """
-    state = journal.last_state()
-    trader: dict[str, Any] = {} if state is None else state["trader"]
-    why = trader.get("stopped") or trader.get("blocked")
-    if state is None or why is None:
-        return None
-    fresh = {"stopped": None, "blocked": None, "limits": None, "account_limits": None}
-    journal.revise({**state, "trader": trader | fresh})
-    return why
 
 
 def since_of(state: Mapping[str, Any]) -> dict[str, int]:

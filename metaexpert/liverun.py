@@ -13,7 +13,7 @@ from .broker.names import Names
 from .broker.setup import costs_of, protection_of
 from .clock import SimClock, WallClock
 from .courier import Courier
-from .errors import DataError, ExchangeError, JournalError, MetaExpertError
+from .errors import ConfigError, DataError, ExchangeError, JournalError, MetaExpertError
 from .exchanges.gateway import Gateway
 from .exchanges.private import AccountStreams
 from .exchanges.streams import MarketStreams
@@ -87,6 +87,8 @@ async def trade(job: LiveJob) -> str:
 async def _markets(job: LiveJob, gateway: Gateway, log: MetaLogger) -> Markets:
     """The markets of a run with their margin tiers, once the key is known to be good."""
     rights = await gateway.rights()
+    if rights is not None and "trade" not in rights:
+        raise ConfigError(f"the key may not trade on {job.exchange.exchange}: give it that right on its site")
     if rights is not None and "withdraw" in rights:
         log.warning("the key may withdraw funds: take that right away, no expert needs it")
     found = [await gateway.market(text) for text in job.strategy.symbols]

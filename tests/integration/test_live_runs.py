@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from lives import MINUTE, PRICE, SECOND, START, World, settings_of, world
 from warp import warped
 
 from metaexpert import MetaExpert
+from metaexpert.errors import ConfigError
+from metaexpert.journal import JournalReader
+from metaexpert.models import Fill
+from metaexpert.rerun import Rebuilt
+from metaexpert.resume import resume
 
 if TYPE_CHECKING:
     from metaexpert.models import Bar, Order
+    from metaexpert.replay import Comparison
 
 
 def buyer(world: World, told: list[Any] | None = None, **settings: Any) -> MetaExpert:
@@ -39,7 +49,22 @@ def buyer(world: World, told: list[Any] | None = None, **settings: Any) -> MetaE
     return expert
 
 
+def replayed(place: World, number: int = -1) -> Comparison:
+    """A run, played again."""
+    with place.journal() as journal:
+        kept = journal.runs()[number]
+
+    def play() -> Comparison:
+        job = buyer(place).start("live", no_limits=True).job
+        with JournalReader.open(place.lives[-1].run.journal) as journal:
+            return asyncio.run(Rebuilt(job, kept).replay(journal))
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(play).result()
+
+
 def test_a_position_is_opened_protected_and_closed_over_a_restart():
+    """And both runs, played again from what they heard, do the same once more."""
     told: list[Any] = []
 
     async def main() -> None:
@@ -58,9 +83,92 @@ def test_a_position_is_opened_protected_and_closed_over_a_restart():
             assert (place.positions, place.orders) == ({}, [])
             assert [one.qty for one in place.fills] == [0.01, 0.01]
             assert await place.stop() == "user_stop"
+            for number in (0, 1):
+                found = replayed(place, number)
+                assert (found.is_equal, found.lines > 5) == (True, True), found
 
     warped(main())
     assert told == [
         *("init", ("buy", "open", 0.0), ("buy", "filled", 0.01)),
         *("init", ("sell", "open", 0.0), ("sell", "filled", 0.01)),
     ]
+
+
+def holder(world: World, heard: list[Any], qty: float = 0.01, **settings: Any) -> MetaExpert:
+    """Holds a long position whenever it can."""
+    expert = MetaExpert(**settings_of(world.exchange, world.kind))
+    terms: dict[str, Any] = {"leverage": 5.0, "strategy_name": "holder"} | settings
+
+    @expert.on_init(symbol=world.symbol, timeframe="1m", lookback_bars=5, **terms)
+    def init() -> None:
+        heard.append("init")
+
+    @expert.on_bar
+    def bar(one: Bar) -> None:
+        if one.time >= START and not expert.position():
+            expert.buy(qty)
+            expert.buy(qty, price=round(one.close * 0.9, 1))
+
+    @expert.on_transaction
+    def transaction(order: Order, result: Any) -> None:
+        if isinstance(result, Fill):
+            heard.append((result.side.value, result.qty))
+
+    expert.on_deinit(heard.append)
+    return expert
+
+
+def test_a_run_that_is_told_so_closes_what_it_holds_at_its_end_and_another_after_a_crash():
+    """Resting orders and stops go with the position; to close is all that the second run does."""
+    heard: list[Any] = []
+    make = partial(holder, heard=heard, stop_loss_pct=3.0, max_positions_per_symbol=2)
+
+    async def main() -> None:
+        async with world("binance", "linear", make) as place:
+            place.begin(on_stop="flatten")
+            await place.until(START + MINUTE + 30 * SECOND)
+            assert (place.positions, len(place.orders)) == ({"BOTH": 0.01}, 2)
+            assert await place.stop() == "user_stop"
+            assert (place.positions, place.orders) == ({}, [])
+            assert heard == ["init", ("buy", 0.01), ("sell", 0.01), "user_stop"]
+            heard.clear()
+            place.begin()
+            await place.until(START + 2 * MINUTE + 30 * SECOND)
+            assert heard == ["init", ("buy", 0.01)]
+            await place.fail()
+            heard.clear()
+            assert (place.positions, len(place.orders)) == ({"BOTH": 0.01}, 2)
+            life = place.begin(flatten=True)
+            assert await life.task == "flattened"
+            assert (place.positions, place.orders, heard) == ({}, [], [])
+
+    warped(main())
+
+
+def test_a_run_that_its_drawdown_has_ended_begins_again_only_once_that_is_allowed():
+    """1 BTC at 60,000 falls by 10,000: a tenth of the account of 100,000, of which it may lose a twentieth."""
+    heard: list[Any] = []
+    make = partial(holder, heard=heard, qty=1.0, max_drawdown_pct=0.05)
+
+    async def main() -> None:
+        async with world("bybit", "linear", make, prices={3: 50_000.0}) as place:
+            life = place.begin()
+            await place.until(START + 4 * MINUTE)
+            assert life.is_over
+            assert life.task.result() == "max_drawdown"
+            assert (place.positions, place.orders) == ({}, [])
+            assert heard[-1] == "max_drawdown"
+            with pytest.raises(ConfigError, match=r"holder was ended by max_drawdown: .* metaexpert resume"):
+                await place.begin().task
+            assert resume(journal_run(place)).limits == ("max_drawdown",)
+            place.begin()
+            await place.until(place.clock.now() + MINUTE + 30 * SECOND)
+            assert place.positions == {"BOTH": 1.0}  # the drawdown counts from 90,000 now
+            await place.stop()
+
+    warped(main())
+
+
+def journal_run(place: World) -> str:
+    with place.journal() as journal:
+        return journal.runs()[-1].id
