@@ -311,13 +311,15 @@ def _said(text: str) -> tuple[str, str]:
     if not isinstance(found, dict):
         return "", ""
     told = cast("dict[str, Any]", found)
-    rows = cast("list[Any]", told.get("data")) if isinstance(told.get("data"), list) else []
-    first = cast("dict[str, Any]", rows[0]) if rows and isinstance(rows[0], dict) else {}
-    if first.get("sCode", "0") != "0":
-        told = first  # OKX says here what became of the order
-    code = next((str(told[name]) for name in ("sCode", "retCode", "code") if told.get(name) is not None), "")
-    sentence = next((str(told[name]) for name in ("sMsg", "retMsg", "msg", "message") if told.get(name)), "")
-    return code, sentence
+    data: Any = told.get("data")
+    rows = cast("dict[str, Any]", data).get("failureList") if isinstance(data, dict) else data
+    row = cast("list[Any]", rows)[0] if isinstance(rows, list) and rows else None
+    first = cast("dict[str, Any]", row) if isinstance(row, dict) else {}
+    if first.get("sCode", "0") != "0" or first.get("errorCode"):
+        told = first  # here OKX and Bitget say what became of the order
+    codes, sentences = ("sCode", "errorCode", "retCode", "code"), ("sMsg", "errorMsg", "retMsg", "msg", "message")
+    code = next((str(told[name]) for name in codes if told.get(name) is not None), "")
+    return code, next((str(told[name]) for name in sentences if told.get(name)), "")
 
 
 def _bare(error: BaseException, secrets: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""CCXT's websockets, put right on a subclass; the rest of CCXT stays as it is.
+"""CCXT's websockets, put right on a subclass, and one blind eye of its requests; the rest of CCXT stays as it is.
 
 They spend the rate limit of the account. A message that can't be read ends its connection, where CCXT would read
 no more and let everybody wait. Who asks for a connection can see later whether it is still the same one.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
@@ -103,6 +103,23 @@ def _binance(base: Any) -> type[Any]:
     return Binance
 
 
+def _bitget(base: Any) -> type[Any]:
+    class Bitget(base):
+        def handle_errors(self, *args: Any) -> Any:
+            """A request for a list of things, such as plans to cancel, has failed where all of them have."""
+            found = base.handle_errors(self, *args)
+            told = cast("dict[str, Any]", args[6]).get("data") if isinstance(args[6], dict) else None
+            rows = cast("dict[str, Any]", told) if isinstance(told, dict) else {}
+            if rows.get("failureList") and not rows.get("successList"):
+                feedback, code = f"{self.id} {args[5]}", rows["failureList"][0].get("errorCode")
+                self.throw_exactly_matched_exception(self.exceptions["exact"], code, feedback)
+                errors: Any = import_module("ccxt")
+                raise errors.ExchangeError(feedback)
+            return found
+
+    return Bitget
+
+
 def _kucoin(base: Any) -> type[Any]:
     class KuCoin(base):
         def get_current_position(self, symbol: str) -> Mapping[str, Any]:
@@ -112,4 +129,4 @@ def _kucoin(base: Any) -> type[Any]:
     return KuCoin
 
 
-_EXCHANGES = {"binance": _binance, "kucoin": _kucoin}
+_EXCHANGES = {"binance": _binance, "bitget": _bitget, "kucoin": _kucoin}

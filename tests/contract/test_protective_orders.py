@@ -11,7 +11,7 @@ from contract.gateways import EXCHANGES, KINDS, gateway_to, order
 from contract.streaming import instrument_of
 from venue.orders import Order as Theirs
 
-from metaexpert.errors import OrderRejected
+from metaexpert.errors import OrderNotFound, OrderRejected
 from metaexpert.exchanges.orders import OrderRequest, Terms
 from metaexpert.exchanges.private import AccountStreams
 from metaexpert.models import ExitReason, MarginMode, OrderStatus, OrderType, PositionMode, Side
@@ -221,6 +221,21 @@ async def test_stops_that_enter_fire_upwards_for_a_buy_and_downwards_for_a_sale(
         fills, _ = await fired(desk, sent)
         assert sum(one.qty for one in fills) == pytest.approx(sent.qty, rel=0.01)
         assert {one.side for one in fills} == {side}
+
+
+@every([*LINEAR, *SPOT])
+async def test_a_stop_is_taken_back_by_our_id_alone_or_by_both(desk):
+    """It has no fills then, and fires no more."""
+    await desk.send("e1")
+    for name, names_both in (("s1", False), ("s2", True)):
+        sent = await desk.level(name, 0.98, ExitReason.ORDER, qty=0.9 * desk.base.qty, reduce_only=False)
+        await desk.gateway.cancel(desk.sent[name] if names_both else sent)
+        assert (await desk.gateway.find(sent)).status is OrderStatus.CANCELED
+        assert (await desk.ended(name)).status is OrderStatus.CANCELED
+    with pytest.raises(OrderNotFound):
+        await desk.gateway.cancel(sent)
+    desk.move(0.97)
+    assert len(await desk.gateway.fills(desk.symbol)) == 1
 
 
 @every(LINEAR)
