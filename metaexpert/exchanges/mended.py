@@ -20,7 +20,30 @@ __all__ = ["mended"]
 def mended(exchange: str, base: type[Any]) -> type[Any]:
     """A subclass of CCXT's client of `exchange`."""
     mend = _EXCHANGES.get(exchange)
-    return _tracked(base if mend is None else mend(base))
+    return _tracked(_timed(base if mend is None else mend(base)))
+
+
+def _timed(base: Any) -> type[Any]:
+    class Timed(base):
+        def __init__(self, config: Mapping[str, Any]) -> None:
+            base.__init__(self, config)
+            self._timers: list[asyncio.TimerHandle] = []
+
+        def delay(self, timeout: float, method: Any, *args: Any) -> None:
+            """Begin a task in `timeout` ms, unless this is closed by then."""
+            self.open()
+            loop = self.asyncio_loop
+            self._timers = [one for one in self._timers if one.when() > loop.time()]
+            self._timers.append(loop.call_later(timeout / 1000, self.spawn, method, *args))
+
+        async def close(self, *args: Any, **named: Any) -> None:
+            """Close it, with what was to be done later."""
+            for timer in self._timers:
+                timer.cancel()
+            self._timers.clear()
+            await base.close(self, *args, **named)
+
+    return Timed
 
 
 def _tracked(base: Any) -> type[Any]:

@@ -184,3 +184,15 @@ async def test_closing_wakes_who_waits(trading):
     await trading.streams.close()
     with pytest.raises(NetworkError, match="closed"):
         await asyncio.wait_for(task, WAIT)
+
+
+@every([("binance", "linear")])
+async def test_what_was_to_be_done_later_goes_with_the_client(trading):
+    """Such as the renewal of a listen key, which would be asked for without a session."""
+    await trading.hears(lambda: trading.streams.watch_fills(trading.symbol), trading.send())
+    client = trading.gateway.caller.client
+    timers = list(client._timers)
+    assert [one.cancelled() for one in timers] == [False]
+    await trading.streams.close()
+    await trading.gateway.close()
+    assert (client._timers, [one.cancelled() for one in timers]) == ([], [True])
