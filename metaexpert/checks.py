@@ -111,7 +111,7 @@ def _written_keys(exchange: ExchangeSettings) -> Iterable[str]:
     """A warning of keys that stand where others read them."""
     if any(exchange.sources[name] == "keyword" for name in _KEYS):
         name = exchange.exchange.upper()
-        yield f"keys are given in the code: put {name}_API_KEY=... and so on into .env or the environment instead"
+        yield f"keys are given in the code: put {name}_API_KEY and so on into .env or the environment instead"
 
 
 def _doubtful_percents(strategy: StrategySettings) -> Iterable[str]:

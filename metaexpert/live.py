@@ -438,7 +438,9 @@ class LiveProcess(Recorded):
         """Protect what is held, and record what the event has changed, so that a restart goes on from here."""
         self.market.guard()
         while self.market.notices:
-            self._notice(self.market.notices.popleft())
+            notice = self.market.notices.popleft()
+            self.keeper.log(self.clock.now(), "notice", row_of(notice)[1])
+            self._notice(notice)
             self.market.guard()
         self._drain()
         best = (self.trader.limits.peak, *self.market.best_prices())

@@ -22,6 +22,7 @@ from .journal import Journal
 from .keeper import JournalKeeper, since_of
 from .live import seen_of
 from .models import Order
+from .plan import survey
 from .recovery import recover
 from .reports import Away
 from .siblings import Siblings, account_mark
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from .livefeed import LiveFeed
     from .logger import MetaLogger
     from .models import Market
+    from .plan import Plan
     from .recovery import Recovery
     from .wiring import LiveJob, Markets
 
@@ -74,6 +76,7 @@ async def trade(job: LiveJob) -> str:
             log.warning(note)
         gateway = await stack.enter_async_context((job.gateway or Gateway)(job.exchange))
         markets = await _markets(job, gateway, log)
+        _tell(job, await survey(job, gateway, tuple(markets.by_symbol.values())), log)
         if not job.run.flatten:
             for symbol in markets.by_symbol:
                 await gateway.set_up(symbol, terms_of(job.exchange, job.strategy))
@@ -84,13 +87,26 @@ async def trade(job: LiveJob) -> str:
         return await _Live(job, journal, clock, log, gateway, markets, feed).run(stack)
 
 
+def _tell(job: LiveJob, plan: Plan, log: MetaLogger) -> None:
+    """Log what the run is about to do, before it does anything.
+
+    Raises:
+        ConfigError: the key may not trade.
+    """
+    if plan.rights is not None and "trade" not in plan.rights:
+        where = job.exchange.exchange
+        raise ConfigError(
+            f"the key may not trade on {where}: give it that right on its site; see metaexpert doctor {where}"
+        )
+    for line in () if job.is_shown else plan.rows():
+        log.info(line)
+    for text in plan.warnings:
+        if text not in job.notes:  # those are told already
+            log.warning(text)
+
+
 async def _markets(job: LiveJob, gateway: Gateway, log: MetaLogger) -> Markets:
-    """The markets of a run with their margin tiers, once the key is known to be good."""
-    rights = await gateway.rights()
-    if rights is not None and "trade" not in rights:
-        raise ConfigError(f"the key may not trade on {job.exchange.exchange}: give it that right on its site")
-    if rights is not None and "withdraw" in rights:
-        log.warning("the key may withdraw funds: take that right away, no expert needs it")
+    """The markets of a run with their margin tiers."""
     found = [await gateway.market(text) for text in job.strategy.symbols]
     return named(job, [await _tiered(market, gateway, log) for market in found])
 

@@ -93,7 +93,11 @@ class Plan:
         return tuple(found)
 
     def lines(self) -> list[str]:
-        """The plan for people, a line each."""
+        """The plan for people, a line each, the warnings last."""
+        return [*self.rows(), *(f"  WARNING: {text}" for text in self.warnings)]
+
+    def rows(self) -> list[str]:
+        """The same without the warnings."""
         rows = {
             "account": self._money(),
             "symbols": f"{', '.join(market.symbol for market in self.markets)} on {self.strategy.timeframe} bars",
@@ -111,7 +115,7 @@ class Plan:
         }
         wide = max(map(len, rows))
         body = [f"  {name:<{wide}}  {text}" for name, text in rows.items()]
-        return [self._head(), *body, *(f"  WARNING: {text}" for text in self.warnings)]
+        return [self._head(), *body]
 
     def _head(self) -> str:
         venue, part = venue_of(self.exchange.exchange), segment_of(self.markets[0])

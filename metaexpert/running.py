@@ -10,6 +10,8 @@ from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from .broker.live import LiveBroker
+from .broker.sentries import Part
 from .errors import ConfigError
 from .models import TradeMode
 from .process import iso
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from .process import MetaProcess
 
 __all__ = ["Run"]
+
+
+_KEPT = ("stands", "leaving", "watched")
 
 
 class Run:
@@ -104,6 +109,19 @@ class Run:
     def orders(self) -> list[Order]:
         """The orders that can still trade, oldest first; none while it does not run."""
         return [] if self._process is None else list(self._process.broker.working())
+
+    @property
+    def unknown(self) -> list[str]:
+        """The symbols in which it is not known of a live order whether it arrived."""
+        broker = None if self._process is None else self._process.broker
+        return sorted(broker.unknown) if isinstance(broker, LiveBroker) else []
+
+    @property
+    def unprotected(self) -> list[str]:
+        """The symbols of live positions whose stop should stand, on the exchange or watched, and does not yet."""
+        broker = None if self._process is None else self._process.broker
+        told = broker.shield.report() if isinstance(broker, LiveBroker) else ()
+        return sorted({one.symbol for one in told if one.part is Part.STOP and one.status not in _KEPT})
 
     @property
     def time(self) -> str:

@@ -201,6 +201,8 @@ def _told(journal: JournalReader, run: Run) -> dict[str, Any]:
     manifest, exchange = run.manifest, run.manifest["exchange"]
     words = (exchange["exchange"], "testnet" if exchange["testnet"] else "", exchange["contract_type"])
     last = next(journal.tail("market", 1), None)
+    of_market = _last(journal.tail("market"), "Notice")
+    of_account = _last(journal.tail("log"), "notice")
     return {
         "name": manifest["name"],
         "file": manifest["file"],
@@ -213,7 +215,7 @@ def _told(journal: JournalReader, run: Run) -> dict[str, Any]:
         "heard": run.started if last is None else max(last.time, run.started),
         "fills": _last(journal.tail("log"), "fill"),
         "refusals": _last(journal.tail("log"), "rejection"),
-        "notices": _last(journal.tail("market"), "Notice"),
+        "notices": tuple(sorted((*of_market, *of_account), key=lambda one: one.time)[-_SHOWN:]),
     }
 
 
@@ -341,7 +343,7 @@ def _refusal(entry: Entry) -> str:
 
 
 def _notice(entry: Entry) -> str:
-    _, symbol, text, error = entry.body
+    _, symbol, text, error, *_ = entry.body
     return f"{_moment(entry.time)}  {' '.join(filter(None, (symbol, text)))}" + (f" ({error[1]})" if error else "")
 
 

@@ -47,12 +47,13 @@ class LiveJob(Launch):
     """Everything one run on a live market needs, on paper or with real orders.
 
     `gateway` makes the exchange's gateway (None: by the settings), `clock` is the run's time (None: the system's),
-    `terms` say how long the feed waits.
+    `terms` say how long the feed waits. `is_shown`: somebody has seen the plan of it and agreed.
     """
 
     gateway: Callable[[ExchangeSettings], Gateway] | None = None
     clock: LiveClock | None = None
     terms: Waits | None = None
+    is_shown: bool = False
 
 
 class Markets(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -137,6 +138,7 @@ def _agree(run: Run, *, assumed: bool) -> None:
     if not assumed and not typer.confirm("Begin?", err=True):
         typer.echo("Not begun; nothing was sent or changed.", err=True)
         raise typer.Exit(1)
+    run.job = replace(run.job, is_shown=True)
 
 
 async def _watched(loaded: Loaded, run: Run, seconds: float | None) -> None:
@@ -164,15 +166,21 @@ async def _end_of(run: Run) -> str:
 
 
 def _status(run: Run) -> RenderableType:
-    """One line: time, equity, what is open, what works."""
+    """One line: time, equity, what is open, what works; of a live run also what is wrong."""
     from rich.text import Text
 
     account = run.account
     if account is None:
         return Text("connecting ...", style="dim")
     held = "  ".join(f"{one.symbol} {one.qty:+g} ({one.unrealized_pnl:+.2f})" for one in run.positions) or "flat"
-    parts = (run.time, f"equity {account.equity:,.2f} {account.currency}", held, f"{len(run.orders)} orders")
-    return Text("  |  ".join(parts), style="bold", no_wrap=True, overflow="ellipsis")
+    parts = [run.time, f"equity {account.equity:,.2f} {account.currency}", held, f"{len(run.orders)} orders"]
+    wrong = [
+        f"{what}: {', '.join(symbols)}"
+        for what, symbols in (("UNKNOWN orders", run.unknown), ("NO stop", run.unprotected))
+        if symbols
+    ]
+    style = "bold red" if wrong else "bold"
+    return Text("  |  ".join([*wrong, *parts]), style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _show(run: Run, *, as_json: bool) -> None:

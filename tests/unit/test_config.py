@@ -560,7 +560,7 @@ def test_keys_that_stand_in_the_code_are_warned_of_where_they_trade():
     strategy, own = StrategySettings(symbol="A"), exchange_settings({"exchange": "binance", **KEYS}, environ={})
     (note,) = check(own, strategy, RunSettings(trade_mode="paper"))
     assert note == (
-        "keys are given in the code: put BINANCE_API_KEY=... and so on into .env or the environment instead"
+        "keys are given in the code: put BINANCE_API_KEY and so on into .env or the environment instead"
     )
     assert check(own, strategy, RunSettings()) == ()
     found = {"BINANCE_API_KEY": "k", "BINANCE_API_SECRET": "s"}
