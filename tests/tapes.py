@@ -78,7 +78,7 @@ def _wanted(symbol: str, market: Any, price: float | None) -> Order:
 async def _orders(gateway: Gateway, symbol: str, _: int) -> Any:
     """A limit order is sent, looked up, listed, cancelled and looked up again."""
     market, last = await gateway.market(symbol), (await gateway.ticker(symbol)).last
-    await gateway.prepare(symbol, Terms(margin_mode=MarginMode.CROSS))
+    await gateway.set_up(symbol, Terms(margin_mode=MarginMode.CROSS))
     order = _wanted(symbol, market, 0.8 * last)
     sent = await gateway.submit(OrderRequest(order=order, terms=Terms(), reference_price=last))
     working = await gateway.find(order), await gateway.open_orders(symbol)
@@ -89,7 +89,7 @@ async def _orders(gateway: Gateway, symbol: str, _: int) -> Any:
 async def _trading(gateway: Gateway, symbol: str, _: int) -> Any:
     """A market order is sent; what it did shows in fills, positions and balances."""
     market, last = await gateway.market(symbol), (await gateway.ticker(symbol)).last
-    await gateway.prepare(symbol, Terms(margin_mode=MarginMode.CROSS))
+    await gateway.set_up(symbol, Terms(margin_mode=MarginMode.CROSS))
     order = _wanted(symbol, market, None)
     await gateway.submit(OrderRequest(order=order, terms=Terms(), reference_price=last))
     filled = await gateway.find(order)

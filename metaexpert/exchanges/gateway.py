@@ -374,18 +374,6 @@ class Gateway:
 
     # -- orders ------------------------------------------------------------------------------------------------
 
-    async def prepare(self, symbol: str, terms: Terms) -> None:
-        """Bring position mode, margin mode and leverage of a market to `terms`; what is so already stays.
-
-        Raises:
-            ConfigError: the exchange does not take this leverage.
-            NetworkError: whether it was done is not known; it may be done again.
-        """
-        market = await self.known(symbol)
-        for call in orders.settings_of(market, terms):
-            what = call.method.removeprefix("set_").replace("_", " ")
-            await self._caller.set(f"set the {what} of {market.symbol}", call.method, *call.arguments)
-
     async def submit(self, request: OrderRequest) -> Order:
         """Send an order, and after it the stop and target that stand by themselves; each once.
 

@@ -68,7 +68,7 @@ class Post:
         self.item = instrument_of(self.venue, self.gateway.caller.client, self.symbol)
         self.price = float(self.state.price(self.item))
         self.state.pin(self.item, self.state.price(self.item))
-        await self.gateway.prepare(self.symbol, self.terms)
+        await self.gateway.set_up(self.symbol, self.terms)
         await self.gateway.find(self.order("zz"))  # so that the clock is known, and no fault befalls its measuring
 
     def order(self, name: str = "a1", **more: Any) -> Order:

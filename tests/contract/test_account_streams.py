@@ -37,7 +37,7 @@ class Trading:
         item = instrument_of(self.venue, self.gateway.caller.client, self.symbol)
         self.price = float(state.price(item))
         state.pin(item, state.price(item))
-        await self.gateway.prepare(self.symbol, self.terms)
+        await self.gateway.set_up(self.symbol, self.terms)
 
     async def send(self, name="a1b2c3", **more):
         plain = {"id": name, "type": OrderType.MARKET}

@@ -198,7 +198,7 @@ async def test_options_with_quotes_and_greeks(asked, exchange):
 async def test_an_order_is_sent_found_and_cancelled(asked, exchange, kind):
     gateway = asked(exchange, kind)
     market = await gateway.market(KINDS[kind][1])
-    await gateway.prepare(market.symbol, Terms(margin_mode=MarginMode.CROSS))
+    await gateway.set_up(market.symbol, Terms(margin_mode=MarginMode.CROSS))
     last = (await gateway.ticker(market.symbol)).last
     wanted = order(market, 0.8 * last)
     assert await gateway.find(wanted) is None
@@ -223,7 +223,7 @@ async def test_an_order_is_sent_found_and_cancelled(asked, exchange, kind):
 async def test_a_market_order_fills(asked, exchange, kind):
     gateway = asked(exchange, kind)
     market = await gateway.market(KINDS[kind][1])
-    await gateway.prepare(market.symbol, Terms(margin_mode=MarginMode.CROSS))
+    await gateway.set_up(market.symbol, Terms(margin_mode=MarginMode.CROSS))
     last = (await gateway.ticker(market.symbol)).last
     wanted = order(market, None, type=OrderType.MARKET)
     await gateway.submit(request(wanted, last))
@@ -237,7 +237,7 @@ async def test_a_market_order_fills(asked, exchange, kind):
 async def test_all_orders_of_a_market_are_cancelled(asked, exchange, kind):
     gateway = asked(exchange, kind)
     market = await gateway.market(KINDS[kind][1])
-    await gateway.prepare(market.symbol, Terms(margin_mode=MarginMode.CROSS))
+    await gateway.set_up(market.symbol, Terms(margin_mode=MarginMode.CROSS))
     last = (await gateway.ticker(market.symbol)).last
     for number in range(3):
         await gateway.submit(request(order(market, (0.8 - 0.01 * number) * last, id=f"a{number}"), last))
@@ -250,7 +250,7 @@ async def test_all_orders_of_a_market_are_cancelled(asked, exchange, kind):
 async def test_an_entry_with_stop_and_target_leaves_no_position_bare(asked, exchange, kind):
     gateway = asked(exchange, kind)
     market = await gateway.market(KINDS[kind][1])
-    await gateway.prepare(market.symbol, Terms(margin_mode=MarginMode.CROSS))
+    await gateway.set_up(market.symbol, Terms(margin_mode=MarginMode.CROSS))
     last = (await gateway.ticker(market.symbol)).last
     wanted = order(market, None, type=OrderType.MARKET, stop_loss=0.9 * last, take_profit=1.2 * last)
     await gateway.submit(request(wanted, last))
@@ -305,7 +305,7 @@ async def test_what_a_market_list_lacks_is_not_left_out(venue, asked, exchange, 
     for number, one in enumerate((other, gateway)):
         symbol = KINDS[one.segment.value][1]
         market, last = await one.market(symbol), (await one.ticker(symbol)).last
-        await one.prepare(symbol, Terms(margin_mode=MarginMode.CROSS))
+        await one.set_up(symbol, Terms(margin_mode=MarginMode.CROSS))
         await one.submit(request(order(market, 0.8 * last, id=f"a{number}"), last))
         await one.submit(request(order(market, None, type=OrderType.MARKET, id=f"b{number}"), last))
     assert (len(await gateway.positions()), len(await gateway.open_orders())) == (1, 1)

@@ -185,7 +185,7 @@ async def test_more_than_the_account_holds(venue, asked, exchange):
 async def test_a_closing_order_without_a_position_tells_so_by_its_reason(asked, exchange):
     gateway = asked(exchange, "linear")
     market = await gateway.market("BTC/USDT:USDT")
-    await gateway.prepare(market.symbol, Terms(10.0, MarginMode.CROSS))
+    await gateway.set_up(market.symbol, Terms(10.0, MarginMode.CROSS))
     last = (await gateway.ticker(market.symbol)).last
     with pytest.raises(errors.OrderRejected) as caught:
         await gateway.submit(request(order(market, None, type=OrderType.MARKET, reduce_only=True), last))

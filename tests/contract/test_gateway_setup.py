@@ -192,7 +192,10 @@ async def test_spot_has_no_terms(venue, asked, exchange):
     gateway = asked(exchange, "spot")
     await gateway.known("BTC/USDT")
     seen = len(venue.seen)
-    assert await gateway.set_up("BTC/USDT", Terms(1.0)) == Terms()
+    for wanted in (Terms(1.0), Terms(1.0, ISOLATED, HEDGE)):
+        assert await gateway.set_up("BTC/USDT", wanted) == Terms()
+    with pytest.raises(ConfigError, match="spot is traded without leverage: write leverage=1, not 3"):
+        await gateway.set_up("BTC/USDT", Terms(3.0))
     assert len(venue.seen) == seen
 
 

@@ -47,7 +47,7 @@ class Desk:
         self.first = self.price = round(float(self.state.price(self.item)) / step) * step
         self.state.pin(self.item, self.price)
         self.base = order(self.market, None, type=OrderType.MARKET, position_side=self.leg)
-        await self.gateway.prepare(self.symbol, self.terms)
+        await self.gateway.set_up(self.symbol, self.terms)
         self.tasks = [asyncio.ensure_future(one()) for one in (self._orders, self._fills)]
         same, feeds = 0, 0
         while same < 5 or not feeds:

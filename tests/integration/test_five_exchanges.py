@@ -89,7 +89,7 @@ async def by_us(venue, exchange, kind):
     )
     async with gateway:
         market, last = await gateway.market(symbol), (await gateway.ticker(symbol)).last
-        await gateway.prepare(symbol, Terms(margin_mode=MarginMode.CROSS))
+        await gateway.set_up(symbol, Terms(margin_mode=MarginMode.CROSS))
         qty = 20 * max(market.qty_step, 100.0 if kind == "inverse" else 0.001)
         order = Order(id="byus", symbol=symbol, side=Side.BUY, type=OrderType.LIMIT, qty=qty, price=0.8 * last)
         sent = await gateway.submit(OrderRequest(order=order, terms=Terms(), reference_price=last))
