@@ -65,10 +65,10 @@ async def terms_of(caller: Caller, market: Market, side: str | None, carried: Te
 
 async def set_up(caller: Caller, market: Market, terms: Terms) -> Terms:
     """What `Gateway.set_up` does."""
-    part = segment_of(market)
-    if part not in CONTRACTS:  # there are no modes
+    segment = segment_of(market)
+    if segment not in CONTRACTS:  # there are no modes
         if terms.leverage != 1.0:
-            told = f"{part} is traded without leverage: write leverage=1, not {terms.leverage:g}"
+            told = f"{segment} is traded without leverage: write leverage=1, not {terms.leverage:g}"
             raise ConfigError(f"{_where(caller, market)}: {told}")
         return Terms()
     calls = settings_of(market, terms)  # before anything is changed: a leverage may be refused here
