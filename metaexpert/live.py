@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["Keeper", "LiveProcess", "seen_of"]
 
 _BLOCKS_S = 0.5  # a handler that keeps the event loop for longer than this is named
+_LATE_MS = 10_000  # older trades are what was missed
 _LEAVE_MS = 30_000  # how long the end of a run waits for what is still under way
 _AGAIN_MS = (1_000, 30_000)  # after which a position that has to go is closed again; twice as long each time
 
@@ -351,8 +352,10 @@ class LiveProcess(Recorded):
             self.tell(self.broker.expiry.end(now))
             for note in self.broker.expiry.notes:
                 self.log.log_once(f"expiry:{note}", note)
+        self.trader.is_late = self._is_real and _is_late(event, now)
         if event is not None:
             self.handle(event)
+        self.trader.is_late = False
         for symbol, waiting in self.broker.book.of.items():
             if waiting:
                 self.tell(self.market.meet(symbol))
@@ -475,6 +478,15 @@ class LiveProcess(Recorded):
         if isinstance(error, JournalError):
             raise error  # what can't be recorded is not done, and nobody may overlook it
         super()._failed(event, handler, error)
+
+
+def _is_late(event: Event | None, now: int) -> bool:
+    """Is it what was missed: a bar after which another one has closed, a trade of some time ago?"""
+    if isinstance(event, PublicTrade):
+        return event.is_backfilled and now - event.time > _LATE_MS
+    return isinstance(event, Step) and any(
+        series.times[index] + 2 * series.length_ms <= now for series, index in event.delivered
+    )
 
 
 def seen_of(state: Mapping[str, Any]) -> dict[str, PublicTrade]:

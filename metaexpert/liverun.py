@@ -255,6 +255,7 @@ class _Live:
             if self.job.run.flatten:
                 process.stop("flattened")
             reason = await process.stream()
+            self._warn_of_bare_positions(process)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_FLUSH_S):
                     await courier.idle()
@@ -264,6 +265,17 @@ class _Live:
             held = ", ".join(one.market.symbol for one in process.broker.ledger.legs() if one.qty != 0.0)
             raise ExchangeError(f"not everything could be closed, {held} is left: look why, and try it again")
         return reason
+
+    def _warn_of_bare_positions(self, process: LiveProcess) -> None:
+        """What this run has watched itself, nobody watches now."""
+        for symbol, home in homes_of(self.markets.by_symbol.values(), protection_of(self.job.strategy)).items():
+            for held in process.broker.ledger.legs(symbol):
+                levels = process.broker.position(symbol, held.position_side)
+                if held.qty != 0.0 and not home.is_native and (levels.stop_loss or levels.take_profit) is not None:
+                    self.log.warning(
+                        "a position is left without its stop and target, which act only while the expert runs",
+                        symbol=symbol, qty=held.qty,
+                    )  # fmt: skip
 
 
 class _Moving:

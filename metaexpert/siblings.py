@@ -47,14 +47,6 @@ class Siblings:
             for state in self._states() for one in state["broker"]["ledger"]["holdings"] if one["qty"] != 0.0
         )  # fmt: skip
 
-    @property
-    def any(self) -> bool:
-        """Is there any who holds something, or has an order that works?"""
-        return any(
-            state["broker"]["working"] or any(one["qty"] for one in state["broker"]["ledger"]["holdings"])
-            for state in self._states()
-        )
-
     def _states(self) -> Iterator[Mapping[str, Any]]:
         for path in sorted(self._own.parent.glob("*.db")):
             if path == self._own:

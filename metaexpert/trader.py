@@ -106,6 +106,8 @@ class Trader:
         """Why it enters nothing more, and ends once it is flat."""
         self.leaving: str | None = None
         """Why the run ends, while it puts its orders in order."""
+        self.is_late = False
+        """Is what is heard now long past? Then nothing is entered on it."""
         self.active_from: int | None = None
         self.quotes: Mapping[str, Quote] | None = None
         """The best bids and asks as far as they are known; None where there are none to be had."""
@@ -412,6 +414,8 @@ class Trader:
         """Why an entry is kept from being made; None when it is not."""
         if self.ends is not None:
             return risk.Refusal(self.ends, "the expert is stopping")
+        if self.is_late:
+            return risk.Refusal("late", "what the market tells is of the past: only exits are made on that")
         if side is Side.SELL and held.is_spot:
             return risk.Refusal("spot_short", "spot can't go short")
         now = self.clock.now()

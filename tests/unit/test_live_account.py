@@ -20,7 +20,7 @@ from metaexpert.reports import Away, Gap
 from metaexpert.risk import LossLimits
 from metaexpert.trader import OrderTerms
 from tests.unit.desk import LINEAR as SYMBOL
-from tests.unit.test_live import Desk, quote, trade
+from tests.unit.test_live import MINUTE, Desk, quote, trade
 
 ENTRY, EXIT = OrderTerms(), OrderTerms(reduce_only=True)
 
@@ -146,6 +146,28 @@ def test_orders_go_at_once_where_the_exchange_fills_them():
     desk.feed.at(7, trade(9, 100.0))
     desk.run()
     assert moments == [7]
+
+
+def test_nothing_is_entered_on_what_is_long_past():
+    """After an outage: the bar of 0:00 when that of 0:01 has closed too, and a trade of a minute ago."""
+    desk, heard = Trading(), list[Any]()
+
+    def enter(what: Any) -> None:
+        heard.append((what.time, desk.trader.send(Side.BUY, 0.5, None, ENTRY).id))
+
+    desk.on("bar")(enter)
+    desk.on("tick")(enter)
+    refused = list[Any]()
+    desk.on("transaction")(lambda order, result: refused.append((order.id, result.reason)))
+    desk.feed.close_bar(0, time=2 * MINUTE + 500)
+    desk.feed.close_bar(1, time=2 * MINUTE + 501)
+    desk.feed.at(2 * MINUTE + 502, trade(MINUTE, 100.0)._replace(is_backfilled=True))
+    desk.feed.at(2 * MINUTE + 503, trade(2 * MINUTE + 500, 100.0)._replace(is_backfilled=True))
+    desk.run()
+    late = {name for name, reason in refused if reason == "late"}
+    assert [(time, name in late) for time, name in heard] == [
+        (0, True), (MINUTE, False), (MINUTE, True), (2 * MINUTE + 500, False),
+    ]  # fmt: skip
 
 
 # --- the end --------------------------------------------------------------------------------------------------
