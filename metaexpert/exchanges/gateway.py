@@ -329,16 +329,14 @@ class Gateway:
         `since` they are those of the last week.
         """
         market = await self.known(symbol)
-        doing = f"fetch the fills of {market.symbol}"
         now = self._clock.now()
         begin = now - 7 * DAY_MS if since is None else since
         told = (account.fill_of(one, market) for one in await pages.fills(self._caller, market, begin, now))
         each = {(fill.id, fill.order_id, fill.side): fill for fill in told if fill.time >= begin}
         found = tuple(sorted(each.values(), key=lambda fill: fill.time))
-        asked = self._venue.forced.get(self.segment)
-        if not found or asked is None:
-            return found
-        return account.forced(found, await self._caller.read(doing, asked, {"symbol": market.id}, private=True))
+        if not found:
+            return ()
+        return account.forced(found, await pages.liquidations(self._caller, market, found[0].time, now))
 
     async def rights(self) -> frozenset[str] | None:
         """What the key may do in this segment: of "read", "trade" and "withdraw" those that it surely may.

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from ..models import Market
     from .caller import Caller
 
-__all__ = ["active", "fills", "open_orders"]
+__all__ = ["active", "fills", "liquidations", "open_orders"]
 
 type Row = Mapping[str, Any]
 
+_HOUR_MS = 3_600_000
 _WEEK_MS = 7 * DAY_MS
 _QUARTER_MS = 89 * DAY_MS  # a little less than the 90 days, or three months, that some allow for
-_RECENT_MS = 3 * DAY_MS - 3_600_000  # what OKX tells at once; the hour is for clocks that differ
+_RECENT_MS = 3 * DAY_MS - _HOUR_MS  # what OKX tells at once; the hour is for clocks that differ
 
 
 class Ask(Protocol):
@@ -85,6 +86,17 @@ async def fills(caller: Caller, market: Market, since: int, now: int) -> list[Ma
     theirs = caller.client.market(market.symbol)
     rows = await _WALKS[market.exchange](ask, market, since, now)
     return [caller.client.parse_trade(row, theirs) for row in rows]
+
+
+async def liquidations(caller: Caller, market: Market, since: int, now: int) -> list[Row]:
+    """The exchange's own orders that liquidated the account since a fill, where its fills don't tell of them."""
+    method, found = caller.venue.forced.get(segment_of(market)), list[Row]()
+    if method is None:
+        return found
+    doing, whose = f"fetch the liquidations of {market.symbol}", {"symbol": market.id, "limit": 100}
+    for start, end in _windows(since - _HOUR_MS, now, _WEEK_MS):  # an order is older than its fills
+        found += await caller.read(doing, method, whose | _named(startTime=start, endTime=end), private=True)
+    return found
 
 
 def _windows(since: int, now: int, width: int) -> Iterator[tuple[int, int | None]]:

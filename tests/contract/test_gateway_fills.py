@@ -95,6 +95,18 @@ async def test_no_fill_is_no_answer_in_between(venue, asked, exchange, kind):
     assert ids(exchange, await gateway.fills(KINDS[kind][1], now - 30 * DAY)) == [one.id for one in fills]
 
 
+@pytest.mark.parametrize("kind", ["linear", "inverse"])
+async def test_what_binance_liquidated_three_weeks_ago_is_told_as_such(venue, asked, kind):
+    """Its list of liquidations covers a week at a time."""
+    gateway, now = asked("binance", kind), venue.now()
+    state, _, fills = await filled(venue, gateway, kind, [now - 21 * DAY, now - DAY])
+    first = min(state.orders)
+    state.orders[first].cause, state.orders[first].created = "liquidation", now - 21 * DAY - 1000
+    found = await gateway.fills(KINDS[kind][1], now - 30 * DAY)
+    assert ids("binance", found) == [one.id for one in fills]
+    assert [one.reason for one in found] == [ExitReason.LIQUIDATION] * 2 + [ExitReason.ORDER] * 2
+
+
 async def test_what_bybit_liquidated_is_a_fill_and_what_it_paid_as_funding_is_none(venue, asked):
     gateway, now = asked("bybit", "linear"), venue.now()
     state, item, fills = await filled(venue, gateway, "linear", [now - 5000])

@@ -174,11 +174,13 @@ def my_trades(call: Call) -> Any:
 @ROUTES.on("GET", "/fapi/v1/forceOrders", "/dapi/v1/forceOrders", signed=True)
 def forced(call: Call) -> Any:
     """The exchange's own liquidations, the newest 50 of seven days."""
-    kind, name, since = kind_of(call.path), call.get("symbol"), call.whole("startTime", call.now - 7 * DAY)
+    kind, name = kind_of(call.path), call.get("symbol")
+    since, until = call.within("startTime", "endTime", 7 * DAY)
+    since = since or until - 7 * DAY
     rows = [
         _contract(order) for order in call.state.orders.values()
         if order.cause == "liquidation" and order.instrument.kind is kind and name in {"", order.instrument.id}
-        and since <= order.created <= call.whole("endTime", call.now)
+        and since <= order.created <= until
     ]  # fmt: skip
     return rows[-min(call.whole("limit", 50), 100) :]
 
