@@ -246,7 +246,10 @@ class LiveBroker(BaseBroker):
         return self.book.flush()
 
     def _settle_accounts(self, report: AccountReport) -> None:
-        self.differences.hear(report, is_calm=self.dealings.is_settled and not self.outbox)
+        is_calm = self.dealings.is_settled and not self.outbox
+        self.differences.hear(report, is_calm=is_calm)
+        if is_calm:
+            self.shield.hear(report)
         self.reported = report.account
         self._equity_then = self.ledger.equity()
 

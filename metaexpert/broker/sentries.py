@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
 from ..models import ExitReason, Order, OrderStatus, OrderType
+from ..reports import AccountReport, FillsFetched
 from .book import Working
 
 if TYPE_CHECKING:
@@ -13,8 +14,10 @@ if TYPE_CHECKING:
 
     from .holding import Holding
 
-__all__ = ["Closing", "Cover", "Part", "Sentry", "Standing", "Ward", "backoff_ms", "is_protective"]
+__all__ = ["PATIENCE_MS", "Closing", "Cover", "Part", "Sentry", "Standing", "Ward", "backoff_ms", "is_protective"]
 
+PATIENCE_MS = 5_000
+"""For fills and account to be told before a refusal is judged without them."""
 _REASONS = (ExitReason.STOP_LOSS, ExitReason.TRAILING_STOP, ExitReason.BREAKEVEN, ExitReason.TAKE_PROFIT)
 
 
@@ -158,12 +161,28 @@ class Cover:
     """One part of a position's protection, stop or target, with its orders: the one that fits and those that go.
 
     `sent` is when the last one was sent. `failures` counts refusals in a row, `losses` those that ended unasked
-    soon after one another; `due` is when the next may be sent. `trouble` is the refusal that is not judged yet,
-    `lost` the loss that is not told yet: the account's fills are fetched first, since `asked`, because a position
-    that was closed loses its stop as well. `given_up`: (side, level, qty) of what is not tried again.
+    soon after one another; `due` is when the next may be sent. `given_up`: (side, level, qty) of what is not tried
+    again.
+
+    `trouble` is the refusal that is not judged yet, `lost` the loss that is not told yet. A position that was
+    closed loses its stop as well, or gets none: so the `answers` of fills and account that were `asked` for come
+    first; the account's before a refusal is judged only where this `names_position`.
     """
 
-    __slots__ = ("asked", "due", "failures", "given_up", "losses", "lost", "part", "sent", "sentries", "trouble")
+    __slots__ = (
+        "answers",
+        "asked",
+        "due",
+        "failures",
+        "given_up",
+        "losses",
+        "lost",
+        "names_position",
+        "part",
+        "sent",
+        "sentries",
+        "trouble",
+    )
 
     def __init__(self, part: Part) -> None:
         self.part = part
@@ -171,7 +190,9 @@ class Cover:
         self.sent = self.due = self.failures = self.losses = 0
         self.trouble: str | None = None
         self.lost: str | None = None
-        self.asked: int | None = None
+        self.names_position = False
+        self.answers: set[type] = set()
+        self.asked = 0
         self.given_up: tuple[int, float, float] | None = None
 
     @property
@@ -191,10 +212,25 @@ class Cover:
             for one in self.sentries
         )
 
+    def ask(self, now: int) -> None:
+        """Fills and account are asked for."""
+        self.asked, self.answers = now, {FillsFetched, AccountReport}
+
     def forget(self) -> None:
         """The position has ended: what went wrong with it counts no more."""
         self.due = self.failures = self.losses = 0
-        self.trouble = self.lost = self.asked = self.given_up = None
+        self.trouble = self.lost = self.given_up = None
+
+    @property
+    def is_open(self) -> bool:
+        """Is a loss or refusal not told and judged yet?"""
+        return self.trouble is not None or self.lost is not None
+
+    def is_clear(self, now: int) -> bool:
+        """Is what was asked for known, as far as it matters, or has that taken too long?"""
+        needs_account = self.trouble is None or self.names_position
+        waits = bool(self.answers) if needs_account else FillsFetched in self.answers
+        return not waits or now >= self.asked + PATIENCE_MS
 
     def state(self) -> dict[str, Any]:
         """What it goes on from after a restart, as JSON can hold it."""

@@ -23,6 +23,7 @@ from ..events import Notice
 from ..exchanges.capabilities import Support
 from ..models import ExitReason, OrderStatus, OrderType
 from ..reports import (
+    AccountReport,
     Cancel,
     ChangeRefused,
     Check,
@@ -36,7 +37,7 @@ from ..reports import (
 )
 from .book import Working
 from .protection import UNPROTECTED
-from .sentries import Closing, Part, Sentry, Standing, Ward, backoff_ms, is_protective
+from .sentries import PATIENCE_MS, Closing, Part, Sentry, Standing, Ward, backoff_ms, is_protective
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -50,13 +51,14 @@ if TYPE_CHECKING:
     from .protection import Guard
     from .sentries import Cover
 
-__all__ = ["STOP_REACHED", "Protected", "Shield"]
+__all__ = ["NO_POSITION", "STOP_REACHED", "Protected", "Shield"]
 
 STOP_REACHED = "stop_reached"
 """The reason of a refusal because the market stands beyond the level already."""
+NO_POSITION = "reduce_only"
+"""The reason of a refusal because the account holds nothing that the order could reduce."""
 _PACE_MS = 1_000  # at most one move of a level that follows the price in this time
 _QUIET_MS = 10_000  # without a trade for so long, quotes tell what is reached
-_PATIENCE_MS = 5_000  # for the fills to be fetched before a refusal is judged without them
 _REACH_MS = 60_000  # how far back fills are fetched, and how long a loss counts
 _LOSSES = 3  # so many orders that ended unasked within that time count as a refusal
 _KEPT = 50  # of the orders that have ended: a fill of one may still come
@@ -136,7 +138,7 @@ class Shield:
         return self.next_time == inf and all(
             ward.closing is None
             and all(one.standing is Standing.STANDS and not one.fires for one in ward.sentries)
-            and all(cover.trouble is None and cover.lost is None for cover in ward.covers)
+            and not any(cover.is_open for cover in ward.covers)
             for ward in self._wards.values()
         )
 
@@ -218,11 +220,15 @@ class Shield:
     # -- what is heard ----------------------------------------------------------------------------------------
 
     def hear(self, report: Report) -> bool:
-        """Take in a report; True when it was of a protective order. Fills are booked by whoever claims them."""
-        if isinstance(report, FillsFetched):
-            for ward in self._wards.values():
-                if ward.held.market.symbol == report.symbol:
-                    ward.stop.asked = ward.target.asked = None
+        """Take in a report; True when it was of a protective order. Fills are booked by whoever claims them.
+
+        Reports of the account are to be told while nothing of ours is under way, after they were compared.
+        """
+        if isinstance(report, FillsFetched | AccountReport):
+            for held, ward in self._wards.items():
+                if isinstance(report, AccountReport) or held.market.symbol == report.symbol:
+                    ward.stop.answers.discard(type(report))
+                    ward.target.answers.discard(type(report))
         if isinstance(report, OrderReport):
             sentry = self.find(report.order.id) or self.find(report.order.exchange_id or "")
         elif isinstance(report, OrderRefused | OrderUnknown | OrderMissing | ChangeRefused):
@@ -286,8 +292,8 @@ class Shield:
             )
             return
         cover.failures += 1
-        cover.trouble = f"{reason}: {message}"
-        cover.asked = self._inquire(held)
+        cover.trouble, cover.names_position = f"{reason}: {message}", reason == NO_POSITION
+        self._inquire(held, cover)
 
     def _lose(self, sentry: Sentry, what: str) -> None:
         """An order has ended unasked. It is sent anew at once, and told of once it is known what was filled."""
@@ -296,16 +302,18 @@ class Shield:
             return
         cover.losses = cover.losses + 1 if now - cover.sent < _REACH_MS else 1
         cover.lost = f"{sentry.part} {sentry.id} at {sentry.working.stop_price:.12g} {what}"
-        cover.asked = self._inquire(sentry.working.held)
+        self._inquire(sentry.working.held, cover)
         if cover.losses >= _LOSSES:
             cover.failures, cover.trouble, cover.losses = cover.failures + 1, cover.lost, 0
+            cover.names_position = True
 
-    def _inquire(self, held: Holding) -> int:
-        """Was the position closed by fills that were not told yet, or by somebody else? Returns the time."""
+    def _inquire(self, held: Holding, cover: Cover | None = None) -> None:
+        """Was the position closed by fills that were not told yet, or by somebody else?"""
         now = self._clock.now()
+        if cover is not None:
+            cover.ask(now)
         self._ask(Fetch(held.market.symbol, now - _REACH_MS))
         self._ask(Check())
-        return now
 
     # -- bringing about ---------------------------------------------------------------------------------------
 
@@ -413,15 +421,11 @@ class Shield:
     def _judge(self, ward: Ward, cover: Cover, guard: Guard, level: float) -> None:
         """Tell of what was lost, and act on what was refused, once it is known what was filled meanwhile."""
         now, held = self._clock.now(), ward.held
-        if cover.asked is not None and now < cover.asked + _PATIENCE_MS:
+        if not cover.is_open or not cover.is_clear(now) or self._doubts(held):
             return
-        lost, trouble, cover.lost, cover.trouble, cover.asked = cover.lost, cover.trouble, None, None, None
-        if lost is not None and trouble is None:
-            self._alert(held, f"{lost}: a new one is sent")
+        lost, trouble, cover.lost, cover.trouble = cover.lost, cover.trouble, None, None
         if trouble is None:
-            return
-        if self._doubts(held):
-            cover.trouble = trouble
+            self._alert(held, f"{lost}: a new one is sent")
             return
         cover.due = now + backoff_ms(cover.failures)
         if cover.part is Part.TARGET or cover.covers(guard.side, abs(held.qty)):
@@ -524,8 +528,8 @@ class Shield:
             yield ward.closing.due
         for cover in ward.covers:
             yield cover.due
-            if cover.asked is not None and (cover.lost is not None or cover.trouble is not None):
-                yield cover.asked + _PATIENCE_MS
+            if cover.is_open:
+                yield cover.asked + PATIENCE_MS
         yield from (one.due for one in ward.sentries if one.standing is Standing.STANDS)
 
 

@@ -15,8 +15,9 @@ from metaexpert.broker.protection import Protection
 from metaexpert.broker.shield import Shield
 from metaexpert.clock import SimClock
 from metaexpert.exchanges.capabilities import Support
-from metaexpert.models import ExitReason, MarginMode, Order, OrderStatus, OrderType, Side
+from metaexpert.models import Account, ExitReason, MarginMode, Order, OrderStatus, OrderType, Side
 from metaexpert.reports import (
+    AccountReport,
     Cancel,
     ChangeRefused,
     Command,
@@ -146,6 +147,12 @@ class Keep:
         """The fills that were asked for are told: none that were not told before."""
         self.asked[:] = [one for one in self.asked if not isinstance(one, Fetch)]
         self.hear(FillsFetched(self.clock.now(), self.symbol, 0))
+
+    def agrees(self) -> None:
+        """The account is told as well: it holds what we think."""
+        self.fetched()
+        account = Account(currency=self.ledger.currency, balance=0.0, equity=0.0)
+        self.hear(AccountReport(self.clock.now(), account, (), ()))
 
     def fires(self, sentry: Sentry, price: float, qty: float | None = None) -> None:
         """A protective order fills, wholly unless `qty` says otherwise."""

@@ -147,6 +147,7 @@ def test_a_stop_that_did_not_arrive_is_sent_under_another_id_and_cancelled_shoul
     assert ("Cancel", stop.id) in floor.asked()
     floor.report(stop.id, CANCELED)
     floor.fetched()
+    account(floor, 1.0, again)
     assert floor.broker.is_settled
     assert [one.id for one in floor.broker.shield.sentries] == [again.id]
     assert floor.told(stop.id) == []

@@ -8,7 +8,7 @@ from keep import Keep
 
 from metaexpert.broker.protection import Protection
 from metaexpert.broker.sentries import Standing, backoff_ms
-from metaexpert.broker.shield import STOP_REACHED
+from metaexpert.broker.shield import NO_POSITION, STOP_REACHED
 from metaexpert.errors import UnprotectedError
 from metaexpert.exchanges.capabilities import Support
 from metaexpert.models import ExitReason, OrderStatus, OrderType
@@ -297,6 +297,17 @@ def test_a_stop_that_was_refused_because_the_position_had_ended_is_no_trouble():
     assert keep.shield.is_settled
 
 
+def test_a_stop_that_has_nothing_to_reduce_is_judged_once_the_account_was_looked_at():
+    """Most likely the position was closed by somebody else, and what is there now is not ours to close."""
+    keep = Keep(stop_loss_pct=2.0)
+    keep.trade(1.0, 100.0)
+    keep.refuses(keep.new()[0], NO_POSITION)
+    keep.fetched()
+    assert keep.closings == []
+    keep.agrees()
+    assert len(keep.closings) == 1
+
+
 def test_fills_that_nobody_tells_are_not_waited_for_for_ever():
     keep = Keep(stop_loss_pct=2.0)
     keep.trade(1.0, 100.0)
@@ -433,7 +444,7 @@ def test_a_stop_that_was_cancelled_by_hand_is_sent_anew_at_once_and_told_of():
     assert again.id != stop.id
     assert keep.alerts == []  # the position may have been closed by hand as well
     keep.stands()
-    keep.fetched()
+    keep.agrees()
     assert keep.alerts == [f"{keep.symbol}: stop {stop.id} at 98 was canceled on the exchange: a new one is sent"]
     assert keep.shield.is_settled
 
@@ -458,7 +469,7 @@ def test_an_exchange_that_cancels_every_stop_closes_the_position_by_the_rule():
         (stop,) = keep.new()
         keep.stands()
         keep.says(stop, OrderStatus.CANCELED)
-        keep.fetched()
+        keep.agrees()
     assert len(keep.closings) == 1
 
 
@@ -616,7 +627,7 @@ def test_after_a_restart_a_stop_that_is_gone_is_missing_and_armed_anew():
     assert [(one.part, one.status) for one in keep.shield.report()] == [("stop", "missing"), ("target", "unknown")]
     keep.stands(target.working.order)
     assert [(one.reason, one.stop_price) for one in keep.new()] == [(ExitReason.STOP_LOSS, 98.0)]
-    keep.fetched()
+    keep.agrees()
     assert keep.alerts == [f"{keep.symbol}: stop {stop.id} at 98 is not on the exchange: a new one is sent"]
 
 
