@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from metaexpert.broker.homes import home_at
-from metaexpert.exchanges.capabilities import Feature, Support, support
+from metaexpert.exchanges.capabilities import Feature, Support, support, why_unarmed
 from metaexpert.exchanges.venues import VENUES, Segment, Venue
 
 GUIDES = Path(__file__).resolve().parent.parent / "docs" / "guides"
@@ -65,7 +65,25 @@ def homes() -> str:
     return "\n" + "\n".join(rows) + "\n\n"
 
 
-PAGES = (("exchanges.md", "capabilities", capabilities), ("live.md", "homes", homes))
+def dead_man() -> str:
+    """Where the dead man's switch is armed in live runs, and why not elsewhere."""
+    rows = ["| | markets | dead man's switch |", "| --- | --- | --- |"]
+    for venue in VENUES.values():
+        whys: dict[str, list[str]] = {}
+        for part in venue.segments:
+            whys.setdefault(why_unarmed(venue.id, part), []).append(part)
+        rows += [
+            f"| {venue.name} | {', '.join(parts)} | {f'off: {why}' if why else 'armed'} |"
+            for why, parts in whys.items()
+        ]
+    return "\n" + "\n".join(rows) + "\n\n"
+
+
+PAGES = (
+    ("exchanges.md", "capabilities", capabilities),
+    ("live.md", "homes", homes),
+    ("live.md", "dead-man", dead_man),
+)
 
 
 def main() -> None:

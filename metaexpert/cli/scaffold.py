@@ -220,6 +220,14 @@ def _run_words(name: str, symbol: str, timeframe: str, settings: ExchangeSetting
             "\nOn candles of your own (CSV or Parquet), once they are imported:\n\n"
             f"    metaexpert data import {file} --exchange {exchange}\n    metaexpert backtest {name}\n"
         )
+    if exchange in VENUES:
+        test = " --testnet" if VENUES[exchange].testnet else ""
+        run += (
+            f"\nOn paper, with the prices of {VENUES[exchange].name}; then live, with real orders. That needs\n"
+            "keys in `.env` and a loss limit (`daily_loss_limit` or `max_drawdown_pct`); it shows what it is\n"
+            "about to do, and asks:\n\n"
+            f"    metaexpert run {name}\n    metaexpert run {name} --mode live{test}\n"
+        )
     return {"env_lines": "\n".join(_env_lines(exchange)), "run_section": run}
 
 
