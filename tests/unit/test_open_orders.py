@@ -105,7 +105,7 @@ def test_the_dead_man_s_switch_is_set_once_or_refused():
         fake = Switched(exchange, 0)
         keys = {"api_key": "k", "api_secret": "s", "api_passphrase": "p"}
         gateway = Gateway(ExchangeSettings(exchange=exchange, **keys), clock=Clock(), client=lambda _: fake)
-        asyncio.run(gateway.dead_man("BTCUSDT", 30))
+        asyncio.run(gateway.dead_man(["BTCUSDT"], 30))
         return fake.asked
 
     assert switched("kucoin") == [{"timeout": 30, "symbols": "BTC-USDT"}]
