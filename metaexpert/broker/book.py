@@ -58,7 +58,6 @@ class Working:
         self.filled, self.average_price, self.fee = order.filled, order.average_price, order.fee
         self.active_from = active_from
         self.shrinkable = shrinkable
-        self.number = 0
         self.arrived = self.waits = self.passed = self.is_changed = False
         kind = order.type
         self.taking = kind is OrderType.MARKET
