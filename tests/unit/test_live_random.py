@@ -6,19 +6,22 @@ from random import Random
 from typing import Any
 
 import pytest
+from desk import SPOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from unreliable import FEE, Unreliable
+from unreliable import Unreliable
 
 from metaexpert.models import Fill, OrderStatus
 
 ENDS = {OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED}
 
 
-def play(seed: int, steps: int, *, crashes: bool, **more: Any) -> Unreliable:
+def play(seed: int, steps: int, *symbols: str, crashes: bool, **more: Any) -> Unreliable:
     """An expert that acts at random at an exchange that answers at random."""
     random = Random(seed)
-    exchange = Unreliable(random, exchange=("binance", "kucoin")[seed % 2], **more)  # changes in place, or anew
+    exchange = Unreliable(
+        random, *symbols, exchange=("binance", "kucoin")[seed % 2], **more
+    )  # changes in place, or anew
     for _ in range(steps):
         exchange.floor.clock.advance(exchange.now + random.randint(1, 500))
         what = random.randrange(12)
@@ -43,11 +46,12 @@ def agree(exchange: Unreliable) -> None:
     floor = exchange.floor
     broker, ledger = floor.broker, floor.ledger
     assert broker.is_settled
-    assert floor.qty == pytest.approx(exchange.qty, abs=1e-9)
-    cash = 10_000.0 - sum(f.fill.side.sign * f.fill.qty * f.fill.price for f in exchange.fills)
-    fees = sum(f.fill.qty * f.fill.price * FEE for f in exchange.fills)
-    held = ledger.holdings[exchange.symbol]
-    assert ledger.equity() == pytest.approx(cash - fees + held.qty * held.mark, abs=1e-6)
+    worth = 0.0
+    for leg in exchange.legs:
+        held = ledger.leg(exchange.symbol, leg)
+        assert held.qty == pytest.approx(exchange.qty(leg), abs=1e-9)
+        worth += held.qty * held.mark
+    assert ledger.equity() == pytest.approx(exchange.cash + worth, abs=1e-6)
     assert not any(broker.differences.foreign.values())
     assert broker.external == pytest.approx(0.0, abs=1e-6)
     known = {one.id: one for one in broker.working()} | {one.id: one for one in broker.shield.orders}
@@ -84,5 +88,21 @@ def test_with_restarts_out_of_the_blue_both_agree_in_the_end(seed: int) -> None:
 def test_protected_positions_agree_too_and_have_their_stop(seed: int) -> None:
     exchange = play(seed, 60, crashes=True, protection={"stop_loss_pct": 10.0})
     agree(exchange)
+    sentries, qty = exchange.floor.broker.shield.sentries, exchange.qty()
+    assert [one.working.qty for one in sentries] == ([abs(qty)] if qty else [])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.integers(0, 2**32))
+def test_the_legs_of_hedge_mode_agree_too(seed: int) -> None:
+    exchange = play(seed, 60, crashes=True, protection={"stop_loss_pct": 10.0}, hedge=True)
+    agree(exchange)
     sentries = exchange.floor.broker.shield.sentries
-    assert [one.working.qty for one in sentries] == ([abs(exchange.qty)] if exchange.qty else [])
+    wanted = {leg: abs(exchange.qty(leg)) for leg in exchange.legs if exchange.qty(leg)}
+    assert {one.working.terms.position_side: one.working.qty for one in sentries} == wanted
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.integers(0, 2**32))
+def test_what_spot_is_paid_for_with_what_was_bought_agrees_too(seed: int) -> None:
+    agree(play(seed, 60, SPOT, crashes=True, leverage=1.0))

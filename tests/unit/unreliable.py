@@ -6,12 +6,13 @@ What it fills is the truth that the broker has to come to. Everything is decided
 from __future__ import annotations
 
 import json
+from math import floor
 from typing import TYPE_CHECKING, Any
 
 from floor import CANCELED, FILLED, OPEN, Floor
 
 from metaexpert.answers import ExchangeFill
-from metaexpert.models import Account, Order, OrderType, Position
+from metaexpert.models import Account, Order, OrderType, Position, Side
 from metaexpert.reports import (
     AccountReport,
     Amend,
@@ -57,10 +58,12 @@ class Held:
 class Unreliable:
     """The exchange, with the expert at it. `fills` are all that it made; `mail` is what it has to say."""
 
-    def __init__(self, random: Random, **settings: Any) -> None:
+    def __init__(self, random: Random, *symbols: str, **settings: Any) -> None:
         self.random = random
-        self.settings = settings
-        self.floor = Floor(**settings)
+        self.symbols, self.settings = symbols, settings
+        self.floor = Floor(*symbols, **settings)
+        self.is_spot = self.floor.ledger.holdings[self.floor.symbols[0]].is_spot
+        self.legs = ("long", "short") if self.floor.ledger.hedge else (None,)
         self.symbol = self.floor.symbols[0]
         self.orders: dict[str, Held] = {}
         self.limbo: dict[str, Order] = {}  # what was sent and did not arrive, yet
@@ -75,10 +78,21 @@ class Unreliable:
         """Does what happens in that share of all cases happen? Once it is calm nothing does."""
         return not self.is_calm and self.random.random() < share
 
+    def qty(self, leg: str | None = None) -> float:
+        """What the account holds, of a leg in hedge mode; fees of spot purchases were paid in what was bought."""
+        fills = [one.fill for one in self.fills if one.fill.position_side == leg]
+        return round(
+            sum(one.side.sign * one.qty - (one.fee if one.fee_currency == "BTC" else 0.0) for one in fills), 9
+        )
+
     @property
-    def qty(self) -> float:
-        """What the account holds."""
-        return round(sum(one.fill.side.sign * one.fill.qty for one in self.fills), 3)
+    def cash(self) -> float:
+        """The money that all fills have left."""
+        spent = (
+            one.fill.side.sign * one.fill.qty * one.fill.price + (0.0 if one.fee is None else one.fee)
+            for one in self.fills
+        )
+        return 10_000.0 - sum(spent)
 
     # -- what is asked of it --------------------------------------------------------------------------------
 
@@ -159,7 +173,8 @@ class Unreliable:
         """Fill a part of an order, as far as it may; a stop becomes another order first."""
         order, rest = held.order, held.rest
         if order.reduce_only:
-            rest = min(rest, max(0.0, -order.side.sign * self.qty))
+            rest = min(rest, max(0.0, -order.side.sign * self.qty(order.position_side)))
+            rest = floor(1_000 * rest + 1e-6) / 1_000
         if rest <= 0.0:
             held.order = order.changed(status=CANCELED)
             self._say(OrderReport(self.now, held.order))
@@ -169,10 +184,13 @@ class Unreliable:
         part = rest if self.chance(0.5) or self.is_calm else round(rest * self.random.choice((0.25, 0.5)), 3)
         qty = part if part > 0.0 else rest
         price = 100.0 + self.random.randint(-20, 20) / 10
+        in_base = self.is_spot and order.side is Side.BUY
+        fee, currency = (qty * FEE, "BTC") if in_base else (qty * price * FEE, "USDT")
         fill = ExchangeFill(
-            f"f{len(self.fills)}", self.now, order.symbol, str(order.exchange_id), order.side, qty, price
-        )
-        report = FillReport(self.now, fill, order.id, qty * price * FEE)
+            f"f{len(self.fills)}", self.now, order.symbol, str(order.exchange_id), order.side, qty, price, fee,
+            currency, position_side=order.position_side,
+        )  # fmt: skip
+        report = FillReport(self.now, fill, order.id, None if in_base else fee)
         self.fills.append(report)
         held.worth += qty * price
         filled = round(order.filled + qty, 3)
@@ -218,19 +236,20 @@ class Unreliable:
     def act(self) -> None:
         """The expert asks for something."""
         floor, broker = self.floor, self.floor.broker
-        kind, side = self.random.randrange(7), self.random.choice((1, -1))
+        kind, side, leg = self.random.randrange(7), self.random.choice((1, -1)), self.random.choice(self.legs)
+        side = side if leg is None else 1 if leg == "long" else -1
         qty = self.random.randint(1, 8) / 4
-        working = broker.working()
+        working, held = broker.working(), broker.position(self.symbol, leg).qty
         if kind == 0:
-            floor.send(side * qty)
+            floor.send(side * qty, position_side=leg)
         elif kind == 1:
-            floor.send(side * qty, price=100.0 - side)
+            floor.send(side * qty, price=100.0 - side, position_side=leg)
         elif kind == 2:
-            floor.send(side * qty, stop=100.0 + 5 * side)
-        elif kind == 3 and floor.qty:
-            floor.send(-floor.qty, reduce_only=True)
-        elif kind == 4 and floor.qty:
-            floor.send(-floor.qty, price=100.0 + (3 if floor.qty > 0 else -3), reduce_only=True)
+            floor.send(side * qty, stop=100.0 + 5 * side, position_side=leg)
+        elif kind == 3 and held:
+            floor.send(-held, reduce_only=True, position_side=leg)
+        elif kind == 4 and held:
+            floor.send(-held, price=103.0 if held > 0 else 97.0, reduce_only=True, position_side=leg)
         elif kind == 5 and working:
             broker.cancel(self.random.choice(working).id)
         elif working:
@@ -259,7 +278,12 @@ class Unreliable:
         self.runs += 1
         time = self.now
         self.floor = Floor(
-            **self.settings, state=json.loads(state), intents=intents, run=f"run{self.runs:05}", start=time
+            *self.symbols,
+            **self.settings,
+            state=json.loads(state),
+            intents=intents,
+            run=f"run{self.runs:05}",
+            start=time,
         )
         self.floor.hear(Gap(time, "restart"))
         self.save()
@@ -284,13 +308,17 @@ class Unreliable:
 
     def report(self) -> AccountReport:
         """How the account stands."""
-        cash = 10_000.0 - sum(one.fee or 0.0 for one in self.fills)
-        cash -= sum(one.fill.side.sign * one.fill.qty * one.fill.price for one in self.fills)
-        held = self.floor.ledger.holdings[self.symbol]
-        entry = held.entry if self.qty else None
-        account = Account(
-            currency="USDT", balance=cash + self.qty * (entry or 0.0), equity=cash + self.qty * 100.0
-        )
-        position = Position(symbol=self.symbol, qty=self.qty, entry_price=entry, mark_price=100.0)
+        positions, cost, worth = list[Position](), 0.0, 0.0
+        for leg in self.legs:
+            qty, held = self.qty(leg), self.floor.ledger.leg(self.symbol, leg)
+            cost, worth = cost + qty * held.entry, worth + qty * 100.0
+            if qty:
+                positions.append(
+                    Position(
+                        symbol=self.symbol, position_side=leg, qty=qty, entry_price=held.entry, mark_price=100.0
+                    )
+                )
+        balance = self.cash if self.is_spot else self.cash + cost
+        account = Account(currency="USDT", balance=balance, equity=self.cash + worth)
         working = tuple(one.order for one in self.orders.values() if one.works)
-        return AccountReport(self.now, account, (position,) if self.qty else (), working)
+        return AccountReport(self.now, account, tuple(positions), working)
