@@ -12,8 +12,9 @@ from .book import Book, Working
 from .execution import NOTHING_TO_REDUCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
+    from ..clock import Clock
     from ..events import Quote
     from ..models import Order
     from .execution import Execution
@@ -24,17 +25,25 @@ _STALE_MS = 10_000  # a market of which nothing was heard for longer is not ente
 
 
 class LiveBook(Book):
-    """The book of a live broker, in which orders bind margin as soon as they are sent."""
+    """The book of a live broker, in which orders bind margin as soon as they are sent.
+
+    `held_back` has those that are not sent yet, by id.
+    """
+
+    def __init__(self, symbols: Iterable[str], clock: Clock, strategy_id: int, name: Callable[[int], str]) -> None:
+        super().__init__(symbols, clock, strategy_id, name)
+        self.held_back: dict[str, Working] = {}
 
     def resting(self) -> list[Working]:
         """What binds margin: all but stop orders, which bind it when they trigger."""
         return [one for one in self.by_age() if one.triggered or one.taking]
 
     def is_expecting(self, but: str) -> bool:
-        """Is an order on its way that will free margin?"""
+        """Is an order on its way that will free margin? One that is held back may wait for this one itself."""
+        on_their_way = [one for one in self.by_age() if one.taking and one.terms.id not in self.held_back]
         return any(
-            one.taking and one.terms.id != but and rules.closing_qty(one.held.qty, one.side, one.rest) > 0.0
-            for one in self.by_age()
+            one.terms.id != but and rules.closing_qty(one.held.qty, one.side, one.rest) > 0.0
+            for one in on_their_way
         )
 
 
@@ -112,7 +121,7 @@ class Admission:
             if one is not working and one.taking and one.held is working.held and one.side == working.side
         ]
         left = rules.closing_qty(working.held.qty, working.side, inf) - math.fsum(others)
-        return rules.sum_of_steps(left, 0.0, working.held.market.qty_step)
+        return rules.round_down(max(left, 0.0), working.held.market.qty_step)
 
     def fit(self, working: Working, *, again: bool) -> risk.Refusal | None:
         """Cut an order to what there is to reduce, or to the free margin if it may shrink; or why it can't go."""

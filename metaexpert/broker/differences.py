@@ -218,7 +218,7 @@ class Differences:
         side, lost = held.side, 0.0
         if side * more < 0.0:
             theirs = max(0.0, side * before)
-            lost = min(max(0.0, abs(more) - theirs), abs(mine))
+            lost = rules.sum_of_steps(0.0, min(max(0.0, abs(more) - theirs), abs(mine)), step)
         after = rules.sum_of_steps(before, more + side * lost, step)
         self.foreign[key] = after
         if after != before:
@@ -227,7 +227,7 @@ class Differences:
                 f"{_leg(key)}others held {before:.12g} by our books and hold {after:.12g}: {total:.12g} in all",
             )
         if lost > 0.0:
-            self._lose(held, key, rules.sum_of_steps(0.0, lost, step), total)
+            self._lose(held, key, lost, total)
 
     def _lose(self, held: Holding, key: Key, qty: float, total: float) -> None:
         """Part of our position is gone: book it as an exit at the mark."""

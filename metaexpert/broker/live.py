@@ -89,7 +89,7 @@ class LiveBroker(BaseBroker):
         self.quotes: dict[str, Quote] = {}
         self._equity_then = 0.0  # our own at that report
         self._alive: dict[str, int] = {}  # when each symbol was heard of last, ms UTC
-        self._held_back: dict[str, Working] = {}
+        self._held_back = book.held_back
         self.errands = Errands(clock, self._put)
         self.shield = Shield(
             self.execution, homes, clock, send=self._send_protective, ask=self._ask, notify=self._note,

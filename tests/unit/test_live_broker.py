@@ -404,6 +404,18 @@ def test_reduce_only_is_cut_to_what_no_other_order_closes_yet():
     assert floor.told(third) == [CANCELED]
 
 
+def test_dust_that_is_left_of_a_sale_on_its_way_is_not_sold_again():
+    """Of 0.9995 bought net of its fee 0.999 are being sold: 0.0005 is half a step."""
+    floor = Floor(SPOT, leverage=1.0)
+    name = floor.send(1.0)
+    floor.fill(name, paid=0.0005, currency="BTC")
+    floor.report(name, FILLED)
+    first = floor.send(-floor.qty, reduce_only=True)
+    assert floor.sent(first).qty == 0.999
+    second = floor.send(-floor.qty, reduce_only=True)
+    assert floor.told(second) == [CANCELED]
+
+
 def test_an_exit_of_a_position_on_its_way_waits_for_it():
     floor = Floor()
     entry = floor.send(1.0)
@@ -448,6 +460,20 @@ def test_an_entry_waits_for_a_close_that_makes_room_for_it():
     floor.fill(close)
     floor.later(0)
     assert floor.asked() == [("Send", entry)]
+
+
+def test_orders_that_are_held_back_do_not_wait_for_one_another():
+    """Of 1,000 at leverage 10: two reversals of one position, of which the first is too large in any case."""
+    floor = Floor(LINEAR, OTHER, capital=1_000.0)
+    floor.held(60.0)
+    floor.held(10.0, symbol=OTHER)
+    close = floor.send(-60.0, reduce_only=True)
+    too_large, fits = floor.send(-120.0, symbol=OTHER), floor.send(-20.0, symbol=OTHER)
+    assert floor.asked() == [("Send", close)]
+    floor.fill(close)
+    floor.later(0)
+    assert floor.asked() == [("Send", fits)]
+    assert (floor.told(too_large), floor.refused()) == ([REJECTED], ["insufficient_margin"])
 
 
 def test_a_market_entry_needs_a_price_of_the_last_ten_seconds_and_an_exit_does_not():
