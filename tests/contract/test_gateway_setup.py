@@ -188,6 +188,15 @@ async def test_a_change_that_never_arrived_is_told(venue, asked, exchange):
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
+async def test_a_leverage_that_the_exchange_refuses_is_told_with_its_reason(asked, exchange):
+    """125 is the most."""
+    gateway, symbol = asked(exchange), "BTC/USDT:USDT"
+    await gateway.set_up(symbol, Terms(6.0, CROSS, ONEWAY))
+    with pytest.raises(ConfigError, match=r"its leverage is 6, not 500 as asked, and can't be changed now \(.+\)"):
+        await gateway.set_up(symbol, Terms(500.0, CROSS, ONEWAY))
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
 async def test_spot_has_no_terms(venue, asked, exchange):
     gateway = asked(exchange, "spot")
     await gateway.known("BTC/USDT")
