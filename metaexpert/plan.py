@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from .broker.homes import homes_of
 from .broker.names import Names
 from .broker.setup import protection_of
+from .clock import WallClock
 from .errors import ConfigError
 from .exchanges.bridge import Bridge
 from .exchanges.capabilities import Feature, support, why_unarmed
 from .exchanges.gateway import Gateway
+from .exchanges.standing import standing
 from .exchanges.venues import segment_of, venue_of
 from .journal import JournalReader
 from .models import MarketType, SizeType, TradeMode
@@ -252,7 +254,8 @@ async def survey(job: LiveJob, gateway: Gateway, markets: Sequence[Market]) -> P
         ExchangeError: the exchange can't be asked.
     """
     homes = homes_of(markets, protection_of(job.strategy))
-    orders = await gateway.open_orders()
+    symbols = [market.symbol for market in markets]
+    account, positions, orders = await standing(gateway, symbols, job.clock or WallClock())
     names = Names(job.name, job.strategy.strategy_id, _ANY_RUN)
     journal, wanted = journal_of(job), terms_of(job.exchange, job.strategy)
     return Plan(
@@ -263,8 +266,8 @@ async def survey(job: LiveJob, gateway: Gateway, markets: Sequence[Market]) -> P
         markets=tuple(markets),
         homes=homes,
         journal=journal,
-        account=await gateway.account(markets[0].settle),
-        positions=tuple(one for one in await gateway.positions() if one.qty != 0.0),
+        account=account,
+        positions=tuple(one for one in positions if one.qty != 0.0),
         orders=orders,
         own=dict(_own(journal)),
         own_orders=frozenset(one.id for one in orders if names.is_mine(one.id)),

@@ -87,6 +87,9 @@ async def test_what_is_doubtful_is_warned_of(venue, home):
 async def test_levels_that_act_only_while_the_expert_runs_are_said_to(venue, home):
     plan = await planned(venue, "binance", "spot")
     assert row(plan, "terms") == "no margin"
+    coins = next(one.qty for one in plan.positions if one.symbol == "BTC/USDT")  # a balance, all of it foreign
+    assert coins > 0.0
+    assert f"BTC/USDT {coins:+.12g} (+0 its own, {coins:+.12g} not its own: left alone)" in row(plan, "stands now")
     assert row(plan, "BTC/USDT").startswith("emulated: the expert watches the price")
     assert "BTC/USDT: its levels act only while the expert runs" in plan.warnings
 

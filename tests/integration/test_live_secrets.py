@@ -108,10 +108,12 @@ def test_no_secret_is_written_by_a_run_in_which_everything_goes_wrong(home, tmp_
     async def main() -> None:
         async with world("okx", "linear", lambda one: talkative(one, logs)) as place:
             life = place.begin()
-            for fault in (Fault.RESET, Fault.REPLY_LOST, Fault.RATE_LIMIT, Fault.EMPTY):
-                place.venue.faults.add(fault, path="order", times=1)
+            add = place.venue.faults.add
+            rules = [add(one, method="GET") for one in (Fault.RESET, Fault.RATE_LIMIT, Fault.EMPTY, Fault.HTML)]
+            rules.append(add(Fault.REPLY_LOST, "*order*", method="POST"))
             await place.until(START + 2 * MINUTE + 30 * SECOND)
             assert place.positions == {"BOTH": 0.01}
+            assert not any(rule.times for rule in rules)  # all of them have befallen it
             said.extend(reprs())
             run = life.run
             plan = await _plan(place, life)
