@@ -173,6 +173,23 @@ def live(figures: Figures) -> str:
     return table(head, lines) if lines else ""
 
 
+def orders(figures: Figures) -> str:
+    """How long an order takes to the wire."""
+    who = {BARE: "CCXT", OURS: "a live run"}
+    lines = [
+        [who[row["who"]], milli(row["p50"]), milli(row["disk"]) if row["disk"] else "", milli(row["p99"])]
+        for row in figures.rows
+        if row["of"] == "orders"
+    ]
+    head = ["", "from the call to the wire, median", "of which the journal", "99 of 100 within"]
+    return table(head, lines) if lines else ""
+
+
+def milli(value: float) -> str:
+    """Milliseconds."""
+    return f"{value * 1e3:.3g} ms"
+
+
 def micro(value: float) -> str:
     """Microseconds."""
     return f"{value * 1e6:.0f} us"
@@ -188,6 +205,7 @@ def page(figures: Figures) -> str:
         "A sweep, indicators included": sweeps(figures),
         "Growth and memory": growth(figures),
         "A live market": live(figures),
+        "A live order": orders(figures),
         "Cold start": plain(figures, "first result", "whole process, to the first result"),
         "Other parts": plain(figures, "parts", "part"),
     }

@@ -57,7 +57,8 @@ def client_class(exchange: str, budget: Budget, sleep: Callable[[float], Awaitab
             """Wait until the account's budget has room for a request of `cost`."""
             seconds = self.rateLimit / 1000 * (1 if cost is None else cost)
             now = asyncio.get_running_loop().time()
-            await sleep(budget.reserve(now, seconds, is_urgent=URGENT.get()))
+            if (wait := budget.reserve(now, seconds, is_urgent=URGENT.get())) > 0.0:
+                await sleep(wait)
 
         def handle_errors(
             self, code: int, reason: str, url: str, method: str, headers: Mapping[str, str], body: str,

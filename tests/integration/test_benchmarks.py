@@ -86,6 +86,25 @@ def test_the_live_market_runs_and_is_shown(tmp_path, monkeypatch):
     assert "| trades, LiveFeed | 33 us | +10% | 100 us |" in report.live(report.Figures(figures))
 
 
+@posix
+def test_orders_run_and_are_shown(tmp_path, monkeypatch):
+    """A live run and bare CCXT send what they were told to, or the benchmark ends with an error."""
+    figures = tmp_path / "figures.json"
+    done = run("orders.py", "--orders", "2", "--json", str(figures))
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(figures.read_text(encoding="utf-8"))["rows"]
+    assert [(row["who"], row["orders"], row["disk"] > 0.0) for row in rows] == [
+        ("bare", 2, False), ("metaexpert", 2, True),
+    ]  # fmt: skip
+    assert all(0.0 < row["p50"] <= row["p99"] for row in rows)
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import report
+
+    rows[1] |= {"p50": 0.0042, "disk": 0.003, "p99": 0.0151}
+    figures.write_text(json.dumps({"about": {}, "rows": rows}))
+    assert "| a live run | 4.2 ms | 3 ms | 15.1 ms |" in report.orders(report.Figures(figures))
+
+
 @pytest.mark.skipif(not FIGURES.exists(), reason="benchmarks/run has not been run")
 def test_the_pages_show_the_measured_figures():
     done = run("report.py", "--check")
