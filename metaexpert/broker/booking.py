@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ..reports import FillReport
     from .execution import Execution
+    from .holding import Holding
     from .sent import Sent
 
 __all__ = ["Booking"]
@@ -41,7 +42,7 @@ class Booking:
         if sent.filled >= sent.order.qty and not sent.is_final:
             sent.status, sent.reported = OrderStatus.FILLED, sent.filled
         fee = base * fill.price if base != 0.0 else self._fee(report)
-        moved = fill.qty - sent.order.side.sign * base
+        moved = _with_dust(held, sent.order.side.sign, fill.qty - sent.order.side.sign * base)
         self._enter(sent, fill.qty, fill.price, fee, maker=fill.is_maker, time=fill.time, moved=moved)
 
     def _fee(self, report: FillReport) -> float:
@@ -93,3 +94,14 @@ class Booking:
 
     def _say(self, symbol: str, text: str) -> None:
         self._notify(Notice(self._execution.now(), symbol, text))
+
+
+def _with_dust(held: Holding, side: int, qty: float) -> float:
+    """By how much a fill of `qty` moves a position: where it leaves no more than can never be sold, by all of it.
+
+    Fees that are paid in what was bought leave such rests; they stay on the account, and the money is corrected
+    by its next report.
+    """
+    left, market = abs(held.qty) - qty, held.market
+    is_dust = held.is_spot and side < 0 and 0.0 < left < max(market.qty_step, market.min_qty)
+    return abs(held.qty) if is_dust else qty

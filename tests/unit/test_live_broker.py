@@ -538,6 +538,20 @@ def test_a_fee_in_what_was_bought_leaves_less_of_it():
     assert floor.ledger.equity() == pytest.approx(10_000.0 - 0.1)  # 9,900 in cash, 0.999 worth 99.9
 
 
+def test_a_rest_that_no_order_can_sell_is_no_position():
+    """1 bought, 0.999 of it got; 0.99 can be sold in steps of 0.01: the other 0.009 are nobody's from then on."""
+    floor = Floor(SPOT, leverage=1.0, rules={"qty_step": 0.01, "min_qty": 0.01})
+    name = floor.send(1.0)
+    floor.fill(name, price=100.0, fee=0.1, paid=0.001, currency="BTC")
+    floor.report(name, FILLED)
+    name = floor.send(-0.99)
+    floor.fill(name, 0.5, 100.0)
+    assert floor.qty == pytest.approx(0.499)
+    floor.fill(name, 0.49, 100.0)
+    floor.report(name, FILLED)
+    assert (floor.qty, floor.ledger.is_flat()) == (0.0, True)
+
+
 def test_a_fee_that_nobody_can_value_counts_nothing_and_is_told_once():
     floor = Floor()
     name = floor.send(1.0, price=99.0)
