@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .broker import News
     from .broker.live import LiveBroker
-    from .broker.shield import Protected
+    from .broker.sentries import Protected
     from .clock import LiveClock
     from .courier import Courier
     from .errors import MetaExpertError

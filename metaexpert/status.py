@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .broker.ledger import Ledger
 from .broker.protection import Guard
-from .broker.shield import Protected
+from .broker.sentries import Protected
 from .files import holder
 from .journal import JournalReader
 from .kept import find

@@ -28,6 +28,7 @@ from .dealings import Dealings
 from .differences import Differences
 from .errands import Errands
 from .execution import NOTHING_TO_REDUCE
+from .sentries import pieces
 from .shield import Shield
 from .state import leg_of, restore, state_of
 
@@ -218,8 +219,10 @@ class LiveBroker(BaseBroker):
             self.dealings.send(working, order)
 
     def _close(self, held: Holding, reason: ExitReason, message: str) -> Working:
-        """Close a position at market."""
-        order = self.book.exit_order(held, reason).changed(status=OrderStatus.PENDING, message=message)
+        """Close a position at market, as far as the market takes that in one order."""
+        order = self.book.exit_order(held, reason).changed(
+            qty=pieces(held)[0], status=OrderStatus.PENDING, message=message
+        )
         working = Working(order, held, self.clock.now())
         self._add(working)
         self._go(working)

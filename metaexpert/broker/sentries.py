@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from .. import risk, rules
 from ..models import ExitReason, Order, OrderStatus, OrderType
 from ..reports import AccountReport, FillsFetched
 from .book import Working
+from .exits import Closing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from .holding import Holding
 
-__all__ = ["PATIENCE_MS", "Closing", "Cover", "Part", "Sentry", "Standing", "Ward", "backoff_ms", "is_protective"]
+__all__ = ["PATIENCE_MS", "Cover", "Part", "Protected", "Sentry", "Standing", "Ward", "is_protective", "pieces"]
 
 PATIENCE_MS = 5_000
 """For fills and account to be told before a refusal is judged without them."""
@@ -26,9 +28,14 @@ def is_protective(order: Order) -> bool:
     return order.type is OrderType.STOP and order.reduce_only and order.reason in _REASONS
 
 
-def backoff_ms(failures: int) -> int:
-    """How long to wait after that many failures in a row: 1, 2, 4 ... 30 seconds."""
-    return min(1_000 << min(failures - 1, 5), 30_000)
+def pieces(held: Holding) -> list[float]:
+    """The quantities of the orders that stand for a whole position: one, unless the market takes less at once."""
+    step, left = held.market.qty_step, abs(held.qty)
+    most, found = rules.round_down(risk.largest_qty(held.market, at_market=True), step), list[float]()
+    while left > most > 0.0:
+        found.append(most)
+        left = rules.sum_of_steps(left, -most, step)
+    return [*found, left]
 
 
 class Part(StrEnum):
@@ -48,6 +55,22 @@ class Standing(StrEnum):
     SOUGHT = "sought"
     """Its cancelling was refused: what became of it is asked for."""
     ENDED = "ended"
+
+
+class Protected(NamedTuple):
+    """How one level of a position is protected.
+
+    `status`: it "stands", is "sent", "unknown" or "missing" on the exchange, is "watched", or is "closing".
+    """
+
+    symbol: str
+    position_side: str | None
+    qty: float
+    part: Part
+    level: float
+    home: str
+    status: str
+    order_id: str | None
 
 
 class Sentry:
@@ -108,12 +131,16 @@ class Sentry:
         """Has it begun to fill, and is not through with it?"""
         return self.lacks or (self.is_live and self.working.filled > 0.0)
 
-    def fits(self, side: int, level: float, qty: float) -> bool:
-        """Is it the order that a position on `side` of `qty` needs at `level`?"""
-        one, market = self.working, self.working.held.market
-        if self.standing in _GOING or one.side != -side or one.stop_price is None:
+    def is_at(self, side: int, level: float) -> bool:
+        """Is it at the `level` of a position on `side`, and there to stay?"""
+        stop = self.working.stop_price
+        if self.standing in _GOING or self.working.side != -side or stop is None:
             return False
-        return abs(one.stop_price - level) <= market.price_tick / 2 and abs(one.qty - qty) <= market.qty_step / 2
+        return abs(stop - level) <= self.working.held.market.price_tick / 2
+
+    def is_of(self, qty: float) -> bool:
+        """Is it of that quantity?"""
+        return abs(self.working.qty - qty) <= self.working.held.market.qty_step / 2
 
     def hear(self, order: Order, now: int) -> None:
         """Take in what the exchange says of it; an end is for good."""
@@ -205,12 +232,24 @@ class Cover:
         """Is one of them filling?"""
         return any(one.fires for one in self.sentries)
 
-    def covers(self, side: int, qty: float) -> bool:
-        """Does one of them stand for all of a position on `side` of `qty`, be it at another level?"""
-        return any(
-            one.standing is Standing.STANDS and one.working.side == -side and one.working.rest >= qty
-            for one in self.sentries
-        )
+    def covers(self, held: Holding) -> bool:
+        """Do they stand for all of a position, be it at another level?"""
+        standing = (one.working for one in self.sentries if one.standing is Standing.STANDS)
+        return sum(one.rest for one in standing if one.side == -held.side) >= abs(held.qty)
+
+    def match(self, held: Holding, level: float) -> tuple[list[Sentry], list[float]]:
+        """The orders that a position needs at `level`, what stands first, and the quantities that lack one."""
+        fits = [one for one in self.sentries if one.is_at(held.side, level)]
+        fits.sort(key=lambda one: one.standing is not Standing.STANDS)
+        found: list[Sentry] = []
+        lacking: list[float] = []
+        for qty in pieces(held):
+            fit = next((one for one in fits if one not in found and one.is_of(qty)), None)
+            if fit is None:
+                lacking.append(qty)
+            else:
+                found.append(fit)
+        return found, lacking
 
     def ask(self, now: int) -> None:
         """Fills and account are asked for."""
@@ -239,26 +278,6 @@ class Cover:
     def restore(self, state: Mapping[str, Any], held: Holding, now: int) -> None:
         """Take on what `state` told. What was refused before is tried anew."""
         self.sentries = [Sentry.restored(one, held, now) for one in state["sentries"]]
-
-
-class Closing:
-    """The position on `side` is being closed at market: why, how often it was tried, and when it may be again.
-
-    `is_sent`: an order that is to close it was sent, and its end was not seen yet.
-    """
-
-    __slots__ = ("due", "is_sent", "message", "reason", "side", "tries")
-
-    def __init__(self, side: int, reason: ExitReason, message: str) -> None:
-        self.side = side
-        self.reason = reason
-        self.message = message
-        self.tries = self.due = 0
-        self.is_sent = False
-
-    def state(self) -> dict[str, Any]:
-        """What it goes on from after a restart, as JSON can hold it."""
-        return {"side": self.side, "reason": self.reason, "message": self.message}
 
 
 class Ward:
@@ -295,6 +314,28 @@ class Ward:
         """Is the position being left by one of its orders?"""
         return self.stop.fires or self.target.fires
 
+    @property
+    def is_settled(self) -> bool:
+        """Does all that there is stand, with nothing to judge and nothing to close?"""
+        stand = all(one.standing is Standing.STANDS and not one.fires for one in self.sentries)
+        return stand and self.closing is None and not any(cover.is_open for cover in self.covers)
+
+    @property
+    def dues(self) -> Iterator[int]:
+        """When something of it is or was due, ms UTC."""
+        if self.closing is not None:
+            yield self.closing.due
+        for cover in self.covers:
+            yield cover.due
+            if cover.is_open:
+                yield cover.asked + PATIENCE_MS
+        yield from (one.due for one in self.sentries if one.standing is Standing.STANDS)
+
+    def answered(self, kind: type) -> None:
+        """What was asked for was told: `FillsFetched` or an `AccountReport`."""
+        for cover in self.covers:
+            cover.answers.discard(kind)
+
     def forget(self) -> None:
         """The position has ended."""
         self.closing, self.is_blocked = None, False
@@ -318,4 +359,4 @@ class Ward:
         self.target.restore(state["target"], self.held, now)
         self.is_blocked, closing = state["is_blocked"], state["closing"]
         if closing is not None:
-            self.closing = Closing(closing["side"], ExitReason(closing["reason"]), closing["message"])
+            self.closing = Closing.restored(closing)

@@ -15,7 +15,7 @@ restart are all one case. Where the exchange can't keep the levels (`homes`), th
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .. import risk, rules
 from ..errors import UnprotectedError
@@ -36,11 +36,12 @@ from ..reports import (
     OrderUnknown,
 )
 from .book import Working
+from .exits import Closing, Exits, backoff_ms
 from .protection import UNPROTECTED
-from .sentries import PATIENCE_MS, Closing, Part, Sentry, Standing, Ward, backoff_ms, is_protective
+from .sentries import Part, Protected, Sentry, Standing, Ward, is_protective
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from ..clock import Clock
     from ..models import Order
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from .protection import Guard
     from .sentries import Cover
 
-__all__ = ["NO_POSITION", "STOP_REACHED", "Protected", "Shield"]
+__all__ = ["NO_POSITION", "STOP_REACHED", "Shield"]
 
 STOP_REACHED = "stop_reached"
 """The reason of a refusal because the market stands beyond the level already."""
@@ -62,22 +63,6 @@ _QUIET_MS = 10_000  # without a trade for so long, quotes tell what is reached
 _REACH_MS = 60_000  # how far back fills are fetched, and how long a loss counts
 _LOSSES = 3  # so many orders that ended unasked within that time count as a refusal
 _KEPT = 50  # of the orders that have ended: a fill of one may still come
-
-
-class Protected(NamedTuple):
-    """How one level of a position is protected.
-
-    `status`: it "stands", is "sent", "unknown" or "missing" on the exchange, is "watched", or is "closing".
-    """
-
-    symbol: str
-    position_side: str | None
-    qty: float
-    part: Part
-    level: float
-    home: str
-    status: str
-    order_id: str | None
 
 
 class Shield:
@@ -107,8 +92,8 @@ class Shield:
         self._send = send
         self._ask = ask
         self._notify = notify
-        self._close = close
         self._doubts = doubts
+        self._exits = Exits(clock.now, close, doubts, self._unclosed)
         self._rule = on_stop_failure
         self._wards: dict[Holding, Ward] = {}
         self._past: list[Sentry] = []
@@ -135,18 +120,13 @@ class Shield:
     @property
     def is_settled(self) -> bool:
         """Is nothing on its way, and nothing left to do now or later?"""
-        return self.next_time == inf and all(
-            ward.closing is None
-            and all(one.standing is Standing.STANDS and not one.fires for one in ward.sentries)
-            and not any(cover.is_open for cover in ward.covers)
-            for ward in self._wards.values()
-        )
+        return self.next_time == inf and all(ward.is_settled for ward in self._wards.values())
 
     @property
     def next_time(self) -> float:
         """When something is due though nothing is heard (ms UTC), infinite where nothing is."""
         now = self._clock.now()
-        return min((due for ward in self._wards.values() for due in self._dues(ward) if due > now), default=inf)
+        return min((due for ward in self._wards.values() for due in ward.dues if due > now), default=inf)
 
     def refusal(self, order: Order) -> risk.Refusal | None:
         """Why an order may not open or add to a position; None when it may."""
@@ -179,8 +159,9 @@ class Shield:
 
     def _told(self, held: Holding, part: Part, level: float) -> Protected:
         home, ward = self._homes[held.market.symbol], self._wards.get(held)
-        fit = None if ward is None else _fit(ward.cover(part), held, level)
-        status = "missing" if fit is None else fit.standing.value
+        fits, lacking = ([], [held.qty]) if ward is None else ward.cover(part).match(held, level)
+        fit = fits[-1] if fits else None  # the one that stands least
+        status = "missing" if fit is None or lacking else fit.standing.value
         if ward is not None and ward.closing is not None:
             status = "closing"
         elif not home.is_native:
@@ -227,8 +208,7 @@ class Shield:
         if isinstance(report, FillsFetched | AccountReport):
             for held, ward in self._wards.items():
                 if isinstance(report, AccountReport) or held.market.symbol == report.symbol:
-                    ward.stop.answers.discard(type(report))
-                    ward.target.answers.discard(type(report))
+                    ward.answered(type(report))
         if isinstance(report, OrderReport):
             sentry = self.find(report.order.id) or self.find(report.order.exchange_id or "")
         elif isinstance(report, OrderRefused | OrderUnknown | OrderMissing | ChangeRefused):
@@ -342,7 +322,7 @@ class Shield:
     def _protect(self, ward: Ward, guard: Guard) -> None:
         closing = ward.closing
         if closing is not None and closing.side == guard.side:
-            self._press(ward, closing, guard)
+            self._exits.press(ward.held, closing, guard)
             return
         if closing is not None:  # that position has ended, this is the opposite one
             ward.forget()
@@ -362,15 +342,18 @@ class Shield:
         self._judge(ward, cover, guard, level)
         if ward.fires or ward.closing is not None:
             return
-        fit = _fit(cover, held, level)
-        if fit is not None and fit.standing is not Standing.UNKNOWN:
-            for sentry in cover.live if fit.standing is Standing.STANDS else ():
-                if sentry is not fit:
+        fits, lacking = cover.match(held, level)
+        standing = {one.standing for one in fits}
+        if not lacking and Standing.UNKNOWN not in standing:
+            for sentry in cover.live if standing == {Standing.STANDS} else ():
+                if sentry not in fits:
                     self._lift(sentry)
         elif self._is_reached(cover.part, held, guard, level):
             self._leave(held, _reason(cover, guard), f"the market had reached the {cover.part} {level:.12g}")
         elif self._may_send(cover, held, guard, level, now):
-            self._arm(held, cover, guard, level, now)
+            cover.sent, cover.due = now, 0
+            for qty in lacking:
+                self._arm(held, cover, guard, level, qty)
 
     def _may_send(self, cover: Cover, held: Holding, guard: Guard, level: float, now: int) -> bool:
         """Is nothing of the part on its way or being judged, and is it not too soon?"""
@@ -378,7 +361,7 @@ class Shield:
             return False
         if cover.given_up == (guard.side, level, abs(held.qty)):
             return False
-        if guard.protection.follows and cover.covers(guard.side, abs(held.qty)):
+        if guard.protection.follows and cover.covers(held):
             cover.due = max(cover.due, cover.sent + _PACE_MS)
         return cover.due <= now
 
@@ -386,12 +369,11 @@ class Shield:
         towards = -guard.side if part is Part.STOP else guard.side
         return held.mark > 0.0 and rules.is_reached(level, held.mark, towards, strict=False)
 
-    def _arm(self, held: Holding, cover: Cover, guard: Guard, level: float, now: int) -> None:
+    def _arm(self, held: Holding, cover: Cover, guard: Guard, level: float, qty: float) -> None:
         order = self._execution.book.exit_order(held, _reason(cover, guard)).changed(
-            type=OrderType.STOP, stop_price=level, status=OrderStatus.PENDING
+            type=OrderType.STOP, qty=qty, stop_price=level, status=OrderStatus.PENDING
         )
-        cover.sentries.append(Sentry(Working(order, held), cover.part, now))
-        cover.sent, cover.due = now, 0
+        cover.sentries.append(Sentry(Working(order, held), cover.part, self._clock.now()))
         self._send(order)
 
     def _lift(self, sentry: Sentry) -> None:
@@ -428,7 +410,7 @@ class Shield:
             self._alert(held, f"{lost}: a new one is sent")
             return
         cover.due = now + backoff_ms(cover.failures)
-        if cover.part is Part.TARGET or cover.covers(guard.side, abs(held.qty)):
+        if cover.part is Part.TARGET or cover.covers(held):
             self._alert(held, f"the {cover.part} at {level:.12g} was refused ({trouble}): it is tried again")
         elif self._rule == "close":
             self._alert(held, f"the stop at {level:.12g} was refused ({trouble}): the position is closed")
@@ -445,19 +427,11 @@ class Shield:
         ward, guard = self._ward(held), self._execution.guards.get(held)
         if guard is not None and ward.closing is None:
             ward.closing = Closing(guard.side, reason, message)
-            self._press(ward, ward.closing, guard)
+            self._exits.press(held, ward.closing, guard)
 
-    def _press(self, ward: Ward, closing: Closing, guard: Guard) -> None:
-        now, held = self._clock.now(), ward.held
-        if guard.is_leaving:
-            return
-        if closing.is_sent:  # that order has ended, and the position has not
-            closing.is_sent, closing.due = False, now + backoff_ms(closing.tries)
-            self._alert(held, f"the position could not be closed ({closing.message}): it is tried again")
-            self._inquire(held)
-        if closing.due <= now and not self._doubts(held):
-            closing.is_sent, closing.tries = True, closing.tries + 1
-            guard.leaving = self._close(held, closing.reason, closing.message)
+    def _unclosed(self, held: Holding, why: str) -> None:
+        self._alert(held, f"the position could not be closed ({why}): it is tried again")
+        self._inquire(held)
 
     def _alert(self, held: Holding, text: str) -> None:
         symbol = held.market.symbol
@@ -468,9 +442,10 @@ class Shield:
 
     def state(self) -> dict[str, Any]:
         """What it goes on from after a restart, as JSON can hold it."""
+        since = self._clock.now() - _REACH_MS
         return {
             "wards": [ward.state() for ward in self._wards.values()],
-            "past": [self._past_state(one) for one in self._past],
+            "past": [self._past_state(one) for one in self._past if one.since >= since],
         }
 
     def _past_state(self, sentry: Sentry) -> dict[str, Any]:
@@ -506,7 +481,9 @@ class Shield:
         ):
             working = Working(order.changed(reason=reason, reduce_only=True), held)
             sentry = Sentry(working, cover.part, self._clock.now(), Standing.STANDS)
-            if level is not None and not cover.live and sentry.fits(guard.side, level, abs(held.qty)):
+            if level is None or not sentry.is_at(guard.side, level):
+                continue
+            if any(sentry.is_of(qty) for qty in cover.match(held, level)[1]):
                 cover.sentries.append(sentry)
                 return True
         return False
@@ -522,22 +499,6 @@ class Shield:
     def _cover(self, sentry: Sentry) -> Cover:
         return self._ward(sentry.working.held).cover(sentry.part)
 
-    def _dues(self, ward: Ward) -> Iterator[int]:
-        """When something of it is due."""
-        if ward.closing is not None:
-            yield ward.closing.due
-        for cover in ward.covers:
-            yield cover.due
-            if cover.is_open:
-                yield cover.asked + PATIENCE_MS
-        yield from (one.due for one in ward.sentries if one.standing is Standing.STANDS)
-
 
 def _reason(cover: Cover, guard: Guard) -> ExitReason:
     return guard.reason if cover.part is Part.STOP else ExitReason.TAKE_PROFIT
-
-
-def _fit(cover: Cover, held: Holding, level: float) -> Sentry | None:
-    """The order of a part that is what a position needs, the one that stands before one on its way."""
-    fits = [one for one in cover.sentries if one.fits(held.side, level, abs(held.qty))]
-    return min(fits, key=lambda one: one.standing is not Standing.STANDS, default=None)

@@ -12,6 +12,7 @@ from metaexpert.broker.execution import Execution
 from metaexpert.broker.homes import Home
 from metaexpert.broker.ledger import Ledger
 from metaexpert.broker.protection import Protection
+from metaexpert.broker.sentries import pieces
 from metaexpert.broker.shield import Shield
 from metaexpert.clock import SimClock
 from metaexpert.exchanges.capabilities import Support
@@ -41,10 +42,10 @@ class Keep:
 
     def __init__(
         self, *, rule: str = "close", home: Support = Support.NATIVE, hedge: bool = False,
-        symbol: str = LINEAR, **levels: float,
+        symbol: str = LINEAR, most: float | None = None, **levels: float,
     ) -> None:  # fmt: skip
         self.symbol = symbol
-        markets = {symbol: market(symbol, price_tick=0.5)}
+        markets = {symbol: market(symbol, price_tick=0.5, max_market_qty=most)}
         self.clock = SimClock(START)
         self.ledger = Ledger(1e9, markets, 1.0, MarginMode.ISOLATED, hedge=hedge)
         self.book = Book(markets, self.clock)
@@ -66,7 +67,7 @@ class Keep:
         )  # fmt: skip
 
     def _close(self, held: Any, reason: ExitReason, message: str) -> Working:
-        working = Working(self.book.exit_order(held, reason), held)
+        working = Working(self.book.exit_order(held, reason).changed(qty=pieces(held)[0]), held)
         working.message = message
         self.book.add(working)
         self.closings.append(working)

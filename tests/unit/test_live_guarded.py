@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaexpert.broker.protection import Protection
+from metaexpert.broker.sentries import pieces
 from metaexpert.models import OrderStatus
 from metaexpert.reports import Gap
 
@@ -23,10 +24,10 @@ PRICES = (94.0, 97.0, 98.5, 99.5, 100.0, 100.5, 101.5, 103.0, 106.0)
 class Life:
     """A live broker at a bourse, killed and restarted at will."""
 
-    def __init__(self, rule: str, *, hedge: bool) -> None:
+    def __init__(self, rule: str, *, hedge: bool, most: float | None) -> None:
         self.settings: dict[str, Any] = {
             "protection": LEVELS, "on_stop_failure": rule, "hedge": hedge, "capital": 1e6,
-            "rules": {"price_tick": 0.1},
+            "rules": {"price_tick": 0.1, "max_market_qty": most},
         }  # fmt: skip
         self.bourse = Bourse(LINEAR, 100.0)
         self.runs = 1
@@ -142,8 +143,8 @@ class Life:
             assert round(held.qty + foreign, 3) == self.bourse.position.get(leg, 0.0)
             if guard is not None:
                 for level in (guard.stop_price, guard.target_price):
-                    if level is not None:
-                        wanted[leg, -guard.side, abs(held.qty), level] += 1
+                    for qty in pieces(held) if level is not None else ():
+                        wanted[leg, -guard.side, qty, level] += 1
         there = Counter(
             (one.position_side, one.side.sign, one.qty, one.stop_price) for one in self.bourse.standing
         )
@@ -185,9 +186,14 @@ def play(life: Life, action: tuple[Any, ...]) -> None:
 
 
 @settings(max_examples=200)
-@given(st.sampled_from(["close", "retry"]), st.booleans(), st.lists(actions, max_size=25))
-def test_whatever_happens_positions_are_protected_once_it_is_quiet(rule, hedge, told):
-    life = Life(rule, hedge=hedge)
+@given(
+    st.sampled_from(["close", "retry"]),
+    st.booleans(),
+    st.sampled_from([None, 1.2]),
+    st.lists(actions, max_size=25),
+)
+def test_whatever_happens_positions_are_protected_once_it_is_quiet(rule, hedge, most, told):
+    life = Life(rule, hedge=hedge, most=most)
     for action in told:
         play(life, action)
     life.bourse.faults.clear()

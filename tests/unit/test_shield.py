@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from keep import Keep
 
+from metaexpert.broker.exits import backoff_ms
 from metaexpert.broker.protection import Protection
-from metaexpert.broker.sentries import Standing, backoff_ms
+from metaexpert.broker.sentries import Standing
 from metaexpert.broker.shield import NO_POSITION, STOP_REACHED
 from metaexpert.errors import UnprotectedError
 from metaexpert.exchanges.capabilities import Support
@@ -185,6 +186,38 @@ def test_a_fill_finds_its_order_by_every_id_that_it_had_also_afterwards():
     assert {keep.shield.find(name) for name in (stop.id, f"x{stop.id}", "child")} == {stop}
     assert keep.shield.find("") is None
     assert stop.standing is Standing.ENDED
+
+
+def test_a_position_that_is_larger_than_one_order_may_be_has_several_of_each():
+    """At most 0.4 in an order without a price: 0.4, 0.4 and 0.2 of a position of 1, then 0.4 and 0.1 of 0.5."""
+    keep = Keep(most=0.4, stop_loss=98.0)
+    keep.trade(1.0, 100.0)
+    assert [one.qty for one in keep.new()] == [0.4, 0.4, 0.2]
+    keep.stands()
+    assert keep.shield.is_settled
+    assert [one.status for one in keep.shield.report()] == ["stands"]
+    keep.says(keep.shield.sentries[1].working.order, OrderStatus.CANCELED)
+    assert [one.qty for one in keep.new()] == [0.4]
+    keep.stands()
+    keep.agrees()
+    keep.trade(-0.5, 101.0)
+    assert [one.qty for one in keep.new()] == [0.1]
+    keep.stands()
+    keep.cancels()
+    assert [qty for _, _, qty, _ in keep.standing] == [0.1, 0.4]
+    keep.fires(keep.shield.sentries[0], 97.5)
+    keep.fires(keep.shield.sentries[0], 97.5)
+    assert (keep.ledger.is_flat(), keep.standing, keep.new()) == (True, [], [])
+
+
+def test_a_position_that_is_larger_than_one_order_may_be_is_closed_by_several():
+    keep = Keep(most=0.4, home=Support.EMULATED, stop_loss=98.0)
+    keep.trade(1.0, 100.0)
+    keep.price(98.0)
+    for count, qty in enumerate((0.4, 0.4, 0.2), 1):
+        assert (len(keep.closings), keep.closings[-1].qty) == (count, qty)
+        keep.fill(keep.closings[-1], qty, 97.5)
+    assert (keep.ledger.is_flat(), keep.alerts, len(keep.closings)) == (True, [], 3)
 
 
 # --- levels that move ----------------------------------------------------------------------------------------
