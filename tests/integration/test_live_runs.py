@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lives import MINUTE, PRICE, SECOND, START, World, settings_of, world
+from venue.faults import Fault
 from warp import warped
 
 from metaexpert import MetaExpert
-from metaexpert.errors import ConfigError
+from metaexpert.errors import AuthenticationError, ConfigError
 from metaexpert.journal import JournalReader
 from metaexpert.models import Fill
 from metaexpert.rerun import Rebuilt
@@ -172,3 +173,62 @@ def test_a_run_that_its_drawdown_has_ended_begins_again_only_once_that_is_allowe
 def journal_run(place: World) -> str:
     with place.journal() as journal:
         return journal.runs()[-1].id
+
+
+def test_two_experts_on_one_account_keep_their_own_positions_and_stops():
+    """One leaves 0.01 with its stop; another trades 0.02 beside it and is flat again: the first one's stay."""
+    first: list[Any] = []
+    second: list[Any] = []
+    makes = iter([
+        partial(holder, heard=first, stop_loss_pct=3.0, strategy_name="first"),
+        partial(holder, heard=second, qty=0.02, stop_loss_pct=2.0, strategy_name="second"),
+        partial(holder, heard=first, stop_loss_pct=3.0, strategy_name="first"),
+    ])  # fmt: skip
+
+    def make(place: World) -> MetaExpert:
+        return next(makes)(place)
+
+    async def main() -> None:
+        async with world("binance", "linear", make) as place:
+            place.begin()
+            await place.until(START + MINUTE + 30 * SECOND)
+            await place.stop()
+            (own,) = place.stops
+            place.begin(on_stop="flatten")
+            await place.until(START + 3 * MINUTE + 30 * SECOND)
+            assert place.positions == {"BOTH": 0.03}
+            assert sorted(float(one.amount) for one in place.stops) == [0.01, 0.02]
+            await place.stop()
+            assert (place.positions, place.stops) == ({"BOTH": 0.01}, [own])
+            assert second == ["init", ("buy", 0.02), ("sell", 0.02), "user_stop"]
+            life = place.begin(flatten=True)
+            await life.task
+            assert (place.positions, place.orders) == ({}, [])
+
+    warped(main())
+
+
+def test_keys_that_are_refused_end_the_run_and_leave_the_stop_where_it_is():
+    told: list[Any] = []
+
+    def make(place: World) -> MetaExpert:
+        expert = buyer(place)
+        expert.on_error(lambda error: told.append(type(error).__name__))
+        expert.on_deinit(told.append)
+        return expert
+
+    async def main() -> None:
+        async with world("okx", "linear", make) as place:
+            life = place.begin()
+            await place.until(START + MINUTE + 30 * SECOND)
+            place.venue.faults.add(Fault.DENIED, times=1_000_000)
+            with pytest.raises(AuthenticationError, match="mend the API key of OKX"):
+                await place.until(START + 5 * MINUTE)
+            assert life.is_over
+            assert (place.positions, len(place.stops)) == ({"BOTH": 0.01}, 1)
+            with place.journal() as journal:
+                assert journal.runs()[-1].reason == "error"
+
+    warped(main())
+    assert set(told[:-1]) == {"AuthenticationError"}
+    assert told[-1] == "error"
