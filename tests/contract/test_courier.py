@@ -11,7 +11,7 @@ from contract.posts import Post, posted
 from venue.faults import Fault
 
 from metaexpert.events import Notice
-from metaexpert.models import OrderStatus
+from metaexpert.models import ExitReason, OrderStatus, OrderType, Side
 from metaexpert.reports import (
     AccountReport,
     Cancel,
@@ -19,6 +19,7 @@ from metaexpert.reports import (
     Check,
     Fetch,
     Find,
+    OrderMissing,
     OrderRefused,
     OrderReport,
     Send,
@@ -66,6 +67,43 @@ def test_a_market_order_whose_answer_is_lost_is_filled_once(exchange, kind):
         assert sum(one.fill.qty for one in post.fills.values()) == pytest.approx(order.qty, rel=0.002)
         assert {one.fill.order_id for one in post.fills.values()} == {post.of(OrderReport)[-1].order.exchange_id}
         assert taken.filled == taken.amount
+
+    posted(work, exchange, kind)
+
+
+REQUESTS = [
+    *HIDDEN, *LOST, Fault.SERVER_ERROR, Fault.MAINTENANCE, Fault.OVERLOAD, Fault.RATE_LIMIT, Fault.BAN,
+    Fault.DENIED, Fault.GEO_BLOCK,
+]  # fmt: skip
+
+
+@each
+@pytest.mark.parametrize("kind", ["linear", "inverse"])
+def test_what_is_told_of_a_stop_is_what_the_exchange_has(exchange, kind):
+    """Whatever befalls its request, and the look-up after it: one order at most, and its fate is told once.
+
+    Where it is certain that nothing was done it is sent again, as it closes a position.
+    """
+
+    async def work(post: Post) -> None:
+        await post.asked(Send(post.order("a0")))
+        for number, fault in enumerate(REQUESTS, 1):
+            post.venue.faults.add(fault, method="POST", seconds=0.1)
+            post.venue.faults.add(Fault.EMPTY, method="GET")
+            stop = post.order(
+                f"a{number}", side=Side.SELL, type=OrderType.STOP, stop_price=float(round(0.9 * post.price)),
+                reduce_only=True, reason=ExitReason.STOP_LOSS,
+            )  # fmt: skip
+            told = await post.asked(Send(stop))
+            post.venue.faults.rules.clear()
+            await asyncio.sleep(1)
+            there = [one for one in post.orders() if one.client_id.endswith(f"a{number}")]
+            fates = [one for one in told if isinstance(one, OrderReport | OrderMissing | OrderRefused)]
+            assert int(fault in HIDDEN) <= len(there) <= 1, fault
+            assert [isinstance(one, OrderReport) for one in fates] == [bool(there)], fault
+            if there:
+                assert fates[0].order.id == stop.id
+                assert fates[0].order.exchange_id
 
     posted(work, exchange, kind)
 
