@@ -192,6 +192,10 @@ class LiveBroker(BaseBroker):
             )
         return True
 
+    def protect(self, symbol: str, protection: Protection, position_side: str | None = None) -> bool:
+        """Replace the protective levels of a position; False too where they have no home, which is told."""
+        return not self.shield.refuses(symbol, protection) and super().protect(symbol, protection, position_side)
+
     # -- what is asked for --------------------------------------------------------------------------------------
 
     def _barred(self, order: Order) -> risk.Refusal | None:

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from .execution import Execution
     from .holding import Holding
     from .homes import Home
-    from .protection import Guard
+    from .protection import Guard, Protection
     from .sentries import Cover
 
 __all__ = ["NO_POSITION", "STOP_REACHED", "Shield"]
@@ -136,6 +136,15 @@ class Shield:
         if any(ward.is_blocked for held, ward in self._wards.items() if held.market.symbol == symbol):
             return risk.Refusal("unprotected", "the position can't be protected and is being closed")
         return None
+
+    def refuses(self, symbol: str, protection: Protection) -> bool:
+        """Have these levels no home in `symbol`? That is told."""
+        home = self._homes[symbol]
+        if home.place is not Support.REFUSED or protection == UNPROTECTED:
+            return False
+        text = f"{symbol}: its position gets no stop and no target: {home.why}"
+        self._notify(Notice(self._clock.now(), symbol, text, UnprotectedError(text)))
+        return True
 
     def note(self, order: Order) -> str | None:
         """What to say with an order whose levels the exchange does not keep; once by symbol it is a notice too."""
