@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
-from contract.gateways import EXCHANGES, request
+from contract.gateways import CELLS, EXCHANGES, request
 from contract.posts import Post, posted
 from venue.faults import Fault
 
@@ -242,3 +243,35 @@ def test_an_account_that_cannot_be_told_in_full_ends_it():
         assert caught.value is lost
 
     posted(work, "binance", "linear")
+
+
+@pytest.mark.parametrize(
+    ("exchange", "kind"), [cell for cell in CELLS if cell[1] != "linear" and cell != ("bitget", "inverse")]
+)
+def test_what_was_done_by_hand_while_away_is_booked_on_spot_and_inverse_as_well(exchange, kind):
+    """Half of what was bought is sold, and the account held nothing else: the other half stays ours."""
+
+    async def work(post: Post) -> None:
+        if kind == "spot":
+            post.state.balances |= {key: Decimal(0) for key in post.state.balances if key[1] == post.market.base}
+        broker = post.broker(stop_loss_pct=5.0)
+        await recover(broker, post.courier, post.clock, log=lambda _: None)
+        post.courier.open()
+        await post.seconds(4)
+        post.trade(broker)
+        broker.submit(post.order(broker.next_id(), qty=2 * post.order().qty), active_from=post.clock.now())
+        await post.calm(broker)
+        held = broker.ledger.leg(post.symbol, None).qty
+        assert held == pytest.approx(2 * post.order().qty, rel=0.01)
+        state = broker.state()
+        sale = post.order("x1", side=Side.SELL, reduce_only=kind == "inverse")
+        await post.gateway.submit(request(sale, post.price))
+        restarted = post.broker(state, stop_loss_pct=5.0)
+        found = await recovered(post, restarted)
+        left = restarted.ledger.leg(post.symbol, None).qty
+        assert left == pytest.approx(held - sale.qty, rel=0.01)
+        assert [one.qty for one in found.positions] == [left]
+        assert [one.status for one in found.protected] == ["watched" if kind == "spot" else "stands"]
+        assert restarted.is_settled
+
+    posted(work, exchange, kind)
