@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from greenlet import getcurrent, greenlet
 
 from .broker import News
+from .closer import Closer
 from .errors import JournalError, MetaExpertError
 from .events import Funding, MarkPrice, Notice, PublicTrade, Quote
 from .feed import Feed, Step
-from .models import OrderBook, OrderStatus, OrderType, Side, Tick
+from .models import ExitReason, OrderBook, OrderStatus, OrderType, Tick
 from .process import Lane
 from .recorded import Recorded, Recorder
 from .reports import Away
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from .broker import LiveMarket
-    from .broker.holding import Holding
     from .clock import SimClock
     from .feed import Series
     from .handlers import Handler, Handlers
@@ -46,7 +46,6 @@ __all__ = ["Keeper", "LiveProcess", "seen_of"]
 _BLOCKS_S = 0.5  # a handler that keeps the event loop for longer than this is named
 _LATE_MS = 10_000  # older trades are what was missed
 _LEAVE_MS = 30_000  # how long the end of a run waits for what is still under way
-_AGAIN_MS = (1_000, 30_000)  # after which a position that has to go is closed again; twice as long each time
 
 
 class LiveFeed(Feed, Protocol):
@@ -106,7 +105,7 @@ class LiveProcess(Recorded):
         self._by_trades = broker.fills_by == "trades"  # all is as in a backtest over recorded trades
         self._is_real = broker.fills_by == "exchange"
         self._flattens = flattens
-        self._closing = _AGAIN_MS[0], 0  # the pause before the next closing order, and when it is over
+        self.closer = Closer(trader, clock)
         self._lanes: dict[Series, Lane] = {}
         self._best: tuple[float, ...] = ()
         self._changed = False
@@ -186,6 +185,7 @@ class LiveProcess(Recorded):
             "closes": dict(self._closes),
             "seen": {symbol: list(trade) for symbol, trade in self._seen.items()},
             "equity": self._equity,
+            "closing": self.closer.reason,
             "broker": self.market.state(),
             "trader": self.trader.state(),
             "plans": {plan.series.symbol: plan.state() for plan in self.signals},
@@ -207,6 +207,8 @@ class LiveProcess(Recorded):
         for plan in self.signals:
             plan.restore(state["plans"].get(plan.series.symbol, {}))
         self._equity, self._closes = state["equity"], dict(state["closes"])
+        closing = state.get("closing") or self.trader.stopped
+        self.closer.reason = None if closing is None else ExitReason(closing)
         self._seen = seen_of(state)
 
     def begin_limits(self, state: Mapping[str, Any] | None) -> None:
@@ -263,7 +265,9 @@ class LiveProcess(Recorded):
         for order in list(self.broker.working()):
             if not order.reduce_only or (self._flattens and order.type is not OrderType.MARKET):
                 self.broker.cancel(order.id)
-        self._close_what_goes()
+        if self._flattens:
+            self.closer.reason = self.closer.reason or ExitReason.ORDER
+        self.closer.run()
         self._drain()
         self._changed = True
         self._settle()
@@ -271,37 +275,12 @@ class LiveProcess(Recorded):
     def _is_in_order(self) -> bool:
         return self.market.is_settled and not (self._flattens and not self.broker.ledger.is_flat())
 
-    @property
-    def _is_flattening(self) -> bool:
-        return self.trader.stopped is not None or (self._flattens and self.trader.leaving is not None)
-
-    def _close_what_goes(self) -> None:
-        """While everything has to go: close what has no order that closes it, again if one was refused."""
-        (pause, not_before), now = self._closing, self.clock.now()
-        if now < not_before or not self._is_flattening:
-            return
-        bare = [held for held in self.broker.ledger.legs() if held.qty != 0.0 and not self._is_leaving(held)]
-        for held in bare:
-            self.trader.close(held.market.symbol, "long" if held.qty > 0.0 else "short", None)
-        if bare:
-            self._closing = min(2 * pause, _AGAIN_MS[1]), now + pause
-
-    def _is_leaving(self, held: Holding) -> bool:
-        """Does an order work that takes the whole of a position off?"""
-        away = Side.SELL if held.qty > 0.0 else Side.BUY
-        closing = [
-            order.remaining for order in self.broker.working(held.market.symbol)
-            if order.price is None and order.stop_price is None and order.side is away
-            and order.position_side == held.position_side
-        ]  # fmt: skip
-        return sum(closing) >= abs(held.qty)
-
     def _name_loose_ends(self) -> None:
         """Say what is left open: the next start sees to it, and whoever reads this may do so before."""
         for order in self.broker.working():
             if order.status is OrderStatus.PENDING:
                 self.log.warning("what became of an order is not known yet", order=order.id, symbol=order.symbol)
-        if self._is_flattening:
+        if self.closer.reason is not None:
             for held in self.broker.ledger.legs():
                 if held.qty != 0.0:
                     self.log.warning("a position is left that had to go", symbol=held.market.symbol, qty=held.qty)
@@ -310,9 +289,7 @@ class LiveProcess(Recorded):
         """When something is due even if the market is silent."""
         running = self._timers if self.stop_reason is None else ()
         timers = min((timer.due for timer in running), default=inf)
-        again = self._closing[1] if self._is_flattening and not self.broker.ledger.is_flat() else inf
-        due = again if again > self.clock.now() else inf
-        return min(timers, due, self.market.next_arrival, self.broker.expiry.next_time)
+        return min(timers, self.closer.due, self.market.next_arrival, self.broker.expiry.next_time)
 
     def _move(self) -> None:
         """Time moves to the market's; orders that are sent now are on their way for as long as latency lasts."""
@@ -360,7 +337,7 @@ class LiveProcess(Recorded):
             if waiting:
                 self.tell(self.market.meet(symbol))
         self._run_timers(now, before=False)
-        self._close_what_goes()
+        self.closer.run()
         ends = self.trader.ends
         if ends is not None and self.broker.ledger.is_flat():
             self.stop(ends)
@@ -425,6 +402,12 @@ class LiveProcess(Recorded):
         limits = self.trader.account_limits
         if limits is not None:
             self._breached(limits.update(time, self.market.account_equity), "account_")
+
+    def _breached(self, limit: str | None, whose: str = "") -> None:
+        acts = limit is not None and self.trader.ends is None
+        super()._breached(limit, whose)
+        if acts and self.trader.settings.limit_action == "flatten":
+            self.closer.watch(ExitReason(limit))
 
     def _notice(self, notice: Notice) -> None:
         if notice.error is None:

@@ -345,6 +345,35 @@ def test_a_limit_on_the_account_counts_what_others_lose():
     assert desk.trader.refusals["daily_loss_limit"] == 1
 
 
+def test_a_day_that_is_lost_closes_what_is_held_again_where_that_is_refused():
+    """2 held at 100; 8 lost at 96: closed at once, and a second later, since the first time it is refused."""
+    desk, heard = Trading(), list[Any]()
+    desk.trader.limits = LossLimits(8.0, None, equity=10_000.0, time=0)
+    desk.on("init")(lambda: desk.hold(2.0))
+    desk.exchange.hear = lambda report: desk.exchange.fill()
+
+    @desk.on("order")
+    def order(told: Order) -> None:
+        if told.reduce_only:
+            heard.append((desk.clock.now(), told.status, told.reason))
+
+    take = desk.feed.next
+
+    async def refuse(until: float) -> Any:
+        desk.exchange.refuses = 1 if desk.clock.now() < 5 else desk.exchange.refuses
+        return await take(until)
+
+    desk.feed.next = refuse
+    desk.feed.at(5, trade(5, 96.0))
+    desk.feed.at(2_000, Gap(2_000, "filled"))
+    desk.feed.at(9_000, trade(9_000, 96.0))
+    desk.run()
+    lost = "daily_loss_limit"
+    assert heard == [(5, "rejected", lost), (1_005, "open", lost), (2_000, "filled", lost)]
+    assert desk.ledger.is_flat()
+    assert desk.running.state()["closing"] is None
+
+
 def test_limits_of_the_account_are_kept_over_a_restart():
     first, second = Trading(), Trading()
     first.trader.account_limits = LossLimits(None, 0.2, equity=10_000.0, time=0)
