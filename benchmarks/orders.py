@@ -178,6 +178,9 @@ async def measure(orders: int) -> list[Row]:
             task = asyncio.ensure_future(ended(run.begin()))
             both = asyncio.gather(bare(client, theirs, orders), done.wait())
             await asyncio.wait([task, both], return_when=asyncio.FIRST_COMPLETED)
+            if not both.done():
+                both.cancel()
+                raise SystemExit(f"the run has ended before all orders were sent: {await task}")
             run.stop()
             await task
             await both
@@ -186,9 +189,9 @@ async def measure(orders: int) -> list[Row]:
     return [theirs.row(BARE), ours.row(OURS)]
 
 
-async def ended(run: Any) -> None:
-    """A live run to its end."""
-    await run
+async def ended(run: Any) -> str:
+    """A live run to its end; returns why it has ended."""
+    return await run
 
 
 def main() -> None:
