@@ -52,6 +52,15 @@ def settings_of(exchange: str, kind: str, **more: Any) -> dict[str, Any]:
     return {"exchange": exchange, "log_to_console": False, **KINDS[kind][0], **KEYS, **more}
 
 
+class Traces(NamedTuple):
+    """What a restart can tell apart: the journal, the exchange, and what is on its way between them."""
+
+    written: int
+    changes: int
+    begun: int
+    arrived: int
+
+
 class Done(NamedTuple):
     """One execution as the exchange has it: whose order, its side, quantity and price, and the fee in its coin."""
 
@@ -73,6 +82,8 @@ class Life:
     task: asyncio.Task[str]
     clients: list[Any] = field(default_factory=list)
     logs: list[Any] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    """What it has logged, without particulars."""
     begun: int = 0
     """Requests that change something, which it has begun to send."""
 
@@ -107,6 +118,7 @@ class World:
         self._make = make
         self._terms = {"trade_mode": "live", "no_limits": True, **terms}
         self.state.listeners.append(self._hear)
+        self._coins = self.balance(self.item.base)
 
     # -- lives --------------------------------------------------------------------------------------------------
 
@@ -120,7 +132,7 @@ class World:
 
         def logged(now: Callable[[], int]) -> Any:
             life.logs.append(log(now))
-            return life.logs[-1]
+            return _Listening(life.logs[-1], life.said)
 
         life.run.job = replace(
             life.run.job, clock=self.clock, log=logged, gateway=lambda told: self.gateway(told, life)
@@ -185,9 +197,9 @@ class World:
 
         return Gateway(settings, client=client, sleep=asyncio.sleep, clock=self.clock)
 
-    def _traces(self, life: Life) -> tuple[int, ...]:
-        """What a restart can tell apart: the journal, the exchange, and what is on its way between them."""
-        return life.power.written, self.changes, life.begun, self.arrived
+    def _traces(self, life: Life) -> Traces:
+        begun = sum(one.begun for one in self.lives)
+        return Traces(life.power.written, self.changes, begun, self.arrived)
 
     def _hear(self, news: object) -> None:
         self.changes += not isinstance(news, TradeNews)
@@ -207,7 +219,13 @@ class World:
 
     @property
     def positions(self) -> dict[str, float]:
-        """What is held there by side (BOTH, LONG, SHORT), signed, in our units; none that is flat."""
+        """What is held there by side (BOTH, LONG, SHORT), signed, in our units; none that is flat.
+
+        On spot, what has come to the coins that were there at first.
+        """
+        if self.kind == "spot":
+            more = round(self.balance(self.item.base) - self._coins, 9)
+            return {"BOTH": more} if more else {}
         return {
             one.side: float(one.amount * one.instrument.contract)
             for one in self.state.positions.values() if one.instrument == self.item and one.amount
@@ -252,6 +270,24 @@ class World:
     def journal(self) -> JournalReader:
         """The journal of the expert, to be closed by the caller."""
         return JournalReader.open(self.lives[-1].run.journal)
+
+
+class _Listening:
+    """A logger of which it is kept what it was told."""
+
+    def __init__(self, log: Any, said: list[str]) -> None:
+        self._log, self._said = log, said
+
+    def __getattr__(self, name: str) -> Any:
+        own = getattr(self._log, name)
+        if name not in {"debug", "info", "warning", "error", "critical"}:
+            return own
+
+        def say(text: str, *args: Any, **more: Any) -> None:
+            self._said.append(text)
+            own(text, *args, **more)
+
+        return say
 
 
 async def _nothing() -> str:

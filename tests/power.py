@@ -64,11 +64,11 @@ class Power:
         self.moments: list[Moment] = []
         """Those that were counted."""
         self.written = 0
-        """Transactions that its journals have committed."""
+        """Transactions that its journals have committed and from which a restart goes on: states and intents."""
         self.where: tuple[CodeType, int] | None = None  # the innermost of our coroutines that waits
         self._traces = traces
         self._journals: list[_Watched] = []
-        self._tasks: list[tuple[asyncio.Task[Any], _Fused]] = []
+        self._tasks: list[tuple[asyncio.Task[Any], _Fused, contextvars.Context]] = []
 
     def context(self) -> contextvars.Context:
         """The context of the process: every task that begins in it, or in a task of it, is its own."""
@@ -99,21 +99,21 @@ class Power:
     async def bury(self) -> None:
         """Take down what is left of the process, once its power is off; none of it runs on."""
         assert not self.is_on
-        context = self.context()
         while self._tasks:
             tasks, self._tasks = self._tasks, []
-            for task, _ in tasks:
+            for task, *_ in tasks:
                 task.cancel()
-            await asyncio.gather(*(task for task, _ in tasks), return_exceptions=True)
-            for _, fused in tasks:
+            await asyncio.gather(*(task for task, *_ in tasks), return_exceptions=True)
+            for _, fused, context in tasks:
                 context.run(fused.end)
 
     def task(self, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
         """Begin a task of the process."""
         fused = _Fused(coro, self)
-        task = asyncio.Task(fused, loop=loop, **options)
-        self._tasks = [one for one in self._tasks if not one[0].done()]
-        self._tasks.append((task, fused))
+        context = options.pop("context", None) or contextvars.copy_context()
+        task = asyncio.Task(fused, loop=loop, context=context, **options)
+        self._tasks = [one for one in self._tasks if not one[1].is_over]
+        self._tasks.append((task, fused, context))
         return task
 
 
@@ -124,6 +124,8 @@ class _Fused(Coroutine[Any, Any, Any]):
         self._inner = inner
         self._power = power
         self._place = ""  # where it waits, if it is we who wait
+        self.is_over = False
+        """Has it come to an end of its own?"""
         self.__name__ = getattr(inner, "__name__", "coroutine")
         self.__qualname__ = getattr(inner, "__qualname__", self.__name__)
 
@@ -145,6 +147,7 @@ class _Fused(Coroutine[Any, Any, Any]):
         try:
             told = go(*args)
         except BaseException:
+            self.is_over = True
             if power.is_on:
                 raise
             return _rest()
@@ -193,6 +196,7 @@ class _Watched:
         self._journal = journal
         self._db = journal._db
         self._power = power
+        self._counts = False
 
     def execute(self, statement: str, *args: Any) -> Any:
         """Execute a statement."""
@@ -205,9 +209,12 @@ class _Watched:
     def _do(self, do: Callable[..., Any], statement: str, *args: Any) -> Any:
         self._pass(statement)
         made = do(statement, *args)
+        self._counts = self._counts or any(table in statement for table in ("state", "intents"))
         if statement == "COMMIT":
-            self._power.written += 1
+            self._power.written += self._counts
             self._pass("COMMIT is done")
+        if statement in {"COMMIT", "ROLLBACK"}:
+            self._counts = False
         return made
 
     def _pass(self, statement: str) -> None:

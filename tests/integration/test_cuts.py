@@ -1,0 +1,35 @@
+"""The power fails on the way of an order, everywhere on one exchange and here and there on the others."""
+
+from __future__ import annotations
+
+import pytest
+from cuts import ACTIONS, figures_of
+
+WHOLE = ("open", "close", "rest", "modify", "cancel", "protect")
+"""What is cut everywhere on one exchange; `python -m tests.cuts` does so with all there is, on all of them."""
+SOME = ("open", "close")
+
+
+# what a dead process leaves to the garbage collector
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <coroutine:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    ("exchange", "kind", "actions", "every"),
+    [
+        ("binance", "linear", WHOLE, 1),
+        ("binance", "linear", [name for name in ACTIONS if name not in WHOLE], 9),
+        ("bybit", "linear", SOME, 8),
+        ("okx", "inverse", SOME, 8),
+        ("bitget", "linear", SOME, 8),
+        ("kucoin", "linear", SOME, 8),
+        ("okx", "spot", SOME, 8),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_nothing_is_lost_doubled_or_left_unprotected(home, capsys, exchange, kind, actions, every):
+    found = figures_of(exchange, kind, actions, whole=False, every=every)
+    with capsys.disabled():
+        print(f"\n{exchange} {kind}, {', '.join(actions)}:", *found.lines(), sep="\n  ")
+    assert [one for one in found.crashes if one.faults] == []
+    assert {"waits", "goes on", "writes"} <= set(found.moments)
+    assert sum(one.moment is not None for one in found.crashes) >= 0.9 * len(found.crashes)
+    assert any(not one.case.arrives for one in found.crashes) or every > 1
