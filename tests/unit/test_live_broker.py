@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from desk import LINEAR, OTHER, SPOT
+from desk import INVERSE, LINEAR, OTHER, SPOT
 from floor import CANCELED, EXPIRED, FILLED, OPEN, PENDING, REJECTED, Floor
 
 from metaexpert.answers import ExchangeFill
@@ -114,6 +114,34 @@ def test_fills_that_are_never_told_are_taken_from_the_report_after_three_fetches
     assert "no fills are told" in floor.broker.notices[-1].text
     floor.fill(name, 1.5, 101.0)  # it turns up after all
     assert floor.qty == 2.0
+
+
+def test_what_is_missing_of_an_inverse_order_is_priced_by_its_harmonic_average():
+    """Of 300 at an average of 120 100 were filled at 100: 300 / 120 - 100 / 100 = 1.5 in base, 200 / 1.5 each."""
+    floor = Floor(INVERSE)
+    name = floor.send(300.0)
+    floor.fill(name, 100.0, 100.0)
+    floor.report(name, FILLED, average_price=120.0)
+    for _ in range(3):
+        floor.fetched()
+        floor.later(5_000)
+    assert (floor.fills()[-1].qty, floor.fills()[-1].price) == (200.0, pytest.approx(200 / 1.5))
+
+
+def test_a_purchase_by_cost_is_filled_with_what_it_got():
+    """Some exchanges buy for an amount of money: it may come to less than was asked for, or to more."""
+    floor = Floor(SPOT, leverage=1.0)
+    less, more = floor.send(1.0), floor.send(1.0)
+    floor.fill(less, 0.98, 102.0)
+    floor.report(less, FILLED, 0.98)
+    assert (floor.told(less), floor.order(less).qty) == ([OPEN, OPEN, FILLED], 0.98)
+    floor.fill(more, 1.0, 98.0)
+    floor.fill(more, 0.02, 98.0)
+    floor.report(more, FILLED, 1.02)
+    assert floor.order(more).status is FILLED
+    assert floor.qty == pytest.approx(2.0)
+    floor.new()
+    assert floor.broker.is_settled
 
 
 def test_a_fill_is_claimed_by_the_exchanges_id_and_waits_until_that_is_known():
