@@ -42,7 +42,9 @@ class Booking:
         if sent.filled >= sent.order.qty and not sent.is_final:
             sent.status, sent.reported = OrderStatus.FILLED, sent.filled
         fee = base * fill.price if base != 0.0 else self._fee(report)
-        moved = _with_dust(held, sent.order.side.sign, fill.qty - sent.order.side.sign * base)
+        moved = fill.qty - sent.order.side.sign * base
+        dust = _dust(held, sent.order.side.sign, moved)
+        moved, fee = moved + dust, fee + dust * fill.price  # no money came for it
         self._enter(sent, fill.qty, fill.price, fee, maker=fill.is_maker, time=fill.time, moved=moved)
 
     def _fee(self, report: FillReport) -> float:
@@ -96,12 +98,11 @@ class Booking:
         self._notify(Notice(self._execution.now(), symbol, text))
 
 
-def _with_dust(held: Holding, side: int, qty: float) -> float:
-    """By how much a fill of `qty` moves a position: where it leaves no more than can never be sold, by all of it.
+def _dust(held: Holding, side: int, qty: float) -> float:
+    """What a sale of `qty` leaves of a spot position, where that can never be sold; else 0.
 
-    Fees that are paid in what was bought leave such rests; they stay on the account, and the money is corrected
-    by its next report.
+    Fees that are paid in what was bought leave such rests. They stay on the account, and are nobody's.
     """
-    left, market = abs(held.qty) - qty, held.market
+    left, market = held.qty - qty, held.market
     is_dust = held.is_spot and side < 0 and 0.0 < left < max(market.qty_step, market.min_qty)
-    return abs(held.qty) if is_dust else qty
+    return left if is_dust else 0.0

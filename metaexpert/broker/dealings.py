@@ -43,6 +43,7 @@ __all__ = ["Dealings"]
 _FETCHES = 3  # without finding what a report says is filled; then the report is believed
 _MARGIN_MS = 10_000  # by how much the exchange's clock may be behind ours
 _PATIENCE_MS = 3_000  # for a change to come about
+_LATE_MS = 600_000  # for so long an order that was given up may turn up yet
 _AT_ONCE_MS = 2_000  # a post-only order that ends so soon by itself would have crossed
 _KEPT = 500  # of the orders that have ended: a fill of one may still come
 _CANCELS = 3  # of an order that stands on: then somebody has to look
@@ -83,6 +84,16 @@ class Dealings:
     def open(self) -> list[Sent]:
         """What may still trade, or lacks fills; protective orders too."""
         return [sent for sent in self._sent.values() if not sent.has_ended]
+
+    @property
+    def _unsure(self) -> list[Sent]:
+        """What may still trade, as far as we know, or turn up though it was given up."""
+        since = self._execution.now() - _LATE_MS
+        return [
+            one
+            for one in self._sent.values()
+            if not one.has_ended or (one.is_lost and (one.cancels or one.at > since))
+        ]
 
     def find(self, order_id: str) -> Sent | None:
         """The order that was sent under that id of ours."""
@@ -177,8 +188,9 @@ class Dealings:
             if isinstance(report, OrderMissing):
                 self._errands.found(report.order_id)
             sent = self.find(report.order_id)
-            if sent is not None and (not sent.has_ended or isinstance(report, ChangeRefused)):
-                self._trouble(sent, report)
+            if sent is not None:
+                if not sent.has_ended or isinstance(report, ChangeRefused):
+                    self._trouble(sent, report)
                 self._heard(sent)
 
     def _by_id(self, order: Order) -> Sent | None:
@@ -369,7 +381,7 @@ class Dealings:
             self._claim(sent, report)
             return
         is_anothers = report.order_id != "" and not self._names.is_mine(report.order_id)
-        maybe = [] if is_settled or is_anothers else [one for one in self.open if self._may_own(one, fill)]
+        maybe = [] if is_settled or is_anothers else [one for one in self._unsure if self._may_own(one, fill)]
         if not maybe:
             if fill.reason is ExitReason.LIQUIDATION:
                 self.claims.note(fill)
@@ -431,8 +443,9 @@ class Dealings:
 
     def state(self) -> dict[str, Any]:
         """What it goes on from, as JSON can hold it: what may still trade, and what may turn up yet."""
-        sent = [one.state() for one in self._sent.values() if not one.has_ended or one.is_lost or one.lacks > 0.0]
-        return {"sent": sent, "claims": self.claims.state()}
+        lacking = [one for one in self._sent.values() if one.has_ended and one.lacks > 0.0]
+        kept = {one.order.id: one for one in (*self._unsure, *lacking)}
+        return {"sent": [one.state() for one in kept.values()], "claims": self.claims.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take on what `state` told, once the book and the protective orders are there again."""
@@ -484,8 +497,8 @@ class Dealings:
 
     def look(self) -> None:
         """Something may have been missed: ask for every order that works, and for all fills since the last one."""
-        for sent in self._sent.values():
-            if not sent.is_final or (sent.is_lost and sent.cancels != 0):
+        for sent in self._unsure:
+            if not sent.is_final or sent.is_lost:
                 self._errands.find(sent.order, again=True)
         for symbol in self._execution.ledger.holdings:
             self._errands.fetch(symbol, self.claims.since(symbol))

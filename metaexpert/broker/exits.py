@@ -18,7 +18,7 @@ __all__ = ["Closing", "Exits", "backoff_ms"]
 
 def backoff_ms(failures: int) -> int:
     """How long to wait after that many failures in a row: 1, 2, 4 ... 30 seconds."""
-    return min(1_000 << min(failures - 1, 5), 30_000)
+    return min(1_000 << min(max(failures - 1, 0), 5), 30_000)
 
 
 class Closing:

@@ -391,6 +391,27 @@ def test_an_order_that_turns_up_late_is_cancelled_and_what_it_filled_is_booked()
     assert floor.broker.is_settled
 
 
+def test_a_fill_of_nobody_we_know_may_be_of_an_order_that_was_given_up():
+    floor = Floor()
+    name = unknown(floor, 2.0, price=99.0)
+    floor.hear(OrderMissing(0, floor.symbols[0], name))
+    floor.fill(name, 2.0, 99.0, named=False)
+    assert floor.asked() == [("Find", name)]
+    floor.report(name, FILLED)
+    assert floor.qty == 2.0
+
+
+def test_a_fill_of_somebody_else_waits_no_longer_than_until_that_is_known():
+    floor = Floor()
+    name = unknown(floor, 2.0, price=99.0)
+    floor.hear(OrderMissing(0, floor.symbols[0], name))
+    floor.fill(name, 2.0, 99.0, named=False, of="theirs")
+    floor.new()
+    floor.hear(OrderMissing(0, floor.symbols[0], name))
+    assert floor.qty == 0.0
+    assert floor.broker.is_settled
+
+
 def test_an_order_that_the_exchange_forgot_ends_with_what_its_fills_tell():
     floor = Floor()
     name = floor.send(2.0, price=99.0)
@@ -578,6 +599,7 @@ def test_a_rest_that_no_order_can_sell_is_no_position():
     floor.fill(name, 0.49, 100.0)
     floor.report(name, FILLED)
     assert (floor.qty, floor.ledger.is_flat()) == (0.0, True)
+    assert floor.ledger.balance == pytest.approx(10_000.0 - 100.0 + 99.0)
 
 
 def test_a_fee_that_nobody_can_value_counts_nothing_and_is_told_once():

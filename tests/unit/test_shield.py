@@ -707,6 +707,6 @@ def test_an_order_of_ours_that_is_found_is_taken_over_where_it_fits():
 
 
 def test_how_long_is_waited_between_attempts():
-    assert [backoff_ms(n) for n in (1, 2, 3, 4, 5, 6, 7, 99)] == [
-        1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000,
+    assert [backoff_ms(n) for n in (0, 1, 2, 3, 4, 5, 6, 7, 99)] == [
+        1_000, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000,
     ]  # fmt: skip
