@@ -237,7 +237,7 @@ class MetaExpert(TradingCalls):
             The result of the backtest; the `Run` of other modes.
 
         Raises:
-            ConfigError: a setting is wrong, or the mode is not available.
+            ConfigError: a setting is wrong or can't be had, or a loss limit has ended the expert.
             DataError: there are no candles.
             ExchangeError: the market can't be reached.
             StrategyError: the expert's own code failed.
