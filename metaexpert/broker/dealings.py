@@ -431,13 +431,13 @@ class Dealings:
         """All fills of a symbol were told: what is missing still is asked for again, or taken from the report."""
         self._errands.fetched(symbol)
         for sent in [one for one in self._sent.values() if one.order.symbol == symbol]:
-            if sent.is_gone:
-                self._close(sent, OrderStatus.CANCELED, sent.why or "the exchange knows it no more")
-            elif sent.lacks > 0.0:
+            if sent.lacks > 0.0:
                 sent.fetches += 1
                 if sent.fetches >= _FETCHES:
                     self._booking.assume(sent)
                 self._settle(sent)
+            elif sent.is_gone:
+                self._close(sent, OrderStatus.CANCELED, sent.why or "the exchange knows it no more")
 
     # -- a restart --------------------------------------------------------------------------------------------
 

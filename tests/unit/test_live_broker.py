@@ -412,6 +412,19 @@ def test_a_fill_of_somebody_else_waits_no_longer_than_until_that_is_known():
     assert floor.broker.is_settled
 
 
+def test_an_order_that_was_told_filled_is_not_given_up_because_a_look_up_finds_it_no_more():
+    """Its fills are fetched until they come: it never ends as cancelled."""
+    floor = Floor()
+    name = floor.send(2.0)
+    floor.report(name, FILLED)
+    floor.hear(OrderMissing(0, floor.symbols[0], name))
+    floor.fetched()
+    assert floor.told(name) == [OPEN]
+    floor.fill(name, 2.0, 100.0)
+    floor.fetched()
+    assert (floor.told(name), floor.qty) == ([OPEN, FILLED], 2.0)
+
+
 def test_an_order_that_the_exchange_forgot_ends_with_what_its_fills_tell():
     floor = Floor()
     name = floor.send(2.0, price=99.0)
