@@ -123,6 +123,10 @@ class JournalReader:
         manifest = self._one("SELECT manifest FROM runs ORDER BY id DESC LIMIT 1")
         return None if manifest is None else json.loads(manifest)
 
+    def last_run(self) -> tuple[str, str | None] | None:
+        """The id of the last run, and why it ended (None: it did not say); None before the first."""
+        return next(self._rows("SELECT id, reason FROM runs ORDER BY id DESC LIMIT 1"), None)
+
     def last_state(self) -> dict[str, Any] | None:
         """The state after the last event that was brought to its end; None where nothing is to be gone on from."""
         body = self._one("SELECT body FROM state")

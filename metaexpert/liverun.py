@@ -214,8 +214,8 @@ class _Live:
             self.gateway, streams, tuple(self.markets.by_symbol), self.clock, tell=self.feed.tell,
             outbox=broker.outbox, terms=terms_of(self.job.exchange, self.job.strategy),
             price_of=lambda symbol: broker.ledger.holdings[symbol].mark or None,
-            others=Siblings(self.journal.path, manifest), fail=self._fail, dead_man_s=self.job.run.dead_man_s,
-            is_mine=broker.names.is_mine,
+            others=Siblings(self.journal.path, broker.names.run, manifest), fail=self._fail,
+            dead_man_s=self.job.run.dead_man_s, is_mine=broker.names.is_mine,
         )  # fmt: skip
         stack.push_async_callback(courier.close)
         broker.on_command = courier.wake

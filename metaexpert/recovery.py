@@ -239,9 +239,7 @@ class _Recovery:
             held = ours.get((one.symbol, one.position_side))
             step = 0.0 if held is None else held.market.qty_step
             mine = 0.0 if held is None else held.qty
-            others = sum(
-                qty for symbol, leg, qty in report.others if (symbol, leg) == (one.symbol, one.position_side)
-            )
+            others = sum(other.qty for other in report.others if other[:2] == (one.symbol, one.position_side))
             left = one.qty - mine - others
             if abs(left) > step / 2:
                 yield Held(one.symbol, one.position_side, left)

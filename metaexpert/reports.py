@@ -25,6 +25,7 @@ __all__ = [
     "FillsFetched",
     "Find",
     "Gap",
+    "HeldByOther",
     "OrderMissing",
     "OrderRefused",
     "OrderReport",
@@ -143,19 +144,31 @@ class FillsFetched(NamedTuple):
     since: int
 
 
+class HeldByOther(NamedTuple):
+    """What another expert on the account holds by its own record, signed.
+
+    `is_first`: where something is missing of what it and we hold on one side, it is missing of its part first.
+    """
+
+    symbol: str
+    position_side: str | None
+    qty: float
+    is_first: bool = False
+
+
 class AccountReport(NamedTuple):
     """How the account stands in the markets of the run, asked for while nothing moved.
 
     `positions` and `orders` are all of the account, whoever's they are. On spot a position is what is held of the
     base currency of a market of the run, what works in orders included, without an entry price. `others` has what
-    the other experts on the account hold by their own record: (symbol, position_side, signed qty).
+    the other experts on the account hold by their own record.
     """
 
     time: int
     account: Account
     positions: tuple[Position, ...]
     orders: tuple[Order, ...]
-    others: tuple[tuple[str, str | None, float], ...] = ()
+    others: tuple[HeldByOther, ...] = ()
 
 
 class Gap(NamedTuple):

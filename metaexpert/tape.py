@@ -30,6 +30,7 @@ from .reports import (
     FillReport,
     FillsFetched,
     Gap,
+    HeldByOther,
     OrderMissing,
     OrderRefused,
     OrderReport,
@@ -189,7 +190,7 @@ def _account_report(
 ) -> AccountReport:  # fmt: skip
     return AccountReport(
         time, Account(**account), tuple(map(_position, positions)), tuple(map(Order.from_dict, orders)),
-        tuple((symbol, side, qty) for symbol, side, qty in others),
+        tuple(HeldByOther(*one) for one in others),
     )  # fmt: skip
 
 

@@ -2,8 +2,10 @@
 
 Nothing is overwritten silently. A difference in a position is acted on only when it was seen twice, two seconds
 apart at least, with nothing of ours under way and every fill of the time between fetched. Then one that lies
-against our position is taken from what others hold on that side, and from ours where that is not enough; any other
-is somebody else's doing. Money that moved by no fill and no funding of ours is counted apart as `external`.
+against our position is taken from what others hold on that side, from that of the experts that come before us
+(`HeldByOther.is_first`), and from ours where that is not enough; any other is somebody else's doing. Where the
+account nets, what it does not hold on our side is no position any more, whatever the books of others say. Money
+that moved by no fill and no funding of ours is counted apart as `external`.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..models import Position
-    from ..reports import AccountReport, Command
+    from ..reports import AccountReport, Command, HeldByOther
     from .execution import Execution
     from .holding import Holding
     from .shield import Shield
@@ -36,18 +38,19 @@ RECONCILED = "reconciled"
 ADOPTED = "adopted"
 """The tag of a position that was there before, and was made ours."""
 _AGAIN_MS = 2_000
+_AGAIN_SHARED_MS = 30_000  # where another expert may be about to hear that it was his
 _REACH_MS = 600_000  # how far back fills are fetched before a difference is believed
 _NOISE = 1e-6  # of equity: money that moves by less is not worth a notice
 
 
 class _Seen:
-    """A difference that was seen once: of how much, since when, and whether fills were fetched after that."""
+    """A difference that was seen once: of how much, until when it is doubted, and whether fills were fetched."""
 
-    __slots__ = ("is_asked", "is_fetched", "qty", "time")
+    __slots__ = ("is_asked", "is_fetched", "qty", "until")
 
-    def __init__(self, qty: float, time: int) -> None:
+    def __init__(self, qty: float, until: int) -> None:
         self.qty = qty
-        self.time = time
+        self.until = until
         self.is_fetched = self.is_asked = False
 
 
@@ -79,6 +82,7 @@ class Differences:
         self._notify = notify
         self._positions: dict[Key, Position] = {}
         self._others: dict[Key, float] = {}
+        self._first: dict[Key, float] = {}  # of that: what is missed before ours
         self._seen: dict[Key, _Seen] = {}
         self._is_first = True
         self.foreign: dict[Key, float] = {}
@@ -99,13 +103,13 @@ class Differences:
     def next_time(self) -> float:
         """When the account is to be looked at again because of a difference, ms UTC; infinite where it isn't."""
         waiting = (one for one in self._seen.values() if one.is_fetched and not one.is_asked)
-        return min((one.time + _AGAIN_MS for one in waiting), default=inf)
+        return min((one.until for one in waiting), default=inf)
 
     def run(self) -> None:
         """Look again at what differs, once that is due."""
         now = self._execution.now()
         due = [one for one in self._seen.values() if one.is_fetched and not one.is_asked]
-        if any(one.time + _AGAIN_MS <= now for one in due):
+        if any(one.until <= now for one in due):
             for one in due:
                 one.is_asked = True
             self._ask(Check())
@@ -138,9 +142,8 @@ class Differences:
         """
         self._compare_orders(report.orders)
         self._positions = {(one.symbol, one.position_side): one for one in report.positions}
-        self._others = {}
-        for symbol, leg, qty in report.others:
-            self._others[symbol, leg] = self._others.get((symbol, leg), 0.0) + qty
+        self._others = _sums(report.others)
+        self._first = _sums(one for one in report.others if one.is_first)
         if not is_calm:
             self._seen.clear()
             return
@@ -187,7 +190,7 @@ class Differences:
         position = self._positions.get(key)
         total = 0.0 if position is None else position.qty
         more = total - held.qty - self._others.get(key, 0.0) - self.foreign.get(key, 0.0)
-        if abs(more) <= step / 2:
+        if max(abs(more), _netted(held, total)) <= step / 2:
             self._seen.pop(key, None)
             return
         if self._is_first and held.qty == 0.0 and key not in self.foreign:
@@ -196,9 +199,11 @@ class Differences:
             return
         now, seen = self._execution.now(), self._seen.get(key)
         if seen is None or abs(seen.qty - more) > step / 2:
-            self._seen[key] = _Seen(more, now)
+            later = self._others.get(key, 0.0) - self._first.get(key, 0.0)
+            is_shared = held.side * more < 0.0 and held.side * later > 0.0
+            self._seen[key] = _Seen(more, now + (_AGAIN_SHARED_MS if is_shared else _AGAIN_MS))
             self._look(held)
-        elif seen.is_fetched and now >= seen.time + _AGAIN_MS:
+        elif seen.is_fetched and now >= seen.until:
             del self._seen[key]
             self._resolve(held, key, total, more)
         else:
@@ -217,8 +222,9 @@ class Differences:
         before, mine, step = self.foreign.get(key, 0.0), held.qty, held.market.qty_step
         side, lost = held.side, 0.0
         if side * more < 0.0:
-            theirs = max(0.0, side * before)
-            lost = rules.sum_of_steps(0.0, min(max(0.0, abs(more) - theirs), abs(mine)), step)
+            theirs = max(0.0, side * (before + self._first.get(key, 0.0)))
+            lost = min(max(0.0, abs(more) - theirs), abs(mine))
+        lost = rules.sum_of_steps(0.0, max(lost, _netted(held, total)), step)
         after = rules.sum_of_steps(before, more + side * lost, step)
         self.foreign[key] = after
         if after != before:
@@ -248,9 +254,10 @@ class Differences:
         """Make what others hold in `symbol` ours, at its entry price; its profit so far counts as external."""
         for held in self._ledger.legs(symbol):
             key = symbol, held.position_side
-            qty = self.foreign.pop(key, 0.0)
-            if qty == 0.0:
+            qty = self.foreign.get(key, 0.0)
+            if qty * (qty + self._others.get(key, 0.0)) <= 0.0:  # nothing, or what another expert is to miss
                 continue
+            del self.foreign[key]
             position = self._positions.get(key)
             entry = None if position is None else position.entry_price
             mark = held.mark if position is None or position.mark_price is None else position.mark_price
@@ -332,6 +339,20 @@ class Differences:
         """Take on what `state` told."""
         self.foreign = {(symbol, leg): qty for symbol, leg, qty in state["foreign"]}
         self.external, self._is_first = state["external"], state["is_first"]
+
+
+def _sums(others: Iterable[HeldByOther]) -> dict[Key, float]:
+    found: dict[Key, float] = {}
+    for symbol, leg, qty, _ in others:
+        found[symbol, leg] = found.get((symbol, leg), 0.0) + qty
+    return found
+
+
+def _netted(held: Holding, total: float) -> float:
+    """How much of a position is not on the account, which nets all that is held of a symbol."""
+    if held.position_side is not None or held.is_spot:
+        return 0.0
+    return min(abs(held.qty), max(0.0, abs(held.qty) - held.side * total))
 
 
 def _leg(key: Key) -> str:

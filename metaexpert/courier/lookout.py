@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from ..answers import ExchangeFill
     from ..exchanges.private import AccountStreams
     from ..models import Order
+    from ..reports import HeldByOther
     from .desk import Desk
 
-    type Others = Callable[[], tuple[tuple[str, str | None, float], ...]]
+    type Others = Callable[[], tuple[HeldByOther, ...]]
 
 __all__ = ["Lookout"]
 

@@ -232,3 +232,34 @@ def test_keys_that_are_refused_end_the_run_and_leave_the_stop_where_it_is():
     warped(main())
     assert set(told[:-1]) == {"AuthenticationError"}
     assert told[-1] == "error"
+
+
+def test_what_befell_an_expert_who_did_not_run_costs_another_on_the_account_nothing():
+    """Both hold 0.01. The stop of the one fires while that is dead: the other keeps its position and its stop."""
+    heard: dict[str, list[Any]] = {"one": [], "two": []}
+
+    def make(name: str, stop: float) -> Any:
+        return partial(
+            holder, heard=heard[name], strategy_name=name, stop_loss_pct=stop, max_positions_per_symbol=1
+        )
+
+    async def main() -> None:
+        async with world("bybit", "linear", make("one", 5.0), prices={2: 59_000.0}) as place:
+            other = World(place.venue, place.clock, "bybit", "linear", make("two", 1.0), {})
+            place.begin()
+            other.begin()
+            await place.until(START + MINUTE + 30 * SECOND)
+            assert place.positions == {"BOTH": 0.02}
+            await other.fail()
+            await place.until(START + 4 * MINUTE)
+            (stop,) = place.stops
+            assert (place.positions, float(stop.amount)) == ({"BOTH": 0.01}, 0.01)
+            assert heard["one"] == ["init", ("buy", 0.01)]
+            other.begin(flatten=True)
+            assert await other.lives[-1].task == "flattened"
+            await place.until(START + 6 * MINUTE)
+            assert (place.positions, place.stops) == ({"BOTH": 0.01}, [stop])
+            await place.stop()
+
+    warped(main())
+    assert heard["one"] == ["init", ("buy", 0.01), "user_stop"]

@@ -11,7 +11,7 @@ from metaexpert.broker.differences import ADOPTED, RECONCILED, Differences
 from metaexpert.broker.sentries import Standing
 from metaexpert.exchanges.capabilities import Support
 from metaexpert.models import Account, ExitReason, Order, OrderStatus, OrderType, Position, Side
-from metaexpert.reports import AccountReport, Cancel, Check, Fetch, Find
+from metaexpert.reports import AccountReport, Cancel, Check, Fetch, Find, HeldByOther
 
 MINE = "mine7"
 
@@ -35,8 +35,8 @@ class Books(Keep):
 
     def told(
         self, qty: float = 0.0, *orders: Order, leg: str | None = None, balance: float | None = None,
-        used: float = 0.0, others: float = 0.0, mark: float | None = 101.0, calm: bool = True,
-        entry: float | None = 90.0,
+        used: float = 0.0, others: float = 0.0, first: float = 0.0, mark: float | None = 101.0,
+        calm: bool = True, entry: float | None = 90.0,
     ) -> None:  # fmt: skip
         """The exchange tells of the account: a position of signed `qty`, and the protective orders that stand."""
         standing = [one.working.order for one in self.shield.sentries if one.standing is Standing.STANDS]
@@ -47,7 +47,11 @@ class Books(Keep):
             Account(currency=self.ledger.currency, balance=money, equity=money, margin_used=used),
             (position,) if qty else (),
             (*standing, *self.known.values(), *orders),
-            ((self.symbol, leg, others),) if others else (),
+            tuple(
+                HeldByOther(self.symbol, leg, held, is_first)
+                for held, is_first in ((others, False), (first, True))
+                if held
+            ),
         )
         self.differences.hear(report, is_calm=calm)
         self.shield.sync()
@@ -96,8 +100,8 @@ def test_what_was_on_the_account_before_the_run_is_left_alone():
     one.told(-3.0)
     assert one.texts == ["-3 on the account is not ours: it is left alone"]
     assert (one.qty, one.differences.foreign) == (0.0, {(LINEAR, None): -3.0})
-    one.trade(1.0, 100.0)
-    one.told(-2.0)
+    one.trade(-1.0, 100.0)
+    one.told(-4.0)
     assert one.texts == []
 
 
@@ -210,6 +214,53 @@ def test_other_experts_of_ours_are_no_difference():
     one = books()
     one.told(3.0, others=2.0)
     assert (one.texts, one.differences.is_settled) == ([], True)
+
+
+def test_what_experts_hold_who_come_before_us_is_missed_before_ours():
+    """2 of ours, 1 of an expert who does not run: 2 are left. It was his, and he finds that out when he begins."""
+    one = books(2.0)
+    one.told(3.0, first=1.0)
+    one.twice(2.0, first=1.0)
+    assert (one.qty, one.differences.foreign[LINEAR, None]) == (2.0, -1.0)
+    one.differences.adopt(LINEAR)
+    assert one.qty == 2.0
+    one.twice(2.0)  # he has found out
+    assert (one.qty, one.differences.foreign[LINEAR, None]) == (2.0, 0.0)
+
+
+def test_what_is_missing_beyond_theirs_is_ours():
+    one = books(2.0)
+    one.told(3.0, first=1.0)
+    one.twice(1.5, first=1.0)
+    assert (one.qty, one.differences.foreign[LINEAR, None]) == (1.5, -1.0)
+
+
+def test_experts_who_come_after_us_have_time_to_hear_of_it():
+    """2 of ours beside 1 of theirs, of which one is missing: ours, unless theirs turns out to be gone in time."""
+    one = books(2.0)
+    one.told(3.0, others=1.0)
+    one.twice(2.0, others=1.0)
+    assert (one.qty, one.differences.is_settled) == (2.0, False)
+    one.clock.advance(one.clock.now() + 28_000)
+    one.told(2.0, others=1.0)
+    assert (one.qty, one.differences.foreign[LINEAR, None]) == (1.0, 0.0)
+
+
+def test_experts_who_went_against_each_other_have_both_nothing_left():
+    """Long 1 of ours and short 1 of theirs, begun at one moment: the account has nothing that could be closed."""
+    one = books(1.0)
+    one.twice(0.0, others=-1.0)
+    assert (one.qty, one.differences.foreign[LINEAR, None]) == (0.0, 1.0)
+    one.twice(0.0)  # they have found out
+    assert (one.qty, one.differences.foreign[LINEAR, None]) == (0.0, 0.0)
+
+
+def test_of_experts_who_went_against_each_other_the_larger_one_keeps_what_is_left():
+    one = books(3.0)
+    one.twice(2.0, others=-1.0)
+    assert (one.qty, one.differences.foreign[LINEAR, None]) == (2.0, 1.0)
+    one.twice(2.0)
+    assert (one.qty, one.differences.foreign[LINEAR, None]) == (2.0, 0.0)
 
 
 def test_each_leg_is_compared_for_itself():

@@ -29,6 +29,7 @@ from metaexpert.reports import (
     FillReport,
     FillsFetched,
     Gap,
+    HeldByOther,
     OrderMissing,
     OrderRefused,
     OrderReport,
@@ -55,7 +56,8 @@ EVENTS = [
     FillsFetched(1, "A", 0),
     AccountReport(
         1, Account(currency="USDT", balance=10.0, equity=11.0, margin_used=2.0),
-        (HELD, Position(symbol="B")), (ORDER,), (("A", None, 1.5), ("A", "short", -2.0)),
+        (HELD, Position(symbol="B")), (ORDER,),
+        (HeldByOther("A", None, 1.5), HeldByOther("A", "short", -2.0, is_first=True)),
     ),
     Gap(1, "the connection was lost"),
     Away(1, ((ORDER, DONE), (ORDER, Rejection(1, "A", "me1", "not_received", "it never arrived")), (ORDER, None))),
