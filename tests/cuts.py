@@ -31,7 +31,19 @@ if TYPE_CHECKING:
     from lives import World
     from power import Moment
 
-__all__ = ["ACTIONS", "Case", "Crash", "Figures", "crash", "enumerated"]
+__all__ = [
+    "ACTIONS",
+    "SIZES",
+    "Actor",
+    "Case",
+    "Crash",
+    "Figures",
+    "Stage",
+    "crash",
+    "enumerated",
+    "figures_of",
+    "on_stage",
+]
 
 SIZES = {"spot": 0.02, "linear": 0.02, "inverse": 600.0}
 WINDOW = 3 * SECOND
@@ -160,20 +172,21 @@ def _flatten(expert: MetaExpert, _: float) -> None:
     expert.close_all_positions()
 
 
-class _Stage:
+class Stage:
     """One world in which actions are performed, one after another."""
 
     def __init__(self, made: World, actor: Actor) -> None:
         self.world, self.actor, self.size = made, actor, SIZES[made.kind]
 
-    async def ready(self, action: Action) -> None:
+    async def ready(self, action: Action | None = None) -> None:
         """An expert that is alive, flat, and then prepared."""
         if not self.world.lives or self.world.lives[-1].is_over:
             self.world.begin()
             await self.actor.heard(self.world)
         if self.world.positions or self.world.orders:
             await self.do(_flatten)
-        await self.do(action.prepare)
+        if action is not None:
+            await self.do(action.prepare)
 
     async def do(self, wish: Callable[[MetaExpert, float], object]) -> None:
         """Have something done to its end."""
@@ -263,13 +276,13 @@ def cases_of(action: str, moments: Sequence[Moment], *, whole: bool = False) -> 
                 yield Case(action, number, arrives=False)
 
 
-def on_stage(exchange: str, kind: str, work: Callable[[_Stage], Any]) -> Any:
+def on_stage(exchange: str, kind: str, work: Callable[[Stage], Any]) -> Any:
     """Work on a stage in a world of its own, in warped time."""
 
     async def inside() -> Any:
         actor = Actor()
         async with world(exchange, kind, actor.make, minutes=600, no_limits=True) as made:
-            return await work(_Stage(made, actor))
+            return await work(Stage(made, actor))
 
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("METAEXPERT_HOME", folder)
@@ -279,7 +292,7 @@ def on_stage(exchange: str, kind: str, work: Callable[[_Stage], Any]) -> Any:
 def enumerated(exchange: str, kind: str, actions: Iterable[str]) -> dict[str, list[Moment]]:
     """The moments of each action."""
 
-    async def work(stage: _Stage) -> dict[str, list[Moment]]:
+    async def work(stage: Stage) -> dict[str, list[Moment]]:
         return {name: await stage.moments(name) for name in actions}
 
     return on_stage(exchange, kind, work)
@@ -290,7 +303,7 @@ def crash(
 ) -> list[Crash]:
     """Let the power fail in each of the cases, one after another in one world."""
 
-    async def work(stage: _Stage) -> list[Crash]:
+    async def work(stage: Stage) -> list[Crash]:
         done: list[Crash] = []
         for case in cases:
             done.append(await stage.crash(case))
