@@ -117,6 +117,11 @@ class Sentry:
         return self.standing is not Standing.ENDED
 
     @property
+    def reduces(self) -> bool:
+        """Is what is held now on the side that it would leave, and not closed or reversed meanwhile?"""
+        return self.working.held.side == -self.working.side
+
+    @property
     def is_on_its_way(self) -> bool:
         """Is it not certain yet whether it stands?"""
         return self.standing is Standing.SENT or self.standing is Standing.UNKNOWN
@@ -283,16 +288,18 @@ class Cover:
 class Ward:
     """A position that is protected: its stop and its target, or its closing where a level was reached.
 
-    `is_blocked`: it could not be protected, so nothing is added to it.
+    `is_blocked`: it could not be protected, so nothing is added to it. `side` is that of the position when it was
+    looked at last, 0 before.
     """
 
-    __slots__ = ("closing", "held", "is_blocked", "stop", "target")
+    __slots__ = ("closing", "held", "is_blocked", "side", "stop", "target")
 
     def __init__(self, held: Holding) -> None:
         self.held = held
         self.stop, self.target = Cover(Part.STOP), Cover(Part.TARGET)
         self.closing: Closing | None = None
         self.is_blocked = False
+        self.side = 0
 
     @property
     def covers(self) -> tuple[Cover, Cover]:

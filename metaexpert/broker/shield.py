@@ -272,7 +272,7 @@ class Shield:
     def _refused(self, sentry: Sentry, reason: str, message: str) -> None:
         """An order was not taken: because its level is reached, or for a reason that is judged later."""
         held, cover = sentry.working.held, self._cover(sentry)
-        if held.qty == 0.0 or sentry.is_asked:
+        if not sentry.reduces or sentry.is_asked:
             return
         if reason == STOP_REACHED:
             exit_by = sentry.working.terms.reason
@@ -287,7 +287,7 @@ class Shield:
     def _lose(self, sentry: Sentry, what: str) -> None:
         """An order has ended unasked. It is sent anew at once, and told of once it is known what was filled."""
         cover, now = self._cover(sentry), self._clock.now()
-        if sentry.working.held.qty == 0.0:
+        if not sentry.reduces:
             return
         cover.losses = cover.losses + 1 if now - cover.sent < _REACH_MS else 1
         cover.lost = f"{sentry.part} {sentry.id} at {sentry.working.stop_price:.12g} {what}"
@@ -330,11 +330,13 @@ class Shield:
 
     def _protect(self, ward: Ward, guard: Guard) -> None:
         closing = ward.closing
-        if closing is not None and closing.side == guard.side:
+        is_reversed = ward.side == -guard.side or (closing is not None and closing.side == -guard.side)
+        ward.side = guard.side
+        if is_reversed:  # that position has ended, this is the opposite one
+            ward.forget()
+        elif closing is not None:
             self._exits.press(ward.held, closing, guard)
             return
-        if closing is not None:  # that position has ended, this is the opposite one
-            ward.forget()
         if self._homes[ward.held.market.symbol].is_native:
             self._converge(ward, ward.stop, guard, guard.stop_price)
             if ward.closing is None:

@@ -149,6 +149,30 @@ def test_a_reversal_changes_sides():
     assert keep.standing == [("stop", "buy", 2.0, 102.0), ("target", "buy", 2.0, 95.0)]
 
 
+@pytest.mark.parametrize("what", ["cancelled before", "cancelled after", "refused"])
+def test_what_becomes_of_the_stop_of_a_position_that_was_reversed_says_nothing_of_the_new_one(what):
+    """Exchanges end reduce-only orders on the wrong side: three reversals in a minute are no three lost stops."""
+    keep = Keep(stop_loss_pct=2.0)
+    keep.trade(1.0, 100.0)
+    for side in (-1, 1, -1, 1):
+        stop = keep.new()[-1]
+        if what != "refused":
+            keep.stands()
+        if what == "cancelled before":
+            keep.says(stop, OrderStatus.CANCELED)
+        keep.trade(2.0 * side, 100.0)
+        if what == "cancelled after":
+            keep.says(stop, OrderStatus.CANCELED)
+        elif what == "refused":
+            keep.refuses(stop, STOP_REACHED)
+    keep.agrees()
+    for _ in range(2):  # what was sent for the side before is answered first
+        keep.stands()
+        keep.cancels()
+    assert (keep.alerts, keep.closings) == ([], [])
+    assert [line[:3] for line in keep.standing] == [("stop", "sell", 1.0)]
+
+
 def test_while_a_stop_fills_nothing_is_sent_and_what_it_leaves_is_covered_anew():
     """0.4 of 1 filled at 97.5, the rest was cancelled by the exchange at once, and the price is back at 99."""
     keep = long()
