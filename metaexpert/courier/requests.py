@@ -107,7 +107,7 @@ class Requests:
         try:
             found = await self._submit(order, begun)
         except _REFUSED as error:
-            del self._lookups.sent[order.id]
+            self._lookups.sent.pop(order.id, None)  # it may have been found meanwhile
             reason = error.reason if isinstance(error, OrderRejected) else _REASONS.get(type(error), "rejected")
             desk.tell(OrderRefused(desk.clock.now(), order.symbol, order.id, reason, str(error)))
             desk.count("order", error)
@@ -115,7 +115,7 @@ class Requests:
             desk.tell(OrderUnknown(desk.clock.now(), order.symbol, order.id, line(error)))
             self._lookups.seek(order, desk.patience.first)
         else:
-            del self._lookups.sent[order.id]
+            self._lookups.sent.pop(order.id, None)  # it may have been found meanwhile
             desk.count("order")
             desk.report(found)
             if found.is_working and _ends_at_once(order):
