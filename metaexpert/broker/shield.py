@@ -241,7 +241,7 @@ class Shield:
             self._end(sentry)
             self._refused(sentry, report.reason, report.message)
         elif isinstance(report, OrderUnknown):
-            sentry.become(Standing.UNKNOWN if was is Standing.SENT else was, now)
+            self._doubt(sentry)
         elif isinstance(report, OrderMissing):
             self._end(sentry)
             if not sentry.is_asked:
@@ -268,6 +268,18 @@ class Shield:
     def _end(self, sentry: Sentry) -> None:
         sentry.end = OrderStatus.CANCELED
         sentry.become(Standing.ENDED, self._clock.now())
+
+    def _doubt(self, sentry: Sentry) -> None:
+        """Whether an order arrived is not known: a position that has no other stop may have none."""
+        if sentry.standing is not Standing.SENT:
+            return
+        sentry.become(Standing.UNKNOWN, self._clock.now())
+        held = sentry.working.held
+        is_bare = not self._cover(sentry).covers(held)
+        if sentry.part is Part.STOP and sentry.reduces and not sentry.is_asked and is_bare:
+            self._alert(
+                held, f"the stop at {sentry.working.stop_price:.12g} may not have arrived: it is looked up"
+            )
 
     def _refused(self, sentry: Sentry, reason: str, message: str) -> None:
         """An order was not taken: because its level is reached, or for a reason that is judged later."""

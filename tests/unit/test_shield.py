@@ -542,6 +542,24 @@ def test_an_order_that_did_not_arrive_is_sent_under_a_new_id():
     assert again.id != stop.id
 
 
+def test_a_position_whose_only_stop_may_not_have_arrived_is_told_of_at_once():
+    """Its target, or a stop that is to be moved while the old one stands, leaves nothing bare."""
+    keep = Keep(stop_loss_pct=2.0, take_profit_pct=5.0)
+    keep.trade(1.0, 100.0)
+    stop, target = keep.new()
+    keep.hides(target)
+    assert keep.alerts == []
+    keep.hides(stop)
+    keep.hides(stop)
+    assert keep.alerts == [f"{keep.symbol}: the stop at 98 may not have arrived: it is looked up"]
+    keep.stands(stop, target)
+    keep.execution.protect(keep.ledger.leg(keep.symbol), Protection(stop_loss=99.0, take_profit=105.0))
+    keep.shield.sync()
+    (moved,) = keep.new()
+    keep.hides(moved)
+    assert (moved.stop_price, len(keep.alerts)) == (99.0, 1)
+
+
 def test_an_order_whose_fate_is_unknown_protects_nobody():
     """The market reaches the level meanwhile: whether the order is there or not, the position is closed."""
     keep = Keep(stop_loss_pct=2.0)
