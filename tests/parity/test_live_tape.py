@@ -94,7 +94,7 @@ def table(columns: dict[str, list[tuple[Any, ...]]]) -> str:
 
 @pytest.mark.parametrize(
     ("exchange", "kind"),
-    [("binance", "linear"), ("bybit", "inverse"), ("okx", "spot"), ("kucoin", "linear")],
+    [("binance", "linear"), ("bybit", "inverse"), ("okx", "spot"), ("bitget", "linear"), ("kucoin", "linear")],
 )
 def test_a_tape_gives_the_same_decisions_in_a_backtest_on_paper_and_live(
     home, monkeypatch, capsys, exchange, kind
