@@ -14,6 +14,7 @@ state after the last event whose `commit` returned, and everything that led to i
 from __future__ import annotations
 
 import json
+import os
 from contextlib import contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
@@ -191,6 +192,7 @@ class Journal(JournalReader):
         self.run: str | None = None
         """The run that is being written."""
         self._lock = lock
+        self._file = path.stat()
         self._redactor = redactor
         self._keep_ms = round(keep_days * DAY_MS)
         self._max_bytes = max_bytes
@@ -368,6 +370,7 @@ class Journal(JournalReader):
 
     @contextmanager
     def _transaction(self) -> Generator[None]:
+        self._look_for_file()
         with told(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -377,6 +380,18 @@ class Journal(JournalReader):
                 if self._db.in_transaction:  # a full disk has rolled it back already
                     self._db.execute("ROLLBACK")
                 raise
+
+    def _look_for_file(self) -> None:
+        """What is written into a file that nobody finds again is lost: that must not go unnoticed."""
+        try:
+            is_there = os.path.samestat(self.path.stat(), self._file)
+        except OSError:
+            is_there = False
+        if not is_there:
+            raise JournalError(
+                f"{self.path} was moved, replaced or deleted while it was written: put it back, with the files "
+                "beside it, before you begin again"
+            )
 
     # -- what goes ----------------------------------------------------------------------------------------------
 

@@ -337,6 +337,20 @@ def test_a_state_is_revised_between_two_runs_and_its_intents_stay(path):
         assert (journal.last_state(), journal.intents()) == ({"stopped": None}, [{"id": "me01"}])
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file can't be moved there")
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_a_journal_that_is_taken_away_while_it_is_written_is_missed_at_once(path, how):
+    with begun(path) as journal:
+        journal.commit({"a": 1})
+        path.rename(path.with_suffix(".old"))
+        if how == "replaced":
+            path.write_bytes(b"")
+        with pytest.raises(JournalError, match="was moved, replaced or deleted"):
+            journal.intent("7", {})
+        with pytest.raises(JournalError, match="was moved, replaced or deleted"):
+            journal.commit({"a": 2})
+
+
 def test_what_must_outlast_a_power_cut_waits_for_the_disk(path):
     with Journal.open(path) as journal:
         assert journal._one("PRAGMA synchronous") == 1  # NORMAL
