@@ -77,6 +77,11 @@ class Inbox:
                 return event
         return None
 
+    def last(self, kind: type[Event], symbol: str) -> Event | None:
+        """The newest of the quotes, books or mark prices of a symbol that wait here; None where none does."""
+        waiting = self._states.get((kind, symbol))
+        return waiting[-1][0] if waiting else None
+
     def release(self) -> None:
         """Let what had to wait be looked at again, before what came after it."""
         self._held.extend(self._cells)

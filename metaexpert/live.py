@@ -59,6 +59,11 @@ class LiveFeed(Feed, Protocol):
         """The market's time now, ms UTC."""
         ...
 
+    @property
+    def offers(self) -> tuple[Quote, ...]:
+        """The quotes that are known before the first event."""
+        ...
+
     async def next(self, until: float = inf) -> Event | None:
         """The next event; None when the clock came to `until` (ms UTC) first, or `wake` was called."""
         ...
@@ -224,7 +229,9 @@ class LiveProcess(Recorded):
 
     def _start(self) -> None:
         self._move()
-        self.keeper.event(self.clock.now(), START, None)
+        self.keeper.event(self.clock.now(), START, [list(one) for one in self.feed.offers] or None)
+        for quote in self.feed.offers:
+            self.tell(self.market.on_quote(quote))
         self.begin()
         for one in self.feed.series.values():
             legs = self.broker.ledger.legs(one.symbol) if self.feed.is_matching(one) else ()

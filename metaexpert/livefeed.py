@@ -67,6 +67,8 @@ class LiveFeed:
     ) -> None:  # fmt: skip
         self.clock = clock
         self.kinds = frozenset(kinds)
+        self.offers: tuple[Quote, ...] = ()
+        """The quotes that are known before the first event."""
         self.terms = terms or Terms()
         self.series: dict[tuple[str, str], LiveSeries] = {}
         self._link = Link(source, clock, self.terms, random or Random().random)  # noqa: S311 - nothing secret
@@ -187,6 +189,24 @@ class LiveFeed:
         candles = {lane.symbol: lane.rows() for lane in self._lanes.values()}
         return {"opened": self._opened, "since": self._since, "history": self._history, "candles": candles}
 
+    async def await_offers(self, until: int) -> list[str]:
+        """Begin to watch quotes, and put the first of each symbol into `offers`; they come as events, too.
+
+        Args:
+            until: the market's time (ms UTC) from which on nobody waits for more.
+
+        Returns:
+            The symbols of which none has come.
+        """
+        self._watch_all({StreamKind.QUOTES})
+        while True:
+            found = {symbol: self._inbox.last(Quote, symbol) for symbol in self._lanes}
+            lacking = [symbol for symbol, one in found.items() if one is None]
+            if not lacking or self._failure is not None or self.now() >= until:
+                self.offers = tuple(one for one in found.values() if isinstance(one, Quote))
+                return lacking
+            await self._link.alarm.wait(until - self.skew)
+
     async def _complete(self) -> None:
         """Complete the history of what was asked for since the feed was opened."""
         await asyncio.gather(*(lane.deepen(self._history) for lane in self._lanes.values()))
@@ -201,8 +221,7 @@ class LiveFeed:
                 self._start(lane.fund())
             if lane.tape is not None:
                 self._start(lane.join())
-            for kind in sorted(self.kinds):
-                self._watch(Stream(kind, lane.symbol, lane.shortest if kind is StreamKind.CANDLES else ""))
+        self._watch_all(self.kinds - {pump.stream.kind for pump in self._pumps})
         self._start(self._guard())
 
     async def close(self) -> None:
@@ -347,6 +366,11 @@ class LiveFeed:
         if not task.cancelled() and self._failure is None:
             self._failure = task.exception()
             self._link.alarm.ring()
+
+    def _watch_all(self, kinds: Collection[StreamKind]) -> None:
+        for lane in self._lanes.values():
+            for kind in sorted(kinds):
+                self._watch(Stream(kind, lane.symbol, lane.shortest if kind is StreamKind.CANDLES else ""))
 
     def _watch(self, stream: Stream, *, is_up: bool = True) -> None:
         pump = Pump(self._link.source, stream, self.clock, self._link.backoff(), self._hear, self._broke)

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 __all__ = ["rebuilt", "trade"]
 
 _FLUSH_S = 10.0  # how long what on_deinit has asked for may take to be sent
+_OFFERS_MS = 10_000  # how long a run waits for prices before it decides anything
 
 
 async def trade(job: LiveJob) -> str:
@@ -240,6 +241,10 @@ class _Live:
         self.journal.begin_from(process.state())
         if news:
             self.feed.tell(Away(found.time, news))
+        lacking = [] if run.flatten else await self.feed.await_offers(moving.now() + _OFFERS_MS)
+        if lacking:
+            self.log.warning("no quote has come in 10 seconds: nothing is entered at market until one does",
+                             symbols=", ".join(lacking))  # fmt: skip
 
     def _note(self, notice: Notice) -> None:
         told = self.log.info if notice.error is None else self.log.warning

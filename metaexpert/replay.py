@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .clock import SimClock
 from .errors import JournalError, MetaExpertError
+from .events import Quote
 from .journal import line_of
 from .livefeed import LiveFeed
 from .logger import Redactor
@@ -64,7 +65,8 @@ class Recording:
             raise JournalError(f"run {run.id} can't be replayed: its first events were let go, it grew too large")
         self.run = run
         self._entries = iter(entries)
-        self.start = self._take(START).time
+        self.start, _, offers = self._take(START)
+        self.offers = tuple(Quote(*one) for one in offers or ())
         self.beginning: dict[str, Any] = self._take(BEGINNING).body
         self.upcoming = next(self._entries, None)
         """The entry that comes next."""
@@ -96,6 +98,7 @@ class ReplayFeed(LiveFeed):
         self.time = _Time(recording.beginning["opened"])
         super().__init__(_Known(recording, self.time), self.time, wanted, (), lookback=lookback)
         self.recording = recording
+        self.offers = recording.offers
         self.on_stop: Callable[[str], None] | None = None
         """Told why, where the run was told to stop."""
 

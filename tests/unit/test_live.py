@@ -39,6 +39,8 @@ MINUTE = 60_000
 class ScriptedFeed:
     """Gives what the test has written down, each at its time."""
 
+    offers = ()
+
     def __init__(self, clock: StepClock, minutes: int = 10) -> None:
         prices = np.full(minutes, 100.0)
         frame = candles.frame(np.arange(minutes, dtype=np.int64) * MINUTE, [prices] * 5)
