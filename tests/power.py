@@ -169,12 +169,8 @@ class _Fused(Coroutine[Any, Any, Any]):
         """Take it down; whatever it still waits for in doing so does not come."""
         for _ in range(_ENDS):
             try:
-                self._inner.close()
-            except RuntimeError:  # it waits for something else now
-                continue
+                self._inner.throw(PowerCut())  # `close` would leave asynchronous generators as they are
             except BaseException:  # noqa: BLE001 - it is no more
-                return
-            else:
                 return
 
 
