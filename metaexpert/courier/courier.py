@@ -46,7 +46,7 @@ class Courier:
         terms: what positions are held on.
         price_of: the last known price of a symbol, None where none is known.
         others: what the other experts on the account hold, as `AccountReport.others`.
-        fail: is told what nothing can be done about: keys that are refused three times running, a fault of ours.
+        fail: is told what nothing can be done about: keys that are refused for ten seconds, a fault of ours.
         dead_man_s: after how many seconds without a sign of life the exchange cancels what rests; 0: never.
         is_mine: is that the id of an order of this expert?
         patience: how long to wait for what.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AccessDenied, AuthenticationError, MetaExpertError
@@ -24,7 +25,8 @@ __all__ = ["BARRED", "Desk", "Patience", "line"]
 
 BARRED = (AuthenticationError, AccessDenied)
 """Errors of the account itself."""
-_REFUSALS = 3  # of the keys, one after the other, before they are believed
+_REFUSALS = 3  # of the keys, one after the other
+_REFUSED_MS = 10_000  # and for so long, before they are believed: what holds a position is not given up lightly
 _KNOWN = 500  # orders of a symbol of which it is remembered that they are ours
 
 
@@ -82,6 +84,7 @@ class Desk:
         """Counts what we do and hear of our own orders: a look at the account beside it is worthless."""
         self._orders = defaultdict[str, dict[str, "Order"]](dict)
         self._refusals = Counter[str]()
+        self._refused: dict[str, float] = {}  # since when they are, ms UTC; infinite once that was told
 
     # -- our own orders ----------------------------------------------------------------------------------------
 
@@ -110,12 +113,16 @@ class Desk:
     # -- trouble -----------------------------------------------------------------------------------------------
 
     def count(self, what: str, error: Exception | None = None) -> None:
-        """Count how often in a row the keys were refused for `what`: once may be a fault in passing."""
+        """Count how often in a row the keys were refused for `what`: a few times may be a fault in passing."""
         if not isinstance(error, BARRED):
             self._refusals[what] = 0
+            self._refused.pop(what, None)
             return
         self._refusals[what] += 1
-        if self._refusals[what] == _REFUSALS:
+        now = self.clock.now()
+        since = self._refused.setdefault(what, now)
+        if self._refusals[what] >= _REFUSALS and now >= since + _REFUSED_MS:
+            self._refused[what] = inf
             self.fail(error)
 
     def trouble(self, symbol: str, text: str, error: MetaExpertError) -> None:

@@ -196,10 +196,10 @@ def test_a_close_that_is_cancelled_leaves_no_task_behind():
 
 @each
 def test_keys_that_are_refused_again_and_again_are_told_of_once(exchange):
-    """Once may be a fault in passing."""
+    """For a few seconds it may be a fault in passing."""
 
     async def work(post: Post) -> None:
-        post.venue.faults.add(Fault.DENIED, method="GET")
+        post.venue.faults.add(Fault.DENIED, method="GET", times=4)
         await post.asked(Check())
         assert post.failed == []
         post.venue.faults.add(Fault.DENIED, method="GET", times=99)
