@@ -12,6 +12,7 @@ to the exchange and brings back what it says. So what a run did can be played ag
 from __future__ import annotations
 
 from collections import deque
+from math import fsum
 from typing import TYPE_CHECKING, Any
 
 from .. import risk
@@ -258,7 +259,12 @@ class LiveBroker(BaseBroker):
         if is_calm:
             self.shield.hear(report)
         self.reported = report.account
-        self._equity_then = self.ledger.equity()
+        self._equity_then = self.ledger.equity() - self._worth_of_coins(report)
+
+    def _worth_of_coins(self, report: AccountReport) -> float:
+        """What the spot coins of our symbols are worth, whoever's: no exchange counts them among its money."""
+        spots = {held.market.symbol: held for held in self.ledger.legs() if held.is_spot}
+        return fsum(one.qty * spots[one.symbol].mark for one in report.positions if one.symbol in spots)
 
     def adopt(self, symbol: str) -> None:
         """Make ours what the account holds in `symbol` beside it, as it was told last."""
@@ -303,7 +309,10 @@ class LiveBroker(BaseBroker):
 
     @property
     def account_equity(self) -> float:
-        """Equity of the whole account: as it was told last, with what is ours moved on since."""
+        """Equity of the whole account: as it was told last, with what is ours moved on since.
+
+        On spot that is its money and the coins of our symbols.
+        """
         if self.reported is None:
             return self.ledger.equity()
         return self.reported.equity + self.ledger.equity() - self._equity_then

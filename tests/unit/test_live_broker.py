@@ -816,3 +816,14 @@ def test_equity_of_the_account_is_as_told_and_moves_with_what_is_ours():
     assert floor.broker.external == 500.0
     assert floor.broker.strategy_equity == pytest.approx(10_000.0 + 10.0)
     assert floor.ledger.held_back == 60.0 - 10.0
+
+
+def test_coins_that_were_bought_are_no_loss_of_a_spot_account():
+    """10,000 less 1,000 for 10 coins are 10,000 still; 2 coins of others make it 10,200, and 10 count as ours."""
+    floor = Floor(SPOT, leverage=1.0)
+    floor.held(10.0)
+    told = Account(currency="USDT", balance=9_000.0, equity=9_000.0, margin_free=9_000.0)
+    floor.hear(AccountReport(floor.clock.now(), told, (Position(symbol=SPOT, qty=12.0, entry_price=0.0),), ()))
+    assert floor.broker.account_equity == 10_200.0
+    floor.trade(110.0)
+    assert floor.broker.account_equity == 10_200.0 + 10.0 * 10.0
