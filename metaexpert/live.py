@@ -418,12 +418,12 @@ class LiveProcess(Recorded):
 
     def _notice(self, notice: Notice) -> None:
         if notice.error is None:
-            self.log.info(notice.text, symbol=notice.symbol)
+            self.log.info(notice.text, **_whose(notice))
             return
         if not notice.is_of_account:
             for symbol in [notice.symbol] if notice.symbol else self.broker.ledger.holdings:
                 self.market.forget_offers(symbol)
-        self.log.warning(notice.text, symbol=notice.symbol, error=str(notice.error))
+        self.log.warning(notice.text, **_whose(notice), error=str(notice.error))
         self.dispatch("error", notice.error)
         self._drain()
 
@@ -468,6 +468,11 @@ class LiveProcess(Recorded):
         if isinstance(error, JournalError):
             raise error  # what can't be recorded is not done, and nobody may overlook it
         super()._failed(event, handler, error)
+
+
+def _whose(notice: Notice) -> dict[str, str]:
+    """Whom it is about, for the log; a notice of the whole run names no symbol."""
+    return {"symbol": notice.symbol} if notice.symbol else {}
 
 
 def _is_late(event: Event | None, now: int) -> bool:

@@ -252,7 +252,8 @@ class _Live:
 
     def _report(self, found: Recovery) -> None:
         for line in found.lines():
-            self.log.info(line)
+            if line not in found.notices:  # those are logged as they come
+                self.log.info(line)
 
     async def _stream(self, process: LiveProcess, courier: Courier) -> str:
         self.job.bind(process)

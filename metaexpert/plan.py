@@ -48,6 +48,7 @@ _STOPS = {
     "leave": "entries are cancelled; positions stay, with their stops where these stand on the exchange",
     "flatten": "entries are cancelled and positions closed",
 }
+_FLATTENS = "at once, when its own orders are cancelled and its own positions closed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +112,7 @@ class Plan:
             "slippage": _slippage(self.run),
             "limits": self._limits(),
             "dead man": self._dead_man(),
-            "stopping": _STOPS[self.run.on_stop],
+            "stopping": _FLATTENS if self.run.flatten else _STOPS[self.run.on_stop],
             "stands now": "; ".join(self._standing()) or "nothing",
             "journal": str(self.journal),
         }

@@ -129,8 +129,10 @@ class Run:
         return "" if self._process is None else iso(self._process.clock.now())
 
     def summary(self) -> dict[str, Any]:
-        """Why it ended, where its journal lies, and the account as it stands or stood at the end."""
-        last = self._last if self._process is None else _particulars(self._process)
+        """Why and when it ended, where its journal lies, and the account as it stands or stood at the end."""
+        last = self._last
+        if self._process is not None:
+            last = {name: value for name, value in _particulars(self._process).items() if name != "ended"}
         return {"reason": self.reason, "journal": str(self.journal), **last}
 
     def stop(self, reason: str = "user_stop") -> None:

@@ -189,9 +189,9 @@ def _show(run: Run, *, as_json: bool) -> None:
         typer.echo(json.dumps(summary))
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table(show_header=False, box=None)
+    table = Table("", Column(overflow="fold"), show_header=False, box=None)
     for name, value in summary.items():
         table.add_row(name.replace("_", " "), str(value))
     Console(highlight=False).print(table)

@@ -80,6 +80,8 @@ async def test_what_is_doubtful_is_warned_of(venue, home):
         assert sum(text in warning for warning in plan.warnings) == 1, text
     assert row(plan, "limits") == "NONE"
     assert row(plan, "stopping") == "entries are cancelled and positions closed"
+    closing = await planned(venue, "okx", flatten=True)
+    assert row(closing, "stopping").startswith("at once, when its own orders are cancelled")
     assert all("hunter2" not in line for line in plan.lines())
     assert all(value not in "\n".join(plan.lines()) for value in KEYS.values())
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from metaexpert.replay import Comparison
 
 
-def hasty(world: World, told: list[Any]) -> MetaExpert:
+def hasty(world: World, told: list[Any], **more: Any) -> MetaExpert:
     """Buys as soon as it is begun."""
-    expert = MetaExpert(**settings_of(world.exchange, world.kind))
+    expert = MetaExpert(**settings_of(world.exchange, world.kind, **more))
 
     @expert.on_init(symbol=world.symbol, timeframe="1m", lookback_bars=5, stop_loss_pct=2.0, strategy_name="hasty")
     def init() -> None:
@@ -88,6 +88,25 @@ def test_a_run_that_began_with_prices_is_played_again_with_them():
 
     warped(main())
     assert [one if one == "init" else one[0] for one in told] == ["init", "open", "filled"] * 2
+
+
+def test_what_others_hold_is_logged_once_as_found_and_no_line_names_an_empty_symbol(tmp_path):
+    """A run that goes on does not say when it ended; one that has ended does."""
+    logs = {"log_to_file": True, "log_file": str(tmp_path / "all.log")}
+
+    async def main() -> None:
+        async with world("okx", "spot", lambda one: hasty(one, [], **logs)) as place:
+            life = place.begin()
+            await place.until(BEGUN + 20 * SECOND)
+            assert "ended" not in life.run.summary()
+            await place.stop()
+            assert "ended" in life.run.summary()
+
+    warped(main())
+    lines = (tmp_path / "all.log").read_text().splitlines()
+    assert len([one for one in lines if "on the account is not ours" in one]) == 1
+    assert [one for one in lines if 'symbol=""' in one] == []
+    assert any("will not cancel resting orders" in one for one in lines)
 
 
 def replayed(place: World, told: list[Any]) -> Comparison:
