@@ -194,7 +194,7 @@ class _Live:
             courier = await self._courier(broker, manifest, stack)
             await self._recover(process, broker, courier)
             self.log.info("live trading", run=number, exchange=job.exchange.exchange, testnet=job.exchange.testnet)
-            reason = await self._stream(process, courier)
+            reason = await self._stream(process, broker, courier)
         except KeyboardInterrupt:
             is_whole = False  # what is half done is not written
             raise
@@ -255,13 +255,15 @@ class _Live:
             if line not in found.notices:  # those are logged as they come
                 self.log.info(line)
 
-    async def _stream(self, process: LiveProcess, courier: Courier) -> str:
+    async def _stream(self, process: LiveProcess, broker: LiveBroker, courier: Courier) -> str:
         self.job.bind(process)
         try:
             if self.job.run.flatten:
                 process.stop("flattened")
-            reason = await process.stream()
-            self._warn_of_bare_positions(process)
+            try:
+                reason = await process.stream()
+            finally:
+                self._warn_of_bare_positions(broker)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_FLUSH_S):
                     await courier.idle()
@@ -272,16 +274,13 @@ class _Live:
             raise ExchangeError(f"not everything could be closed, {held} is left: look why, and try it again")
         return reason
 
-    def _warn_of_bare_positions(self, process: LiveProcess) -> None:
-        """What this run has watched itself, nobody watches now."""
-        for symbol, home in homes_of(self.markets.by_symbol.values(), protection_of(self.job.strategy)).items():
-            for held in process.broker.ledger.legs(symbol):
-                levels = process.broker.position(symbol, held.position_side)
-                if held.qty != 0.0 and not home.is_native and (levels.stop_loss or levels.take_profit) is not None:
-                    self.log.warning(
-                        "a position is left without its stop and target, which act only while the expert runs",
-                        symbol=symbol, qty=held.qty,
-                    )  # fmt: skip
+    def _warn_of_bare_positions(self, broker: LiveBroker) -> None:
+        """Say which levels nobody keeps now: those that this run has watched, and those it could not place."""
+        bare = [one for one in broker.shield.report() if one.status != "stands"]
+        for symbol, leg, qty in dict.fromkeys(one[:3] for one in bare):
+            watched = any(one[:2] == (symbol, leg) and one.status == "watched" for one in bare)
+            where = ", which act only while the expert runs" if watched else " on the exchange"
+            self.log.warning(f"a position is left without its stop or target{where}", symbol=symbol, qty=qty)
 
 
 class _Moving:

@@ -15,6 +15,7 @@ from warp import warped
 from metaexpert import MetaExpert
 from metaexpert.errors import AuthenticationError, ConfigError
 from metaexpert.journal import JournalReader
+from metaexpert.logger import MetaLogger
 from metaexpert.models import Fill
 from metaexpert.rerun import Rebuilt
 from metaexpert.resume import resume
@@ -263,3 +264,23 @@ def test_what_befell_an_expert_who_did_not_run_costs_another_on_the_account_noth
 
     warped(main())
     assert heard["one"] == ["init", ("buy", 0.01), "user_stop"]
+
+
+def test_a_run_that_is_given_up_names_the_position_that_it_leaves_without_a_stop(monkeypatch):
+    """The key may trade no more from the stop on: neither that nor an order that closes is taken."""
+    said: list[tuple[str, Any]] = []
+    monkeypatch.setattr(MetaLogger, "warning", lambda _, text, **more: said.append((text, more.get("qty"))))
+    make = partial(holder, heard=[], stop_loss_pct=3.0, max_positions_per_symbol=1)
+
+    async def main() -> None:
+        async with world("bybit", "linear", make) as place:
+            life = place.begin()
+            await place.until(START + 30 * SECOND)
+            place.venue.faults.add(Fault.DENIED, method="POST", times=1_000, after=1)
+            with pytest.raises(AuthenticationError):
+                await place.until(START + 5 * MINUTE)
+            assert life.is_over
+            assert (place.positions, place.stops) == ({"BOTH": 0.01}, [])
+
+    warped(main())
+    assert said[-1] == ("a position is left without its stop or target on the exchange", 0.01)
