@@ -99,7 +99,8 @@ class Dealings:
         """The order that was sent under that id of ours."""
         sent = self._sent.get(order_id)
         if sent is None and (working := self._protective(order_id)) is not None:
-            sent = self._take(Sent(working.order, working, working.terms.created))
+            known = self._sent.get(working.terms.id)  # it may be asked for by what the exchange calls it
+            sent = known or self._take(Sent(working.order, working, working.terms.created))
         return sent
 
     def knows(self, order: Order) -> bool:

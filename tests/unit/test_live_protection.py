@@ -91,6 +91,21 @@ def test_a_stop_that_fires_is_an_exit_by_its_reason_and_the_target_goes():
     assert floor.broker.execution.guards == {}
 
 
+def test_what_a_fired_stop_has_become_tells_of_it_once():
+    """Also where that is told under the exchange's own id, after the fill: nothing is booked a second time."""
+    floor, stop, _ = guarded()
+    floor.fill(stop.id, named=False, price=97.5, of="child")
+    floor.report(stop.id, FILLED, exchange_id="child", average_price=97.5)
+    (sent,) = [one for one in floor.broker.dealings._sent.values() if one.order.id == stop.id]
+    child = stop.changed(id="child", exchange_id="child", type=OrderType.MARKET, status=FILLED, filled=1.0)
+    floor.hear(OrderReport(floor.clock.now(), child))
+    for _ in range(4):
+        floor.fetched()
+    assert [(fill.order_id, fill.qty) for fill in floor.fills()] == [(stop.id, 1.0)]
+    assert floor.broker.dealings.find("child") is sent
+    assert floor.qty == 0.0
+
+
 def test_the_report_of_the_fired_stop_comes_before_its_fill():
     floor, stop, target = guarded()
     floor.report(stop.id, FILLED, average_price=97.5)
