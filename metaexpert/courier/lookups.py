@@ -46,13 +46,13 @@ class Lookups:
         if order.id in self._sought:
             self._sought[order.id] = True
         else:
+            self._sought[order.id] = False
             self._desk.start(self._seek(order, after), self._desk.work)
 
     async def _seek(self, order: Order, after: int) -> None:
         """Until it is found, or can't arrive any more."""
         desk, backoff, misses = self._desk, self._desk.backoff(), 0
         sent = self.sent.get(order.id, max(order.created, order.updated))
-        self._sought[order.id] = False
         try:
             await desk.pause(after)
             while True:

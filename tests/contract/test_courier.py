@@ -254,3 +254,15 @@ def test_an_account_is_told_as_it_stands(exchange, kind):
         assert (report.time, report.others) == (post.clock.now(), ())
 
     posted(work, exchange, kind)
+
+
+def test_an_order_that_is_asked_for_twice_at_once_is_looked_up_once():
+    """What is asked before the look-up has begun is answered by it."""
+
+    async def work(post: Post) -> None:
+        await post.asked(Send(post.resting("a1")))
+        order = post.resting("a1")
+        told = await post.asked(Find(order), Find(order))
+        assert kinds(told) == ["OrderReport"]
+
+    assert posted(work, "bybit", "linear").failed == []
