@@ -44,7 +44,7 @@ CELLS = (
     ("okx", "spot"), ("binance", "spot"), ("kucoin", "spot"), ("bybit", "spot"),
 )  # fmt: skip
 SIZES = {"spot": 0.02, "linear": 0.02, "inverse": 1_200.0}
-SPAN = 30
+SPAN = 20
 """Seconds of one schedule in which something happens."""
 PATIENCE = 240
 """Seconds of calm within which the expert must have found out how all stands."""
@@ -111,7 +111,7 @@ def _strike(dice: Random, deeds: Sequence[int]) -> Strike:
     fault = dice.choice((*REQUESTS, *MESSAGES, *OTHERS))
     at = dice.choice(deeds) if dice.random() < 0.7 else dice.randrange(SPAN - 5)
     times = dice.randint(1, 3)
-    seconds = round(dice.uniform(0.2, 15.0), 1)
+    seconds = round(dice.uniform(0.2, 12.0), 1)
     if fault in REQUESTS:
         return Strike(fault, at, "*", dice.choice(("*", "POST", "GET")), times, seconds)
     if fault in MESSAGES:
@@ -324,7 +324,7 @@ class Storm:
         until = self.world.clock.now() + PATIENCE * SECOND
         while found and self.world.clock.now() < until:
             for _ in range(2):  # what is well must stay so
-                await self._wait(self.world.clock.now() + 3 * SECOND)
+                await self._wait(self.world.clock.now() + 2 * SECOND)
                 found = self.faults()
                 if found:
                     break

@@ -240,6 +240,7 @@ def powered(patch: pytest.MonkeyPatch) -> Generator[None]:
     def open_(path: Path, **options: Any) -> Journal:
         journal, power = opened(path, **options), _POWER.get(None)
         if power is not None:
+            journal._db.execute("PRAGMA synchronous=OFF")  # the power of the machine stays on
             watched = _Watched(journal, power)
             power._journals.append(watched)
             journal._db = watched  # type: ignore[assignment]
