@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .halfway import body_of
 from .tape import BEGINNING, START
 
 if TYPE_CHECKING:
@@ -31,12 +32,14 @@ class JournalKeeper:
         self._journal = journal
         self._feed: Beginning | None = feed  # until its beginning is written
         self._intended = False
+        self._handled: tuple[str, Any] = (START, None)
 
     def event(self, time: int, kind: str, body: Any) -> None:
         """Note an event that is about to be handled."""
         if self._feed is not None and kind != START:
             self._journal.event(time, BEGINNING, self._feed.beginning())
             self._feed = None
+        self._handled = kind, body
         self._journal.event(time, kind, body)
 
     def log(self, time: int, kind: str, body: Any) -> None:
@@ -50,12 +53,12 @@ class JournalKeeper:
             self._intended = False
 
     def intent(self, order: Order) -> None:
-        """Write, at once, an order that is about to be sent.
+        """Write, at once, an order that is about to be sent, and what brought it.
 
         Raises:
             JournalError: it can't be written: it must not be sent.
         """
-        self._journal.intent(order.id, order.as_dict())
+        self._journal.intent(order.id, body_of(order, *self._handled))
         self._intended = True
 
 

@@ -17,11 +17,11 @@ from .errors import ConfigError, DataError, ExchangeError, JournalError, MetaExp
 from .exchanges.gateway import Gateway
 from .exchanges.private import AccountStreams
 from .exchanges.streams import MarketStreams
+from .halfway import halfway
 from .handlers import Handlers
 from .journal import Journal
 from .keeper import JournalKeeper, since_of
 from .live import seen_of
-from .models import Order
 from .plan import survey
 from .recovery import recover
 from .reports import Away
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from .live import Keeper, LiveProcess
     from .livefeed import LiveFeed
     from .logger import MetaLogger
-    from .models import Market
+    from .models import Market, Order
     from .plan import Plan
     from .recovery import Recovery
     from .wiring import LiveJob, Markets
@@ -170,7 +170,9 @@ class _Live:
         self.job = _without_strategy(job) if job.run.flatten else job
         self.journal, self.clock, self.log = journal, clock, log
         self.gateway, self.markets, self.feed = gateway, markets, feed
-        self.state = journal.last_state()
+        self.halfway = halfway(journal.intents())
+        state = journal.last_state()
+        self.state = None if state is None else self.halfway.past(state)
 
     async def run(self, stack: AsyncExitStack) -> str:
         """From the journal's state to the end; what has to be closed afterwards goes on the stack."""
@@ -190,7 +192,7 @@ class _Live:
             broker = _broker_of(job, self.markets, feed, clock, number, capital, keeper.intent)
             process = process_of(job, self.markets, feed, keeper, self.log, clock, broker)
             if self.state is not None:
-                process.restore(self.state, [Order.from_dict(one) for one in journal.intents()])
+                process.restore(self.state, self.halfway.orders)
             courier = await self._courier(broker, manifest, stack)
             await self._recover(process, broker, courier)
             self.log.info("live trading", run=number, exchange=job.exchange.exchange, testnet=job.exchange.testnet)
@@ -236,8 +238,11 @@ class _Live:
         moving = _Moving(self.clock, self.feed, process.clock)
         found = await recover(broker, courier, moving, log=self._note, adopt=run.adopt, protect=not run.flatten)
         self._report(found)
+        for line in self.halfway.lines():
+            self.log.warning(line)
         process.begin_limits(self.state)
-        news = (*found.away.news, *((one.order, one.result) for one in broker.book.flush()))
+        away = (*found.away.news, *((one.order, one.result) for one in broker.book.flush()))
+        news = tuple(one for one in away if not self.halfway.has_told(one[0]))
         self.journal.begin_from(process.state())
         if news:
             self.feed.tell(Away(found.time, news))

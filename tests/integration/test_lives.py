@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from cuts import Actor
-from lives import SECOND, world
+from lives import MINUTE, SECOND, START, settings_of, world
 from truth import differences
 from warp import warped
+
+from metaexpert import MetaExpert
 
 EXCHANGES = ("binance", "bybit", "okx", "bitget", "kucoin")
 
@@ -37,5 +39,45 @@ def test_a_stop_that_was_cancelled_by_hand_is_named_and_stands_again_before_any_
             assert (again.trigger, again.amount, again.id != stop.id) == (stop.trigger, stop.amount, True)
             assert differences(place) == []
             assert await place.stop() == "user_stop"
+
+    warped(work())
+
+
+def test_what_an_expert_was_deciding_when_the_power_failed_is_not_decided_again():
+    """It buys at every bar whatever it holds; the power fails with the second order written down, and not sent."""
+    heard: list[int] = []
+
+    def make(place):
+        expert = MetaExpert(**settings_of(place.exchange, place.kind))
+
+        @expert.on_init(
+            symbol=place.symbol, timeframe="1m", lookback_bars=5, strategy_name="blind", stop_loss_pct=5.0,
+            max_positions_per_symbol=50, leverage=3,
+        )  # fmt: skip
+        def init():
+            pass
+
+        @expert.on_bar
+        def bar(told):
+            heard.append(told.time)
+            expert.buy(0.02)
+            if len(heard) == 2:
+                place.lives[-1].power.cut()
+
+        return expert
+
+    async def work():
+        async with world("binance", "linear", make) as place:
+            place.begin()
+            await place.until(START + 2 * MINUTE + 10 * SECOND)
+            assert len(heard) == 2
+            await place.fail(arrives=False)
+            place.begin()
+            await place.until(place.clock.now() + 2 * MINUTE)
+            assert heard == sorted(set(heard))
+            assert len(heard) > 2
+            assert any("is not handled again" in line for line in place.lives[-1].said)
+            await place.stop()
+            assert place.positions == {"BOTH": pytest.approx(0.02 * (len(heard) - 1))}  # the second one never left
 
     warped(work())

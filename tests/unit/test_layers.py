@@ -30,6 +30,7 @@ LAYERS = (
             "calls",
             "closer",
             "filters",
+            "halfway",
             "handlers",
             "history",
             "inside",
