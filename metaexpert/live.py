@@ -383,6 +383,8 @@ class LiveProcess(Recorded):
         elif isinstance(event, Notice):
             self._notice(event)
         elif isinstance(event, Away):
+            for one in event.heard:
+                self._record(News(*one))
             self.tell(News(*one) for one in event.news)
         else:
             self._changed = True

@@ -242,10 +242,11 @@ class _Live:
             self.log.warning(line)
         process.begin_limits(self.state)
         away = (*found.away.news, *((one.order, one.result) for one in broker.book.flush()))
-        news = tuple(one for one in away if not self.halfway.has_told(one[0]))
+        heard = tuple(one for one in away if self.halfway.has_told(one[0]))
+        news = tuple(one for one in away if one not in heard)
         self.journal.begin_from(process.state())
-        if news:
-            self.feed.tell(Away(found.time, news))
+        if away:
+            self.feed.tell(Away(found.time, news, heard))
         lacking = [] if run.flatten else await self.feed.await_offers(moving.now() + _OFFERS_MS)
         if lacking:
             self.log.warning("no quote has come in 10 seconds: nothing is entered at market until one does",

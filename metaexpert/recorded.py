@@ -48,12 +48,16 @@ class Recorded(MetaProcess):
         return super()._call(event, handler, args)
 
     def _tell(self, news: News) -> None:
+        self._record(news)
+        super()._tell(news)
+
+    def _record(self, news: News) -> None:
+        """Write news down without telling anybody."""
         if self.recorder is not None:
             now, (order, result) = self.clock.now(), news
             self.recorder.log(now, "order", told(order))
             if result is not None:
                 self.recorder.log(now, type(result).__name__.lower(), list(result))
-        super()._tell(news)
 
 
 def told(value: Any) -> Any:

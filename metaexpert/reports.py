@@ -181,11 +181,13 @@ class Gap(NamedTuple):
 class Away(NamedTuple):
     """What became of orders while the expert did not run, as its handlers are told of it when it does.
 
-    The broker knows it already; `news` is each change in order, with the fill or refusal behind it.
+    The broker knows it already; `news` is each change in order, with the fill or refusal behind it. `heard` is
+    what they were being told of as the last run was cut: it is written down, and not told again.
     """
 
     time: int
     news: tuple[tuple[Order, Fill | Rejection | None], ...]
+    heard: tuple[tuple[Order, Fill | Rejection | None], ...] = ()
 
 
 type Report = (

@@ -140,7 +140,7 @@ def _account_row(report: AccountReport) -> list[Any]:
 
 
 def _away_row(away: Away) -> list[Any]:
-    return [away.time, [_news_row(*one) for one in away.news]]
+    return [away.time, *([_news_row(*one) for one in news] for news in (away.news, away.heard))]
 
 
 def _news_row(order: Order, result: Fill | Rejection | None) -> list[Any]:
@@ -200,8 +200,10 @@ def _position(row: dict[str, Any]) -> Position:
     return Position(**values, margin_mode=None if mode is None else MarginMode(mode))
 
 
-def _away(time: int, news: list[list[Any]]) -> Away:
-    return Away(time, tuple((Order.from_dict(order), _result(result)) for order, result in news))
+def _away(time: int, *rows: list[list[Any]]) -> Away:
+    return Away(
+        time, *(tuple((Order.from_dict(order), _result(result)) for order, result in news) for news in rows)
+    )
 
 
 def _result(row: list[Any] | None) -> Fill | Rejection | None:

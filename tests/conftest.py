@@ -40,6 +40,14 @@ def accountant(watching: Accountant) -> Iterator[Accountant]:
 
 
 @pytest.fixture(autouse=True)
+def graves() -> Iterator[None]:
+    """Processes of a test whose power has failed are put away with it."""
+    yield
+    if "power" in sys.modules:
+        sys.modules["power"].put_away()
+
+
+@pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty data folder in place of the user's own."""
     folder = tmp_path / "home"

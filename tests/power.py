@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import inspect
 import sys
 from collections.abc import Coroutine
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
 
     import pytest
 
-__all__ = ["Moment", "Power", "PowerCut", "powered"]
+__all__ = ["Moment", "Power", "PowerCut", "powered", "put_away"]
 
 _PACKAGE = str(Path(metaexpert.__file__).parent)
 _COROUTINE = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _TOOL = 4  # of sys.monitoring: a number that coverage, profilers and debuggers leave alone
 _ENDS = 100  # awaits at which a task that is taken down may hold on
 _POWER: contextvars.ContextVar[Power] = contextvars.ContextVar("power")
+_GRAVES: list[None] = []  # one for each power that has failed since `put_away`
 
 
 class PowerCut(BaseException):
@@ -87,6 +89,7 @@ class Power:
     def cut(self) -> None:
         """Let it fail now."""
         self.is_on = False
+        _GRAVES.append(None)
         self.failed.set()
         for journal in self._journals:
             journal.fail()
@@ -229,6 +232,30 @@ class _Watched:
 
 
 @contextmanager
+def _in_silence() -> Generator[None]:
+    """What the coroutines of dead processes have to say as they are collected is heard by nobody."""
+    hook = sys.unraisablehook
+
+    def hear(told: Any) -> None:
+        if not (_GRAVES and inspect.iscoroutine(told.object)):
+            hook(told)
+
+    sys.unraisablehook = hear
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+
+
+def put_away() -> None:
+    """Collect what dead processes have left, so that no later test hears of it."""
+    if _GRAVES:
+        with _in_silence():
+            gc.collect()
+        _GRAVES.clear()
+
+
+@contextmanager
 def powered(patch: pytest.MonkeyPatch) -> Generator[None]:
     """Have every `Power` count in the event loop that runs."""
     loop, opened = asyncio.get_running_loop(), Journal.open
@@ -252,7 +279,8 @@ def powered(patch: pytest.MonkeyPatch) -> Generator[None]:
     sys.monitoring.register_callback(_TOOL, sys.monitoring.events.PY_YIELD, _hear)
     sys.monitoring.set_events(_TOOL, sys.monitoring.events.PY_YIELD)
     try:
-        yield
+        with _in_silence():
+            yield
     finally:
         sys.monitoring.set_events(_TOOL, 0)
         sys.monitoring.free_tool_id(_TOOL)

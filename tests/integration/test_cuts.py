@@ -10,8 +10,6 @@ WHOLE = ("open", "close", "rest", "modify", "cancel", "protect")
 SOME = ("open", "close")
 
 
-# what a dead process leaves to the garbage collector
-@pytest.mark.filterwarnings("ignore:Exception ignored in. <coroutine:pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
     ("exchange", "kind", "actions", "every"),
     [

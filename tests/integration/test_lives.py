@@ -13,8 +13,6 @@ from metaexpert import MetaExpert
 EXCHANGES = ("binance", "bybit", "okx", "bitget", "kucoin")
 
 
-# what a dead process leaves to the garbage collector
-@pytest.mark.filterwarnings("ignore:Exception ignored in. <coroutine:pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("exchange", EXCHANGES)
 def test_a_stop_that_was_cancelled_by_hand_is_named_and_stands_again_before_any_decision(exchange):
     """A position is opened, the process killed, its stop cancelled on the exchange; then it begins again."""
