@@ -59,11 +59,43 @@ def crosser(exchange: str, kind: str, symbol: str, made: list[tuple[Any, ...]]) 
     return expert
 
 
-async def run(exchange: str, kind: str, mode: str, made: list[tuple[Any, ...]]) -> tuple[Market, list[Any], int]:
+def signaller(exchange: str, kind: str, symbol: str, made: list[tuple[Any, ...]]) -> MetaExpert:
+    """The same crosses as columns; `made` gets the orders that come of them."""
+    expert = MetaExpert(**settings_of(exchange, kind))
+
+    @expert.on_init(
+        symbol=symbol, timeframe="1m", lookback_bars=20, strategy_name="tape", size_type="fixed_base",
+        size_value=0.02, stop_loss_pct=5.0, leverage=3,
+    )  # fmt: skip
+    def init() -> None:
+        pass
+
+    @expert.signals
+    def signals(bars: Any) -> dict[str, Any]:
+        fast, slow = bars.close.rolling(2).mean(), bars.close.rolling(5).mean()
+        was_above = fast.shift() > slow.shift()
+        up, down = (fast > slow) & ~was_above, (fast < slow) & was_above
+        return {"long_entry": up, "long_exit": down, "short_entry": down, "short_exit": up}
+
+    @expert.on_order
+    def order(told: Any) -> None:
+        bar = (told.created - START) // MINUTE - 1
+        if told.status == "open" and 0 <= bar < BARS:
+            made.append((bar, str(told.side), str(told.type)))
+
+    return expert
+
+
+FORMS = {"event": crosser, "signals": signaller}
+
+
+async def run(
+    form: str, exchange: str, kind: str, mode: str, made: list[tuple[Any, ...]]
+) -> tuple[Market, list[Any], int]:
     """A run of the tape at the exchange; returns its market, its candles, and how many fills it had."""
 
     def make(place: World) -> MetaExpert:
-        return crosser(exchange, kind, place.symbol, made)
+        return FORMS[form](exchange, kind, place.symbol, made)
 
     terms = {"trade_mode": "live", "no_limits": True} if mode == "live" else {"trade_mode": "paper"}
     terms |= {} if mode == "live" else {"initial_capital": 2.0 if kind == "inverse" else 100_000.0}
@@ -93,23 +125,30 @@ def table(columns: dict[str, list[tuple[Any, ...]]]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("exchange", "kind"),
-    [("binance", "linear"), ("bybit", "inverse"), ("okx", "spot"), ("bitget", "linear"), ("kucoin", "linear")],
+    ("form", "exchange", "kind"),
+    [
+        ("event", "binance", "linear"),
+        ("event", "bybit", "inverse"),
+        ("event", "okx", "spot"),
+        ("event", "bitget", "linear"),
+        ("event", "kucoin", "linear"),
+        ("signals", "bybit", "linear"),
+    ],
 )
 def test_a_tape_gives_the_same_decisions_in_a_backtest_on_paper_and_live(
-    home, monkeypatch, capsys, exchange, kind
+    home, monkeypatch, capsys, form, exchange, kind
 ):
     columns: dict[str, list[tuple[Any, ...]]] = {"backtest": [], "paper": [], "live": []}
-    _, _, on_paper = warped(run(exchange, kind, "paper", columns["paper"]))
-    market, rows, live = warped(run(exchange, kind, "live", columns["live"]))
+    _, _, on_paper = warped(run(form, exchange, kind, "paper", columns["paper"]))
+    market, rows, live = warped(run(form, exchange, kind, "live", columns["live"]))
     monkeypatch.setenv("METAEXPERT_OFFLINE", "1")
     data = np.array(rows)
     candles = frame(data[:, 0].astype(np.int64), list(data.T[1:]))
     CandleStore().append(market, "1m", candles, source=Source("the tape"))
-    expert = crosser(exchange, kind, market.symbol, columns["backtest"])
+    expert = FORMS[form](exchange, kind, market.symbol, columns["backtest"])
     expert.backtest(start=START - MINUTE, capital=2.0 if kind == "inverse" else 100_000.0)
     with capsys.disabled():
-        print(f"\n{exchange} {kind}, {live} fills live and {on_paper} on paper\n{table(columns)}")
+        print(f"\n{exchange} {kind}, {form}, {live} fills live and {on_paper} on paper\n{table(columns)}")
     assert columns["backtest"] == columns["paper"] == columns["live"]
     assert len(columns["live"]) >= 4
     assert live >= 3
