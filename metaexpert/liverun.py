@@ -15,6 +15,7 @@ from .clock import SimClock, WallClock
 from .courier import Courier
 from .errors import ConfigError, DataError, ExchangeError, JournalError, MetaExpertError
 from .exchanges.gateway import Gateway
+from .exchanges.orders import why_no_legs
 from .exchanges.private import AccountStreams
 from .exchanges.streams import MarketStreams
 from .halfway import halfway
@@ -22,6 +23,7 @@ from .handlers import Handlers
 from .journal import Journal
 from .keeper import JournalKeeper, since_of
 from .live import seen_of
+from .models import PositionMode
 from .plan import survey
 from .recovery import recover
 from .reports import Away
@@ -107,8 +109,16 @@ def _tell(job: LiveJob, plan: Plan, log: MetaLogger) -> None:
 
 
 async def _markets(job: LiveJob, gateway: Gateway, log: MetaLogger) -> Markets:
-    """The markets of a run with their margin tiers."""
+    """The markets of a run with their margin tiers.
+
+    Raises:
+        ConfigError: one of them has no legs, and the run is to be in hedge mode.
+    """
     found = [await gateway.market(text) for text in job.strategy.symbols]
+    for market in found:
+        why = why_no_legs(market) if job.exchange.position_mode is PositionMode.HEDGE else None
+        if why is not None:
+            raise ConfigError(f"{market.symbol}: position_mode='hedge' can't be had: {why}; write 'oneway'")
     return named(job, [await _tiered(market, gateway, log) for market in found])
 
 

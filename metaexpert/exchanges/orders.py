@@ -39,6 +39,7 @@ __all__ = [
     "picked",
     "protection_of",
     "settings_of",
+    "why_no_legs",
 ]
 
 _ID = re.compile(r"[A-Za-z0-9]{1,32}")
@@ -170,6 +171,16 @@ def settings_of(market: Market, terms: Terms) -> tuple[Call, ...]:
     return dialect_of(market).settings(market, terms)
 
 
+def why_no_legs(market: Market) -> str | None:
+    """Why a market has no long beside a short position; None where it has."""
+    found, why = support(market.exchange, segment_of(market), Feature.HEDGE)
+    if found is Support.REFUSED:
+        return why
+    if market.exchange == "bybit" and market.settle != "USDT":
+        return "only contracts settled in USDT have legs there"
+    return None
+
+
 # --- checks ---------------------------------------------------------------------------------------------------
 
 
@@ -263,8 +274,9 @@ def _check_leg(plan: Plan) -> None:
         raise _refusal(plan, "position_side is for hedge mode, and the account is in one-way mode", _SIDE)
     if leg is not None and plan.order.reduce_only and not plan.closes:
         raise _refusal(plan, f"a {plan.order.side} grows the {leg} leg: it can't be reduce-only", _SIDE)
-    if leg is not None and plan.market.exchange == "bybit" and plan.market.settle != "USDT":
-        raise _refusal(plan, "only contracts settled in USDT have legs there", _SIDE)
+    why = None if leg is None else why_no_legs(plan.market)
+    if why is not None:
+        raise _refusal(plan, why, _SIDE)
 
 
 def _features(plan: Plan) -> Iterator[Feature]:

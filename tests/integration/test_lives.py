@@ -8,7 +8,7 @@ from lives import MINUTE, SECOND, START, settings_of, world
 from truth import differences
 from warp import warped
 
-from metaexpert import MetaExpert
+from metaexpert import ConfigError, MetaExpert
 
 EXCHANGES = ("binance", "bybit", "okx", "bitget", "kucoin")
 
@@ -77,5 +77,25 @@ def test_what_an_expert_was_deciding_when_the_power_failed_is_not_decided_again(
             assert any("is not handled again" in line for line in place.lives[-1].said)
             await place.stop()
             assert place.positions == {"BOTH": pytest.approx(0.02 * (len(heard) - 1))}  # the second one never left
+
+    warped(work())
+
+
+def test_a_market_without_legs_is_not_begun_in_hedge_mode():
+    """Bybit's inverse contracts are held net in a unified account."""
+
+    def make(place):
+        expert = MetaExpert(**settings_of(place.exchange, place.kind, position_mode="hedge"))
+        expert.on_init(symbol=place.symbol, timeframe="1m", strategy_name="legs", leverage=3)(lambda: None)
+        return expert
+
+    async def work():
+        async with world("bybit", "inverse", make) as place:
+            life = place.begin()
+            with pytest.raises(
+                ConfigError, match="position_mode='hedge' can't be had: inverse contracts are held net"
+            ):
+                await life.task
+            assert place.all_orders == []
 
     warped(work())
