@@ -29,7 +29,7 @@ from .claims import Claims
 from .sent import FIRES, Change, Sent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ..answers import ExchangeFill
     from ..models import Order
@@ -267,25 +267,50 @@ class Dealings:
         self._book.tell(sent.working, refusal)
 
     def _changed(self, sent: Sent, order: Order) -> None:
-        """Has the change of an order where it stands come about?"""
-        change, working = sent.change, sent.working
+        """Has the change of an order where it stands come about, or one that nobody waits for?"""
+        change = sent.change
         if change is None or change.id is not None:
-            return
-        tick, step = sent.held.market.price_tick, sent.held.market.qty_step
-        has_price = change.price is None or (
-            order.price is not None and abs(order.price - change.price) < 0.5 * tick
-        )
-        has_qty = change.qty is None or abs(order.qty - change.qty) < 0.5 * step
-        if has_price and has_qty:
+            self._follow(sent, order)
+        elif sent.is_told(order, change.price, change.qty):
             sent.change = None
-            sent.order = sent.order.changed(
-                price=sent.order.price if change.price is None else change.price,
-                qty=sent.order.qty if change.qty is None else change.qty,
-            )
-            self._apply(working, change, sent.order.qty + working.filled - sent.filled)
-            self._book.announce(working)
+            self._take_over(sent, change)
         elif self._execution.now() >= sent.changed + _PATIENCE_MS:  # no report of before can be so late
             self._not_changed(sent, "the exchange has not done it")
+            self._follow(sent, order)
+
+    def _follow(self, sent: Sent, order: Order) -> None:
+        """An order has the terms that it has at the exchange; as a report may be an old one, two have to agree."""
+        before, doubt, sent.doubt = sent.order, sent.doubt, None
+        if not self._carries(sent) or not sent.differs(order):
+            return
+        if doubt is None or not sent.is_told(order, *doubt):
+            sent.doubt = order.price, order.qty
+            self._errands.find(before)
+            return
+        self._say(
+            order.symbol,
+            f"order {before.id} is {order.qty:.12g} at {order.price} on the exchange and was "
+            f"{before.qty:.12g} at {before.price} by our books: the exchange's counts",
+        )
+        self._take_over(sent, Change(order.price, order.qty))
+
+    def _take_over(self, sent: Sent, change: Change) -> None:
+        """An order stands with other terms now: that is told."""
+        before, working = sent.order, sent.working
+        sent.doubt = None
+        sent.order = before.changed(
+            price=before.price if change.price is None else change.price,
+            qty=before.qty if change.qty is None else change.qty,
+        )
+        self._apply(working, change, sent.order.qty + working.filled - sent.filled)
+        self._book.announce(working)
+
+    def compare(self, orders: Iterable[Order]) -> None:
+        """Look up those of our orders that the account has with other terms."""
+        for order in orders:
+            sent = self._sent.get(order.id) or self._by_id(order)
+            if sent is not None and not sent.has_ended and self._carries(sent) and sent.differs(order):
+                self._errands.find(sent.order)
 
     @staticmethod
     def _apply(working: Working, change: Change, qty: float) -> None:

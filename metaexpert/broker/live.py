@@ -256,6 +256,7 @@ class LiveBroker(BaseBroker):
     def _settle_accounts(self, report: AccountReport) -> None:
         is_calm = self.dealings.is_settled and not self.outbox
         self.differences.hear(report, is_calm=is_calm)
+        self.dealings.compare(report.orders)
         if is_calm:
             self.shield.hear(report)
         self.reported = report.account

@@ -39,12 +39,14 @@ class Sent:
     settlement currency), of which `assumed` on the word of a report, without a fill. It was sent `at` (ms UTC)
     while the market stood at `reference`. `is_unknown`: whether it arrived is not known; `is_lost`: it did not;
     `is_gone`: it was there, and is no more. `cancels` counts how often its cancelling was asked for, below 0 while
-    a refusal of that is looked into; `why` says why. Its `change` where it stands was asked for at `changed`.
+    a refusal of that is looked into; `why` says why. Its `change` where it stands was asked for at `changed`. In
+    `doubt` are a price and a quantity that it was told to have and ours has not.
     """
 
     __slots__ = (
-        "assumed", "at", "average", "cancels", "change", "changed", "fetches", "filled", "has_ended", "ids",
-        "is_gone", "is_lost", "is_unknown", "order", "reference", "reported", "status", "value", "why", "working",
+        "assumed", "at", "average", "cancels", "change", "changed", "doubt", "fetches", "filled", "has_ended",
+        "ids", "is_gone", "is_lost", "is_unknown", "order", "reference", "reported", "status", "value", "why",
+        "working",
     )  # fmt: skip
 
     def __init__(self, order: Order, working: Working, at: int, reference: float | None = None) -> None:
@@ -60,6 +62,7 @@ class Sent:
         self.cancels = self.changed = self.fetches = 0
         self.why: str | None = None
         self.change: Change | None = None
+        self.doubt: tuple[float | None, float] | None = None
 
     @property
     def held(self) -> Holding:
@@ -90,6 +93,20 @@ class Sent:
             return missing / worth if worth > 0.0 else self.average
         worth = self.reported * self.average - self.value
         return worth / missing if worth > 0.0 else self.average
+
+    def is_told(self, order: Order, price: float | None, qty: float | None) -> bool:
+        """Does the exchange say that it has this price and quantity? None is any."""
+        market = self.held.market
+        has_price = price is None or (
+            order.price is not None and abs(order.price - price) < 0.5 * market.price_tick
+        )
+        return has_price and (qty is None or abs(order.qty - qty) < 0.5 * market.qty_step)
+
+    def differs(self, order: Order) -> bool:
+        """Does it rest at the exchange with another price or quantity than ours?"""
+        is_limit = self.order.type is OrderType.LIMIT and self.working.terms.type is OrderType.LIMIT
+        rests = is_limit and order.is_working and order.price is not None and order.qty > self.filled
+        return rests and not self.is_told(order, self.order.price, self.order.qty)
 
     def hear(self, order: Order) -> None:
         """Take in what the exchange says of it; the end that it told first is for good."""

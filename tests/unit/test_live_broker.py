@@ -280,6 +280,72 @@ def test_a_refused_change_is_told_and_leaves_the_order_as_it_was():
     assert floor.broker.working()[0].price == 99.0
 
 
+def test_a_change_that_comes_about_after_it_was_refused_is_taken_over_once_it_is_told_twice():
+    floor = Floor(exchange="bybit")
+    name = floor.send(1.0, price=99.0)
+    floor.report(name)
+    floor.broker.modify(name, price=98.0, qty=None, active_from=0)
+    floor.later(5_000)
+    floor.report(name, price=99.0)
+    assert floor.refused() == ["not_changed"]
+    floor.new()
+    floor.report(name, price=98.0)
+    assert floor.order(name).price == 99.0
+    assert floor.asked() == [("Find", name)]
+    floor.report(name, price=98.0)
+    assert floor.order(name).price == floor.broker.working()[0].price == 98.0
+    assert floor.told(name) == [OPEN, OPEN, OPEN]  # it stands, with the refusal, with its new price
+    assert "1 at 98.0 on the exchange and was 1 at 99.0 by our books" in floor.broker.notices[-1].text
+    assert floor.broker.is_settled
+
+
+def test_an_old_report_after_a_change_changes_nothing():
+    floor = Floor(exchange="bybit")
+    name = floor.send(1.0, price=99.0)
+    floor.report(name)
+    floor.broker.modify(name, price=98.0, qty=None, active_from=0)
+    floor.report(name, price=98.0)
+    floor.new()
+    floor.report(name, price=99.0)
+    assert floor.asked() == [("Find", name)]
+    floor.report(name, price=98.0)
+    floor.report(name, price=99.0)  # that the first was old is known: it counts no more
+    assert floor.order(name).price == 98.0
+    floor.report(name, price=98.0)
+    assert floor.told(name) == [OPEN, OPEN]
+    floor.new()
+    assert floor.broker.is_settled
+
+
+def test_a_quantity_that_the_exchange_has_changed_is_what_is_left_to_fill():
+    """Of 3 it fills 1; at the exchange it is for 2 in all then: 1 is left."""
+    floor = Floor(exchange="bybit")
+    name = floor.send(3.0, price=99.0)
+    floor.report(name)
+    floor.fill(name, 1.0, 99.0)
+    for _ in range(2):
+        floor.report(name, filled=1.0, qty=2.0)
+    assert (floor.order(name).qty, floor.order(name).filled) == (2.0, 1.0)
+    floor.fill(name, 1.0, 99.0)
+    floor.report(name, FILLED, 2.0, qty=2.0)
+    assert floor.told(name)[-1] is FILLED
+    floor.new()
+    assert floor.broker.is_settled
+
+
+def test_an_order_that_the_account_has_at_another_price_is_looked_up():
+    floor = Floor(exchange="bybit")
+    name = floor.send(1.0, price=99.0)
+    floor.report(name)
+    floor.new()
+    same = floor.sent(name).changed(status=OPEN, exchange_id=f"x{name[-3:]}")
+    account = Account(currency="USDT", balance=floor.ledger.balance, equity=floor.ledger.balance)
+    floor.hear(AccountReport(floor.clock.now(), account, (), (same,)))
+    assert floor.asked() == []
+    floor.hear(AccountReport(floor.clock.now(), account, (), (same.changed(price=98.0),)))
+    assert floor.asked() == [("Find", name)]
+
+
 @pytest.mark.parametrize(("exchange", "stop"), [("kucoin", None), ("bybit", 105.0)])
 def test_else_it_is_cancelled_and_what_is_left_goes_on_under_another_id(exchange: str, stop: float | None):
     floor = Floor(exchange=exchange)
