@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .broker.homes import homes_of
@@ -13,7 +14,8 @@ from .broker.names import Names
 from .broker.setup import costs_of, protection_of
 from .clock import SimClock, WallClock
 from .courier import Courier
-from .errors import ConfigError, DataError, ExchangeError, JournalError, MetaExpertError
+from .errors import ClockError, ConfigError, DataError, ExchangeError, JournalError, MetaExpertError
+from .exchanges.caller import is_offline
 from .exchanges.gateway import Gateway
 from .exchanges.orders import why_no_legs
 from .exchanges.private import AccountStreams
@@ -25,6 +27,7 @@ from .keeper import JournalKeeper, since_of
 from .live import seen_of
 from .models import PositionMode
 from .plan import survey
+from .pumps import PASSING, Backoff
 from .recovery import recover
 from .reports import Away
 from .siblings import Siblings, account_mark
@@ -42,7 +45,7 @@ from .wiring import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from .clock import LiveClock
     from .events import Notice
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
 
 __all__ = ["rebuilt", "trade"]
 
+_FIRST_MS, _LONGEST_MS = 1_000, 30_000  # between two attempts to begin again
 _FLUSH_S = 10.0  # how long what on_deinit has asked for may take to be sent
 _OFFERS_MS = 10_000  # how long a run waits for prices before it decides anything
 
@@ -66,28 +70,44 @@ async def trade(job: LiveJob) -> str:
 
     Raises:
         ConfigError: a setting can't be had, the expert runs already, or a loss limit has ended it.
-        ExchangeError: the exchange can't be reached, or refuses the keys.
+        ExchangeError: the exchange can't be reached, which a run that goes on waits for, or refuses the keys.
         StrategyError: the expert's own code failed.
         JournalError: the journal can't be read or written.
     """
     async with AsyncExitStack() as stack:
         journal = stack.enter_context(Journal.open(journal_of(job), secrets=job.exchange.secrets, durable=True))
-        refuse_halted(job, journal.last_state())
+        state = journal.last_state()
+        refuse_halted(job, state)
         clock = job.clock or WallClock()
         log = stack.enter_context(Closing(job.log(clock.now)))
         for note in job.notes:
             log.warning(note)
         gateway = await stack.enter_async_context((job.gateway or Gateway)(job.exchange))
-        markets = await _markets(job, gateway, log)
-        _tell(job, await survey(job, gateway, tuple(markets.by_symbol.values())), log)
+        asked = partial(_asked, clock, log, waits=state is not None)
+        markets = await asked(partial(_markets, job, gateway, log))
+        _tell(job, await asked(partial(survey, job, gateway, tuple(markets.by_symbol.values()))), log)
         if not job.run.flatten:
             for symbol in markets.by_symbol:
-                await gateway.set_up(symbol, terms_of(job.exchange, job.strategy))
+                await asked(partial(gateway.set_up, symbol, terms_of(job.exchange, job.strategy)))
         source = MarketStreams(gateway, clock)
         stack.push_async_callback(source.close)
         feed = feed_of(job, markets, source, clock)
         stack.push_async_callback(feed.close)
         return await _Live(job, journal, clock, log, gateway, markets, feed).run(stack)
+
+
+async def _asked[T](clock: LiveClock, log: MetaLogger, doing: Callable[[], Awaitable[T]], *, waits: bool) -> T:
+    """Do something at the exchange; a run that goes on `waits` while that is away, for there may be positions."""
+    backoff = Backoff(lambda: 0.0, _FIRST_MS, _LONGEST_MS)
+    while True:
+        try:
+            return await doing()
+        except (*PASSING, ClockError) as error:
+            if not waits or is_offline():
+                raise
+            pause = backoff.pause(error)
+            log.warning("the run can't begin yet: it is tried again", why=str(error), seconds=pause / 1000)
+            await clock.sleep_until(clock.now() + pause)
 
 
 def _tell(job: LiveJob, plan: Plan, log: MetaLogger) -> None:
@@ -192,7 +212,8 @@ class _Live:
         else:
             await feed.open(history_of(job.strategy), since_of(self.state), seen=seen_of(self.state))
         currency = next(iter(self.markets.by_symbol.values())).settle
-        capital = (await self.gateway.account(currency)).balance
+        account = partial(self.gateway.account, currency)
+        capital = (await _asked(self.clock, self.log, account, waits=self.state is not None)).balance
         manifest = {**manifest_of(job, self.markets), "account": account_mark(job.exchange)}
         number = journal.begin(feed.now(), manifest, self.state)
         reason, is_whole = "error", True

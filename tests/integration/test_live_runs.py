@@ -13,7 +13,7 @@ from venue.faults import Fault
 from warp import warped
 
 from metaexpert import MetaExpert
-from metaexpert.errors import AuthenticationError, ConfigError
+from metaexpert.errors import AuthenticationError, ConfigError, NetworkError
 from metaexpert.journal import JournalReader
 from metaexpert.logger import MetaLogger
 from metaexpert.models import Fill
@@ -233,6 +233,35 @@ def test_keys_that_are_refused_end_the_run_and_leave_the_stop_where_it_is():
     warped(main())
     assert set(told[:-1]) == {"AuthenticationError"}
     assert told[-1] == "error"
+
+
+def test_a_restart_waits_for_an_exchange_that_is_away_and_a_first_start_does_not():
+    """It is away for four minutes after a crash: a read is given up after five tries, the start is not."""
+
+    async def main() -> None:
+        async with world("kucoin", "linear", lambda place: holder(place, [])) as place:
+            away = place.venue.faults.add(Fault.MAINTENANCE, times=1_000_000)
+            life = place.begin()
+            with pytest.raises(NetworkError):
+                await place.until(START + 10 * MINUTE)
+            place.venue.faults.lift(away)
+            place.begin()
+            begun = place.clock.now()
+            await place.until(begun + 2 * MINUTE)
+            assert place.positions
+            await place.fail()
+            away = place.venue.faults.add(Fault.MAINTENANCE, times=1_000_000)
+            life = place.begin()
+            await place.until(place.clock.now() + 4 * MINUTE)
+            assert not life.is_over
+            assert "live trading" not in life.said
+            place.venue.faults.lift(away)
+            await place.until(place.clock.now() + MINUTE)
+            assert "live trading" in life.said
+            assert len([text for text in life.said if text.startswith("the run can't begin yet")]) > 1
+            await place.stop()
+
+    warped(main())
 
 
 def test_what_befell_an_expert_who_did_not_run_costs_another_on_the_account_nothing():
