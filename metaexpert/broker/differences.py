@@ -160,8 +160,10 @@ class Differences:
         there: set[str] = set()
         for order in orders:
             there |= {order.id, order.exchange_id or ""}
-            known = self._knows(order) or self._is_protecting(order)
-            if known or order.symbol not in self._ledger.holdings or not self._is_mine(order.id):
+            if self._is_protecting(order):
+                self._shield.listed(order)
+                continue
+            if self._knows(order) or order.symbol not in self._ledger.holdings or not self._is_mine(order.id):
                 continue
             if self._shield.take_over(order):
                 self._say(order.symbol, f"{_described(order)} is ours and protects our position")

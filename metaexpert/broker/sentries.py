@@ -147,6 +147,10 @@ class Sentry:
         """Is it of that quantity?"""
         return abs(self.working.qty - qty) <= self.working.held.market.qty_step / 2
 
+    def resize(self, qty: float) -> None:
+        """The exchange has made it of `qty`."""
+        self.working.qty, self.working.is_changed = qty, True
+
     def hear(self, order: Order, now: int) -> None:
         """Take in what the exchange says of it; an end is for good."""
         if order.exchange_id is not None and order.exchange_id not in self.ids:
@@ -196,6 +200,9 @@ class Cover:
     soon after one another; `due` is when the next may be sent. `given_up`: (side, level, qty) of what is not tried
     again.
 
+    Exchanges shrink an order with its position. `short` tells of one that is too small by now, until it has been
+    replaced; `shrinks` counts them, those soon after one another.
+
     `trouble` is the refusal that is not judged yet, `lost` the loss that is not told yet. A position that was
     closed loses its stop as well, or gets none: so the `answers` of fills and account that were `asked` for come
     first; the account's before a refusal is judged only where this `names_position`.
@@ -213,15 +220,18 @@ class Cover:
         "part",
         "sent",
         "sentries",
+        "short",
+        "shrinks",
         "trouble",
     )
 
     def __init__(self, part: Part) -> None:
         self.part = part
         self.sentries: list[Sentry] = []
-        self.sent = self.due = self.failures = self.losses = 0
+        self.sent = self.due = self.failures = self.losses = self.shrinks = 0
         self.trouble: str | None = None
         self.lost: str | None = None
+        self.short: str | None = None
         self.names_position = False
         self.answers: set[type] = set()
         self.asked = 0
@@ -262,8 +272,8 @@ class Cover:
 
     def forget(self) -> None:
         """The position has ended: what went wrong with it counts no more."""
-        self.due = self.failures = self.losses = 0
-        self.trouble = self.lost = self.given_up = None
+        self.due = self.failures = self.losses = self.shrinks = 0
+        self.trouble = self.lost = self.short = self.given_up = None
 
     @property
     def is_open(self) -> bool:

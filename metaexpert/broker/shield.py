@@ -5,8 +5,8 @@ the protective orders that stand on the exchange, asks for what is missing and h
 an entry, a further one, a partial exit, a level that moved, a stop that was cancelled by hand or refused, and a
 restart are all one case. Where the exchange can't keep the levels (`homes`), the Shield watches the price itself.
 
-- A position has one stop and one target of its exact quantity. A new one is sent first, and the one that it
-  replaces is cancelled once the new one stands.
+- A position has one stop and one target of its exact quantity, as the exchange tells of it: some shrink an order
+  with its position. A new one is sent first, and the one that it replaces is cancelled once the new one stands.
 - While one of a position's orders fills, none is sent for it; what is left of the position then is compared anew.
 - Levels that follow the price are moved once a second at most.
 - Where the market has reached a level at which no order stands, the position is closed at market.
@@ -237,6 +237,8 @@ class Shield:
         if isinstance(report, OrderReport):
             sentry.hear(report.order, now)
             self._followed(sentry, was, report.order)
+            if report.order.qty < sentry.working.qty:  # one that says nothing of it repeats what was sent
+                self._resize(sentry, report.order.qty)
         elif isinstance(report, OrderRefused):
             self._end(sentry)
             self._refused(sentry, report.reason, report.message)
@@ -251,6 +253,23 @@ class Shield:
             sentry.tries += 1
             sentry.due = now + backoff_ms(sentry.tries)
             self._ask(Find(sentry.working.order))
+
+    def listed(self, order: Order) -> None:
+        """A protective order stands among the orders of the account: its quantity there is the true one."""
+        sentry = self.find(order.id) or self.find(order.exchange_id or "")
+        if sentry is not None:
+            self._resize(sentry, order.qty)
+
+    def _resize(self, sentry: Sentry, qty: float) -> None:
+        """The exchange has an order at `qty`: if that is too little, after a fill that is not told yet perhaps."""
+        if qty <= 0.0 or sentry.is_of(qty) or sentry.standing is not Standing.STANDS or sentry.fires:
+            return
+        held, cover, now, before = sentry.working.held, self._cover(sentry), self._clock.now(), sentry.working.qty
+        sentry.resize(qty)
+        if sentry.reduces and qty < before and not cover.covers(held):
+            cover.shrinks = cover.shrinks + 1 if now - cover.sent < _REACH_MS else 1
+            cover.due = max(cover.due, now + backoff_ms(cover.shrinks))
+            cover.short = f"the exchange made the {sentry.part} {sentry.id} of {before:.12g} one of {qty:.12g}"
 
     def _followed(self, sentry: Sentry, was: Standing, order: Order) -> None:
         """What follows from an order's report, where it stood as it `was` before."""
@@ -367,6 +386,8 @@ class Shield:
             return
         fits, lacking = cover.match(held, level)
         standing = {one.standing for one in fits}
+        if not lacking:
+            cover.short = None
         if not lacking and Standing.UNKNOWN not in standing:
             for sentry in cover.live if standing == {Standing.STANDS} else ():
                 if sentry not in fits:
@@ -374,7 +395,9 @@ class Shield:
         elif self._is_reached(cover.part, held, guard, level):
             self._leave(held, _reason(cover, guard), f"the market had reached the {cover.part} {level:.12g}")
         elif self._may_send(cover, held, guard, level, now):
-            cover.sent, cover.due = now, 0
+            if cover.short is not None:
+                self._alert(held, f"{cover.short}, while {abs(held.qty):.12g} is held: a new one is sent")
+            cover.sent, cover.due, cover.short = now, 0, None
             for qty in lacking:
                 self._arm(held, cover, guard, level, qty)
 

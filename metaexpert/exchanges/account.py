@@ -62,7 +62,8 @@ def order_of(raw: Raw, market: Market, asked: Order | None = None) -> Order:
         raw: CCXT's order.
         market: where it works.
         asked: what was sent, if it was sent by us: most exchanges answer with an id and nothing else. Its terms
-            hold; the answer says how far it has come, and its qty and price where they were changed since.
+            hold; the answer says how far it has come, and its qty and price where they were changed since. An
+            answer without a quantity repeats what was sent.
 
     Returns:
         The order; `Order.id` is the client id where it has one, else the exchange's. `Order.fee` is what was paid
@@ -93,8 +94,9 @@ def _progress(raw: Raw, market: Market, asked: Order) -> Order:
     status = _status(raw, market, OrderStatus.OPEN)
     total = number(raw, "amount")
     in_base = market.amount_step is not None  # there it takes a price to compare them
-    known = asked.price is not None or status is OrderStatus.FILLED  # by cost it tells what was bought so far
-    qty = asked.qty if total is None or in_base or not known else to_qty(market, total)
+    # by cost it tells what was bought so far; what reduces goes by quantity, and may shrink with its position
+    known = asked.price is not None or asked.reduce_only or status is OrderStatus.FILLED
+    qty = asked.qty if not total or in_base or not known else to_qty(market, total)
     return asked.changed(
         exchange_id=child_of(raw, market) or id_of(raw, market),
         status=status,

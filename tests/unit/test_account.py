@@ -106,6 +106,13 @@ def test_what_is_bought_at_market_for_a_sum_keeps_its_qty_until_it_is_done():
     assert (done.qty, done.filled, done.status) == (0.9995, 0.9995, OrderStatus.FILLED)
 
 
+@pytest.mark.parametrize(("amount", "qty"), [(20.0, 0.2), (None, 0.25), (0.0, 0.25)])
+def test_a_stop_that_the_exchange_shrank_with_its_position_is_told_as_it_is_there(amount, qty):
+    """20 contracts of 0.01; an answer without a quantity repeats what was sent."""
+    order = asked(type=OrderType.STOP, price=None, stop_price=49_000.0, side=Side.SELL, reduce_only=True)
+    assert account.order_of(answer(amount=amount, filled=0.0, side="sell"), linear(), order).qty == qty
+
+
 @pytest.mark.parametrize("name", [None, ""])
 def test_an_answer_without_an_id_is_an_unknown_outcome(name):
     with pytest.raises(NetworkError, match=r"abc1 .* without its id: look it up"):

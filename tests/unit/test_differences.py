@@ -369,6 +369,25 @@ def test_a_stop_of_ours_that_is_found_is_taken_over_where_it_is_what_lacks():
     assert one.texts[0] == "stop order mine7 to sell 1 at 98 is ours and protects our position"
 
 
+def test_a_stop_that_is_listed_at_another_quantity_is_replaced():
+    one = books(stop_loss=98.0)
+    one.stands()
+    (stop,) = one.shield.orders
+    one.new()
+    one.differences.hear(_listing(one, stop.changed(qty=0.4)), is_calm=True)
+    assert one.standing == [("stop", "sell", 0.4, 98.0)]
+    one.wait(1_000)
+    assert [(new.qty, new.stop_price) for new in one.new()] == [(1.0, 98.0)]
+    one.stands()
+    assert one.cancelled == [stop.id]
+
+
+def _listing(one: Books, *orders: Order) -> AccountReport:
+    account = Account(currency=one.ledger.currency, balance=one.ledger.balance, equity=one.ledger.balance)
+    position = Position(symbol=one.symbol, position_side=None, qty=one.qty, entry_price=100.0, mark_price=100.0)
+    return AccountReport(one.clock.now(), account, (position,), orders)
+
+
 def test_a_protective_order_is_known_by_the_exchanges_id_alone():
     """As on an exchange that tells of stop orders without our id."""
     one = books(stop_loss_pct=2.0)

@@ -322,6 +322,80 @@ def test_levels_that_the_expert_changes_are_changed_at_once():
     assert keep.standing == []
 
 
+# --- what the exchange makes of them --------------------------------------------------------------------------
+
+
+def test_a_stop_that_shrank_with_its_position_is_replaced_when_that_has_grown_again():
+    """Before the smaller one that was sent for it stands, so that the old one seemed to do."""
+    keep = Keep(stop_loss=102.0)
+    keep.trade(-2.0, 100.0)
+    keep.stands()
+    (first,) = keep.new()
+    keep.trade(1.0, 100.0)
+    (second,) = keep.new()
+    keep.says(first, OrderStatus.OPEN, qty=1.0)
+    keep.trade(-1.0, 100.0)
+    keep.stands(second)
+    assert keep.cancelled == []
+    assert [(one.qty, one.stop_price) for one in keep.new()] == [(2.0, 102.0)]
+    keep.stands()
+    assert sorted(keep.cancelled) == sorted([first.id, second.id])
+    keep.cancels()
+    assert keep.standing == [("stop", "buy", 2.0, 102.0)]
+    assert keep.alerts == []
+
+
+def test_a_stop_that_is_too_small_on_the_exchange_is_replaced_a_second_later_and_told_of():
+    """A fill that explains it may be told within that second."""
+    keep = long()
+    stop = keep.shield.orders[0]
+    keep.says(stop, OrderStatus.OPEN, qty=0.5)
+    assert (keep.new(), keep.alerts, keep.shield.next_time) == ([], [], keep.clock.now() + 1_000)
+    assert keep.shield.report()[0].status == "missing"
+    keep.wait(1_000)
+    assert [(one.qty, one.stop_price) for one in keep.new()] == [(1.0, 98.0)]
+    assert keep.alerts == [
+        f"{keep.symbol}: the exchange made the stop {stop.id} of 1 one of 0.5, while 1 is held: a new one is sent"
+    ]
+    assert keep.cancelled == []
+    keep.stands()
+    assert keep.cancelled == [stop.id]
+
+
+def test_a_stop_that_shrinks_before_the_fill_is_told_is_left_as_it_is():
+    keep = long()
+    keep.says(keep.shield.orders[0], OrderStatus.OPEN, qty=0.5)
+    keep.trade(-0.5, 101.0)
+    keep.wait(1_000)
+    assert [one.reason for one in keep.new()] == [ExitReason.TAKE_PROFIT]
+    assert keep.alerts == []
+
+
+def test_a_report_that_repeats_what_was_sent_does_not_make_a_shrunk_stop_whole():
+    keep = Keep(stop_loss=98.0)
+    keep.trade(1.0, 100.0)
+    keep.stands()
+    (stop,) = keep.new()
+    keep.says(stop, OrderStatus.OPEN, qty=0.5)
+    keep.says(stop, OrderStatus.OPEN, qty=1.0)
+    assert keep.standing == [("stop", "sell", 0.5, 98.0)]
+
+
+def test_an_exchange_that_shrinks_every_stop_is_asked_with_patience():
+    """After 1, 2, 4 and 8 seconds: they follow one another within a minute."""
+    keep = Keep(stop_loss=98.0)
+    keep.trade(1.0, 100.0)
+    for wait in (1_000, 2_000, 4_000, 8_000):
+        (stop,) = keep.new()
+        keep.stands(stop)
+        keep.says(stop, OrderStatus.OPEN, qty=0.25)
+        keep.cancels()
+        keep.wait(wait - 1)
+        assert keep.new() == []
+        keep.wait(1)
+    assert len(keep.alerts) == 4
+
+
 # --- refused, lost, unknown ------------------------------------------------------------------------------------
 
 
