@@ -64,6 +64,7 @@ def _tracked(base: Any) -> type[Any]:
             if is_new:
                 connection.throttle = self.throttle
                 connection.handle_message = _guarded(connection)
+                connection.future = _heard(connection)
             task = asyncio.current_task()
             if task is not None:
                 self._used[task] = connection
@@ -98,6 +99,25 @@ def _guarded(connection: Any) -> Callable[[Any], None]:
             connection.on_error(_error(f"a message can't be read ({type(error).__name__})"))
 
     return guarded
+
+
+def _heard(connection: Any) -> Callable[[str], Any]:
+    """What is awaited on `connection`; where nobody awaits it any more its failure is not told to the world."""
+    future_of: Callable[[str], Any] = connection.future
+
+    def future(name: str) -> Any:
+        made = future_of(name)
+        made.remove_done_callback(_look)
+        made.add_done_callback(_look)
+        return made
+
+    return future
+
+
+def _look(future: asyncio.Future[Any]) -> None:
+    """Look at what it failed with, so that asyncio does not complain that nobody did."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _error(text: str) -> Exception:

@@ -362,3 +362,26 @@ def test_closing_lets_what_was_begun_see_to_its_end_whatever_the_rest_fails_with
 def _silently(bridge, coroutine):
     with suppress(BaseException):
         bridge.run(coroutine())
+
+
+@pytest.mark.parametrize("exchange", VENUES)
+def test_what_nobody_waits_for_fails_in_silence(exchange):
+    """A connection breaks, or a login fails, while two things are awaited on it, one of them by nobody."""
+    said: list[str] = []
+
+    async def work():
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: said.append(told["message"]))
+        client = connect(settings(exchange, **KEYS))
+        connection = client.client("wss://nowhere.example")
+        awaited, _ = connection.future("awaited"), connection.future("forgotten")
+        connection.reject(ConnectionError("it broke"))
+        with pytest.raises(ConnectionError):
+            await awaited
+        await client.close()
+        del client, connection, awaited, _
+        gc.collect()
+        await asyncio.sleep(0)
+
+    asyncio.run(work())
+    gc.collect()
+    assert said == []
