@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from metaexpert.models import Market
 
-BARS = 40
+BARS = 24
 SIZES = {"linear": 0.02, "inverse": 600.0, "spot": 0.02}
-COURSE = {minute: round(PRICE * (1 + 0.004 * sin(minute / 3)), 1) for minute in range(-40, BARS + 5)}
+COURSE = {minute: round(PRICE * (1 + 0.004 * sin(minute / 1.8)), 1) for minute in range(-40, BARS + 5)}
 
 
 def crosser(exchange: str, kind: str, symbol: str, made: list[tuple[Any, ...]]) -> MetaExpert:
