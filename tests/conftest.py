@@ -69,3 +69,18 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no recorded data in {folder}: set METAEXPERT_SHARED to the folder that holds data/")
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures that tests have recorded, which the workers of a parallel run can't do themselves."""
+    told = [
+        text
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, ())
+        for name, text in getattr(report, "user_properties", ())
+        if name == "figures" and report.when == "call"
+    ]
+    if told:
+        terminalreporter.section("figures")
+    for text in told:
+        terminalreporter.write_line(str(text))

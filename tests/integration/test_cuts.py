@@ -23,10 +23,9 @@ SOME = ("open", "close")
     ],
     ids=lambda one: one if isinstance(one, str) else "",
 )
-def test_nothing_is_lost_doubled_or_left_unprotected(home, capsys, exchange, kind, actions, every):
+def test_nothing_is_lost_doubled_or_left_unprotected(home, record_property, exchange, kind, actions, every):
     found = figures_of(exchange, kind, actions, whole=False, every=every)
-    with capsys.disabled():
-        print(f"\n{exchange} {kind}, {', '.join(actions)}:", *found.lines(), sep="\n  ")
+    record_property("figures", "\n  ".join([f"{exchange} {kind}, {', '.join(actions)}:", *found.lines()]))
     assert [one for one in found.crashes if one.faults] == []
     assert {"waits", "goes on", "writes"} <= set(found.moments)
     assert sum(one.moment is not None for one in found.crashes) >= 0.9 * len(found.crashes)

@@ -136,7 +136,7 @@ def table(columns: dict[str, list[tuple[Any, ...]]]) -> str:
     ],
 )
 def test_a_tape_gives_the_same_decisions_in_a_backtest_on_paper_and_live(
-    home, monkeypatch, capsys, form, exchange, kind
+    home, monkeypatch, record_property, form, exchange, kind
 ):
     columns: dict[str, list[tuple[Any, ...]]] = {"backtest": [], "paper": [], "live": []}
     _, _, on_paper = warped(run(form, exchange, kind, "paper", columns["paper"]))
@@ -147,8 +147,8 @@ def test_a_tape_gives_the_same_decisions_in_a_backtest_on_paper_and_live(
     CandleStore().append(market, "1m", candles, source=Source("the tape"))
     expert = FORMS[form](exchange, kind, market.symbol, columns["backtest"])
     expert.backtest(start=START - MINUTE, capital=2.0 if kind == "inverse" else 100_000.0)
-    with capsys.disabled():
-        print(f"\n{exchange} {kind}, {form}, {live} fills live and {on_paper} on paper\n{table(columns)}")
+    what = f"{exchange} {kind}, {form}, {live} fills live and {on_paper} on paper"
+    record_property("figures", f"{what}\n{table(columns)}")
     assert columns["backtest"] == columns["paper"] == columns["live"]
     assert len(columns["live"]) >= 4
     assert live >= 3
