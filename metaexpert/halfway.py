@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .models import Order
+from .models import Fill, Order, OrderStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from .models import Rejection
+
+    type Change = tuple[Order, Fill | Rejection | None]
 
 __all__ = ["Halfway", "body_of", "halfway"]
 
@@ -34,10 +38,15 @@ class Halfway(NamedTuple):
                 seen[body[1]] = body
         return {**state, "closes": closes, "seen": seen}
 
-    def has_told(self, order: Order) -> bool:
-        """Was news of `order` being told?"""
-        names = {order.id, order.exchange_id} - {None}
-        return any(not names.isdisjoint(_names(kind, body)) for kind, body in self.events)
+    def told(self, news: Iterable[Change]) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
+        """Divide news of orders into those that were being told as the run was cut, and those that came later.
+
+        What came of an order before the change that was being told was told before it.
+        """
+        kept = list(news)
+        cut = {number for kind, body in self.events for number in _told_by(kind, body, kept)}
+        heard = tuple(one for number, one in enumerate(kept) if number in cut)
+        return heard, tuple(one for number, one in enumerate(kept) if number not in cut)
 
     def lines(self) -> list[str]:
         """For people."""
@@ -68,10 +77,27 @@ def halfway(bodies: Iterable[Mapping[str, Any]]) -> Halfway:
     )
 
 
-def _names(kind: str, body: Any) -> set[str]:
-    """Our ids and the exchange's of the orders that an event of the tape is about."""
+def _told_by(kind: str, body: Any, news: list[Change]) -> list[int]:
+    """The numbers of the news that an event of the tape had brought, and of those before it of the same order."""
+    if kind not in _OF_ORDERS:
+        return []
+    names = _names(kind, body)
+    own = [number for number, (order, _) in enumerate(news) if names & {order.id, order.exchange_id}]
+    last = next((count for count, number in enumerate(own, 1) if _is_it(kind, body, *news[number])), len(own))
+    return own[:last]
+
+
+def _names(kind: str, body: Any) -> set[str | None]:
+    """Our id of the order that an event is about, and the exchange's, as far as it tells them."""
     if kind == "OrderReport":
-        return {body[1]["id"], body[1].get("exchange_id") or body[1]["id"]}
+        return {body[1]["id"], body[1].get("exchange_id", body[1]["id"])}
     if kind == "FillReport":
         return {body[2] or body[1][3], body[1][3]}
-    return {body[2]} if kind in _OF_ORDERS else set()
+    return {body[2]}
+
+
+def _is_it(kind: str, body: Any, order: Order, result: Fill | Rejection | None) -> bool:
+    """Is this the change that the event has brought?"""
+    if kind == "FillReport":
+        return isinstance(result, Fill) and (result.price, result.time) == (body[1][6], body[1][1])
+    return kind == "OrderReport" and order.status == body[1].get("status", OrderStatus.PENDING)

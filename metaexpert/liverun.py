@@ -273,8 +273,7 @@ class _Live:
             self.log.warning(line)
         process.begin_limits(self.state)
         away = (*found.away.news, *((one.order, one.result) for one in broker.book.flush()))
-        heard = tuple(one for one in away if self.halfway.has_told(one[0]))
-        news = tuple(one for one in away if one not in heard)
+        heard, news = self.halfway.told(away)
         self.journal.begin_from(process.state())
         if away:
             self.feed.tell(Away(found.time, news, heard))

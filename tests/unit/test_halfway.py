@@ -5,8 +5,8 @@ import json
 from metaexpert.answers import ExchangeFill
 from metaexpert.events import PublicTrade, Quote
 from metaexpert.halfway import body_of, halfway
-from metaexpert.models import Order, OrderStatus, OrderType, Side
-from metaexpert.reports import FillReport, OrderReport
+from metaexpert.models import ExitReason, Fill, Order, OrderStatus, OrderType, Rejection, Side
+from metaexpert.reports import FillReport, OrderRefused, OrderReport
 from metaexpert.tape import row_of
 
 BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
@@ -42,13 +42,40 @@ def test_a_trade_that_brought_an_order_counts_as_heard():
     assert cut(row_of(trade)).past(STATE)["seen"] == {BTC: list(trade)}
 
 
-def test_news_of_an_order_counts_as_told_by_our_id_and_by_the_exchange_s():
-    report = OrderReport(1, order("me9", exchange_id="x9", status=OrderStatus.FILLED))
-    fill = ExchangeFill(id="1", time=1, symbol=BTC, order_id="x8", side=Side.BUY, qty=1.0, price=100.0)
-    found = cut(row_of(report), ("FillReport", list(FillReport(2, fill))))
-    assert found.has_told(order("me9"))
-    assert found.has_told(order("me8", exchange_id="x8"))
-    assert not found.has_told(order("me7", exchange_id="x7"))
+def done(number: int, price: float, *, time: int) -> Fill:
+    return Fill(number, time, BTC, "me9", Side.BUY, 0.5, price, 0.0, False, 0.0, 0.0, ExitReason.ORDER)
+
+
+OPEN = (order("me9", exchange_id="x9", status=OrderStatus.OPEN), None)
+FIRST = (order("me9", exchange_id="x9", status=OrderStatus.OPEN, filled=0.5), done(1, 100.0, time=2))
+REST = (order("me9", exchange_id="x9", status=OrderStatus.FILLED, filled=1.0), done(2, 101.0, time=9))
+OTHER = (order("me7", exchange_id="x7", status=OrderStatus.OPEN), None)
+NEWS = (OPEN, OTHER, FIRST, REST)
+
+
+def filled(exchange_id: str, price: float) -> tuple[str, object]:
+    fill = ExchangeFill(id="1", time=2, symbol=BTC, order_id=exchange_id, side=Side.BUY, qty=0.5, price=price)
+    return "FillReport", list(FillReport(2, fill))
+
+
+def test_news_are_told_from_the_change_on_that_was_being_told():
+    """A first part was filled and its stop written down; the rest was filled while nobody ran."""
+    assert cut(filled("x9", 100.0)).told(NEWS) == ((OPEN, FIRST), (OTHER, REST))
+
+
+def test_a_report_counts_as_told_by_our_id_up_to_the_status_that_it_told():
+    report = OrderReport(1, order("me9", status=OrderStatus.OPEN))
+    assert cut(row_of(report)).told(NEWS) == ((OPEN,), (OTHER, FIRST, REST))
+
+
+def test_where_the_change_itself_is_not_found_all_of_its_order_counts_as_told():
+    assert cut(filled("x9", 55.0)).told(NEWS) == ((OPEN, FIRST, REST), (OTHER,))
+
+
+def test_a_refusal_counts_as_told():
+    refused = (order("me5", status=OrderStatus.REJECTED), Rejection(1, BTC, "me5", "rejected", "no"))
+    found = cut(row_of(OrderRefused(1, BTC, "me5", "rejected", "no")))
+    assert found.told((refused, OTHER)) == ((refused,), (OTHER,))
 
 
 def test_what_is_not_heard_again_anyway_leaves_all_as_it_was():
@@ -56,3 +83,4 @@ def test_what_is_not_heard_again_anyway_leaves_all_as_it_was():
     assert found.past(STATE) == STATE
     assert found.lines() == []
     assert len(found.orders) == 2
+    assert found.told(NEWS) == ((), NEWS)
