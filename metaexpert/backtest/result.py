@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -238,11 +239,15 @@ def _file_name(text: str) -> str:
 
 def _holds_something_else(folder: Path) -> bool:
     try:
+        before = folder.stat()
         names = {entry.name for entry in folder.iterdir()}
+        moved = not os.path.samestat(before, folder.stat())
     except FileNotFoundError:
         return False
     except NotADirectoryError:
         return True
+    if moved:  # another save puts its own run there; what was seen may be half of the earlier one
+        return _holds_something_else(folder)
     return bool(names) and "manifest.json" not in names
 
 

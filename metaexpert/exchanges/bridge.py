@@ -43,8 +43,8 @@ class Bridge:
             raise RuntimeError("a coroutine can't wait for the bridge that runs it: await what it calls")
         with self._lock:
             loop, work = self._running(), _Work(coroutine, self._begun)
+            loop.call_soon_threadsafe(work.begin)  # before any `close`, which would leave it waiting for ever
         try:
-            loop.call_soon_threadsafe(work.begin)
             while not work.ended.wait(_BLINK):
                 pass
         except BaseException:

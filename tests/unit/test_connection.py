@@ -5,7 +5,7 @@ import asyncio
 import gc
 import logging
 from contextlib import suppress
-from threading import Event, Thread
+from threading import Barrier, Lock, Thread
 
 import pytest
 
@@ -331,32 +331,55 @@ def test_a_bridge_whose_thread_is_gone_starts_another():
 
 
 def test_closing_lets_what_was_begun_see_to_its_end_whatever_the_rest_fails_with():
-    bridge, told, ready = Bridge(), [], Event()
+    bridge, told, ready = Bridge(), [], Barrier(4)
+
+    async def begun():
+        await asyncio.to_thread(ready.wait, 60)
+        await asyncio.sleep(60)
 
     async def stubborn():
         try:
-            ready.set()
-            await asyncio.sleep(60)
+            await begun()
         finally:
             await asyncio.sleep(0)
             told.append("ended")
 
     async def failing():
         try:
-            await asyncio.sleep(60)
+            await begun()
         finally:
             raise ConfigError("no")
 
     callers = [Thread(target=_silently, args=(bridge, one)) for one in (failing, failing, stubborn)]
     for caller in callers:
         caller.start()
-    ready.wait()
+    ready.wait(60)
     loop = bridge._loop
     bridge.close()
     for caller in callers:
         caller.join(5)
     assert (told, loop.is_closed()) == (["ended"], True)
     assert not any(caller.is_alive() for caller in callers)
+
+
+def test_what_runs_is_cancelled_by_a_close_at_the_moment_when_it_begins():
+    bridge = Bridge()
+
+    class Meddled:
+        """A lock after whose first release another thread closes the bridge."""
+
+        def __enter__(self):
+            pass
+
+        def __exit__(self, *_):
+            bridge._lock = Lock()
+            closer = Thread(target=bridge.close)
+            closer.start()
+            closer.join(60)
+
+    bridge._lock = Meddled()
+    with pytest.raises(asyncio.CancelledError):
+        bridge.run(asyncio.sleep(60))
 
 
 def _silently(bridge, coroutine):

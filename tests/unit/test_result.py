@@ -384,6 +384,24 @@ def test_saving_one_run_at_the_same_time_leaves_it_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == ["run"]
 
 
+def test_a_run_removed_by_another_save_is_not_taken_for_something_else(
+    tmp_path, monkeypatch
+):
+    result, folder = Result(record()), tmp_path / "run"
+    result.save(folder)
+    original = Path.iterdir
+
+    def halfway(self):
+        """The other save has put its run in place and removes the earlier one, of which little is left."""
+        monkeypatch.setattr(Path, "iterdir", original)
+        folder.rename(tmp_path / "earlier")
+        result.save(folder)
+        return iter([tmp_path / "earlier" / "trades.csv"])
+
+    monkeypatch.setattr(Path, "iterdir", halfway)
+    assert result.save(folder) == folder
+
+
 def test_ctrl_c_while_a_run_is_put_in_place_keeps_the_earlier_one(tmp_path, monkeypatch):
     folder = Result(record()).save(tmp_path / "run")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
