@@ -5,7 +5,7 @@ Between two moments that leave the same behind (the journal, the exchange, what 
 any difference: of such a row the first one is cut, unless all are asked for. Where a request is on its way at that
 moment, it is cut twice: it arrives, or it does not.
 
-By hand: ``PYTHONPATH=.:tests python -m tests.cuts --exchange binance``.
+By hand: ``python tests/cuts.py --exchange binance``.
 """
 
 from __future__ import annotations
@@ -331,7 +331,7 @@ def figures_of(exchange: str, kind: str, actions: Sequence[str], *, whole: bool,
 
 def main() -> None:
     """Cut the power everywhere, and say what there was."""
-    parser = argparse.ArgumentParser(prog="python -m tests.cuts", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python tests/cuts.py", description=__doc__)
     parser.add_argument("--exchange", nargs="*", default=EXCHANGES, choices=EXCHANGES)
     parser.add_argument("--kind", default="linear", choices=list(SIZES))
     parser.add_argument("--action", nargs="*", default=list(ACTIONS), choices=list(ACTIONS))

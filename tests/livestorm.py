@@ -3,7 +3,7 @@
 An expert enters, grows, reduces, closes, rests and cancels while requests are lost, messages repeated, connections
 cut and its own power fails. Then there is calm, and what the expert has is held against what the exchange has.
 
-By hand: ``PYTHONPATH=.:tests python -m tests.livestorm --schedules 1000``.
+By hand: ``python tests/livestorm.py --schedules 1000``.
 """
 
 from __future__ import annotations
@@ -415,7 +415,7 @@ def through(exchange: str, kind: str, schedules: Sequence[Schedule]) -> Outcome:
 
 def main() -> None:
     """Live through many schedules, and say what there was."""
-    parser = argparse.ArgumentParser(prog="python -m tests.livestorm", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python tests/livestorm.py", description=__doc__)
     parser.add_argument("--schedules", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--row", type=int, default=10, help="how many schedules one world lives through")

@@ -1,6 +1,6 @@
 """Paper runs over the loopback exchange while it breaks: what struck, what was heard, what was done.
 
-By hand, more of them than the suite has time for: ``PYTHONPATH=.:tests python -m tests.storm --schedules 1000``.
+By hand, more of them than the suite has time for: ``python tests/storm.py --schedules 1000``.
 """
 
 from __future__ import annotations
@@ -474,7 +474,7 @@ def _first(told: list[Any], known: list[Any]) -> str:
 
 def main() -> None:
     """Sail through many schedules, and say what there was."""
-    parser = argparse.ArgumentParser(prog="python -m tests.storm", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python tests/storm.py", description=__doc__)
     parser.add_argument("--schedules", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     told = parser.parse_args()

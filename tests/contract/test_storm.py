@@ -14,7 +14,7 @@ CELLS = [(exchange, *terms) for exchange, terms in TERMS.items()]
 
 @pytest.mark.parametrize(("place", "exchange", "kind", "fills"), [(n, *one) for n, one in enumerate(CELLS)])
 def test_each_fault_alone_costs_no_bar_and_no_trade(place, exchange, kind, fills):
-    """Half of the faults at each exchange; ``python -m tests.storm`` has all at all."""
+    """Half of the faults at each exchange; ``python tests/storm.py`` has all at all."""
     log = warped(sail(Voyage(exchange, kind, fills, ALONE[place % 2 :: 2])))
     check(log)
     assert sum(log.struck.values()) >= len(ALONE) // 2 - 4  # they have befallen something

@@ -6,7 +6,7 @@ import pytest
 from cuts import ACTIONS, figures_of
 
 WHOLE = ("open", "close", "rest", "modify", "cancel", "protect")
-"""What is cut everywhere on one exchange; `python -m tests.cuts` does so with all there is, on all of them."""
+"""What is cut everywhere on one exchange; `python tests/cuts.py` does so with all there is, on all of them."""
 SOME = ("open", "close")
 
 

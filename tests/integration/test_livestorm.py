@@ -10,7 +10,7 @@ ROW = 3
 
 @pytest.mark.parametrize(("number", "exchange", "kind"), [(n, *one) for n, one in enumerate(CELLS)])
 def test_books_are_equal_after_every_storm(record_property, number, exchange, kind):
-    """A row of schedules in every cell; `python -m tests.livestorm --schedules 1000` lives through more."""
+    """A row of schedules in every cell; `python tests/livestorm.py --schedules 1000` lives through more."""
     found = through(exchange, kind, schedules_of(ROW * number, ROW))
     record_property("figures", f"{exchange} {kind}: {found.line()}")
     assert found.faults == []

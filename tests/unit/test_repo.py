@@ -223,6 +223,17 @@ def test_the_commands_can_be_run(name):
     assert subprocess.run([shell, "-n", path], check=False).returncode == 0
 
 
+@pytest.mark.parametrize(
+    "call", [["tests/cuts.py"], ["tests/storm.py"], ["tests/livestorm.py"], ["-m", "tests.venue"]]
+)
+def test_what_is_run_by_hand_runs_as_written(call):
+    bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    told = subprocess.run(
+        [sys.executable, *call, "--help"], check=False, cwd=CHECKOUT, env=bare, capture_output=True, text=True
+    )
+    assert (told.returncode, told.stdout.partition(" [-h]")[0]) == (0, f"usage: python {' '.join(call)}")
+
+
 def test_the_readme_opens_with_the_two_commands_and_ci_runs_the_tests_the_same_way():
     readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
     first_block = readme.split("```")[1]

@@ -384,9 +384,7 @@ def test_saving_one_run_at_the_same_time_leaves_it_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == ["run"]
 
 
-def test_a_run_removed_by_another_save_is_not_taken_for_something_else(
-    tmp_path, monkeypatch
-):
+def test_a_run_removed_by_another_save_is_not_taken_for_something_else(tmp_path, monkeypatch):
     result, folder = Result(record()), tmp_path / "run"
     result.save(folder)
     original = Path.iterdir
