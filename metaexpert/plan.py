@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from .broker.homes import homes_of
 from .broker.names import Names
-from .broker.setup import protection_of
 from .clock import WallClock
 from .errors import ConfigError
 from .exchanges.bridge import Bridge
@@ -254,7 +253,7 @@ async def survey(job: LiveJob, gateway: Gateway, markets: Sequence[Market]) -> P
         ConfigError: a setting can't be had.
         ExchangeError: the exchange can't be asked.
     """
-    homes = homes_of(markets, protection_of(job.strategy))
+    homes = homes_of(markets)
     symbols = [market.symbol for market in markets]
     account, positions, orders = await standing(gateway, symbols, job.clock or WallClock())
     names = Names(job.name, job.strategy.strategy_id, _ANY_RUN)

@@ -57,7 +57,7 @@ def capabilities() -> str:
 
 def homes() -> str:
     """Who keeps the protective levels of live positions: a row an exchange, a column a segment."""
-    words = {Support.NATIVE: "the exchange", Support.EMULATED: "the expert", Support.REFUSED: "nobody: refused"}
+    words = {Support.NATIVE: "the exchange", Support.EMULATED: "the expert"}
     rows = [f"| | {' | '.join(Segment)} |", "| --- " * (len(Segment) + 1) + "|"]
     for venue in VENUES.values():
         cells = [words[home_at(venue.id, part).place] if part in venue.segments else "-" for part in Segment]

@@ -7,6 +7,8 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from .. import risk, rules
+from ..exchanges.capabilities import Feature, Support, support
+from ..exchanges.venues import Segment
 from ..models import OrderType, TimeInForce
 from .book import Book, Working
 from .execution import NOTHING_TO_REDUCE
@@ -16,12 +18,13 @@ if TYPE_CHECKING:
 
     from ..clock import Clock
     from ..events import Quote
-    from ..models import Order
+    from ..models import Market, Order
     from .execution import Execution
 
 __all__ = ["Admission", "LiveBook", "opens"]
 
 _STALE_MS = 10_000  # a market of which nothing was heard for longer is not entered at market
+_NO_PRICE = "no price of {} is known that is younger than 10 seconds"
 
 
 class LiveBook(Book):
@@ -83,7 +86,7 @@ class Admission:
             )
         refusal = self._barred(order)
         if refusal is None and order.type is OrderType.MARKET and self.best(symbol, working.side) is None:
-            return risk.Refusal("stale_price", f"no price of {symbol} is known that is younger than 10 seconds")
+            return risk.Refusal("stale_price", _NO_PRICE.format(symbol))
         return refusal
 
     def best(self, symbol: str, side: int) -> float | None:
@@ -144,13 +147,20 @@ class Admission:
                 _shrink(working, carried)
         return None
 
-    def bounded(self, working: Working) -> Order:
-        """The order as it is sent: a market entry with a limit to its price, where one is set."""
+    def bounded(self, working: Working) -> Order | risk.Refusal:
+        """The order as it is sent, or why it can't be.
+
+        A market order becomes an immediate-or-cancel one with a limit: an entry where a bound is set, and any
+        where the exchange has limit orders only. There the limit is the best price, or that far beyond it.
+        """
         order, pct = working.order, self._max_slippage_pct
-        best = self.best(order.symbol, working.side)
-        if pct is None or best is None or order.type is not OrderType.MARKET or not opens(working):
+        is_priced = _is_priced(working.held.market)
+        if order.type is not OrderType.MARKET or not (is_priced or (pct is not None and opens(working))):
             return order
-        furthest = best * (1.0 + working.side * pct / 100.0)
+        best = self.best(order.symbol, working.side)
+        if best is None:
+            return risk.Refusal("stale_price", _NO_PRICE.format(order.symbol)) if is_priced else order
+        furthest = best * (1.0 + working.side * (pct or 0.0) / 100.0)
         price = rules.limit_price(furthest, working.side, working.held.market.price_tick)
         return order.changed(type=OrderType.LIMIT, price=price, tif=TimeInForce.IOC)
 
@@ -159,6 +169,11 @@ def opens(working: Working) -> bool:
     """May an order open or grow a position?"""
     rest = working.rest
     return not working.terms.reduce_only and rest > rules.closing_qty(working.held.qty, working.side, rest)
+
+
+def _is_priced(market: Market) -> bool:
+    """Are there limit orders only, of which market orders have to be made?"""
+    return market.is_option and support(market.exchange, Segment.OPTION, Feature.MARKET)[0] is not Support.NATIVE
 
 
 def _shrink(working: Working, rest: float) -> None:

@@ -7,19 +7,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import ConfigError
 from ..exchanges.capabilities import Feature, Support, support
 from ..exchanges.venues import Segment, segment_of, venue_of
-from .protection import UNPROTECTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..models import Market
-    from .protection import Protection
 
 __all__ = ["Home", "home_at", "home_of", "homes_of"]
 
 _NATIVE = "stop and target stand on the exchange as reduce-only orders, also while the expert does not run"
 _WATCHED = "the expert watches the price and closes at market when a level is reached: only while it runs"
-_NOWHERE = "the exchange has neither stop orders nor market orders for it, so nothing could close it at a level"
 
 
 class Home(NamedTuple):
@@ -35,7 +32,7 @@ class Home(NamedTuple):
 
 
 def home_of(market: Market) -> Home:
-    """The home of the levels of `market`'s positions; `Support.REFUSED` where they can have none.
+    """The home of the levels of `market`'s positions.
 
     Raises:
         ConfigError: the exchange is unknown.
@@ -58,20 +55,17 @@ def home_at(exchange: str, segment: Segment) -> Home:
 
     if is_native(Feature.STOP) and is_native(Feature.TAKE_PROFIT):
         return Home(Support.NATIVE, _NATIVE)
-    if support(exchange, segment, Feature.MARKET)[0] is Support.REFUSED:
-        return Home(Support.REFUSED, _NOWHERE)
     return Home(Support.EMULATED, _WATCHED)
 
 
-def homes_of(markets: Iterable[Market], protection: Protection) -> dict[str, Home]:
+def homes_of(markets: Iterable[Market]) -> dict[str, Home]:
     """The homes by symbol.
 
     Raises:
-        ConfigError: the settings ask for levels in a market where they have no home, or the positions of a market
-            can't be closed to the last bit.
+        ConfigError: the positions of a market can't be closed to the last bit.
     """
-    found = {market.symbol: (market, home_of(market)) for market in markets}
-    for market, home in found.values():
+    found = {market.symbol: market for market in markets}
+    for market in found.values():
         if market.amount_step is not None:
             name = venue_of(market.exchange).name
             raise ConfigError(
@@ -79,10 +73,4 @@ def homes_of(markets: Iterable[Market], protection: Protection) -> dict[str, Hom
                 f"{market.quote} moves, so no order could close just what is held: trade them on paper, or on an "
                 f"exchange that counts them in {market.quote}"
             )
-        if home.place is Support.REFUSED and protection != UNPROTECTED:
-            raise ConfigError(
-                f"{market.symbol}: {venue_of(market.exchange).name} has no market orders for options, so no stop "
-                "and no target can close a position there: leave stop_loss_pct, take_profit_pct, "
-                "trailing_stop_pct and breakeven_pct out, or trade another market"
-            )
-    return {symbol: home for symbol, (_, home) in found.items()}
+    return {symbol: home_of(market) for symbol, market in found.items()}

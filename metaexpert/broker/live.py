@@ -138,14 +138,13 @@ class LiveBroker(BaseBroker):
             self._held_back[working.terms.id] = working
             return
         was_held = self._held_back.pop(working.terms.id, None) is not None
-        refusal = self.admission.fit(working, again=was_held)
-        if refusal is not None:
-            status = OrderStatus.CANCELED if refusal.message == NOTHING_TO_REDUCE else OrderStatus.REJECTED
-            reason = None if status is OrderStatus.CANCELED else refusal.reason
-            self.book.drop(working, status, refusal.message, reason)
+        order = self.admission.fit(working, again=was_held) or self.admission.bounded(working)
+        if isinstance(order, risk.Refusal):
+            status = OrderStatus.CANCELED if order.message == NOTHING_TO_REDUCE else OrderStatus.REJECTED
+            reason = None if status is OrderStatus.CANCELED else order.reason
+            self.book.drop(working, status, order.message, reason)
             return
-        best = self.admission.best(working.terms.symbol, working.side)
-        self.dealings.send(working, self.admission.bounded(working), best)
+        self.dealings.send(working, order, self.admission.best(working.terms.symbol, working.side))
 
     def cancel(self, order_id: str) -> bool:
         """Have a working order cancelled; that it is will be news once the exchange has said so."""
@@ -192,10 +191,6 @@ class LiveBroker(BaseBroker):
                 sent, None if price is None else new_price, None if qty is None else changed.qty, in_place=in_place
             )
         return True
-
-    def protect(self, symbol: str, protection: Protection, position_side: str | None = None) -> bool:
-        """Replace the protective levels of a position; False too where they have no home, which is told."""
-        return not self.shield.refuses(symbol, protection) and super().protect(symbol, protection, position_side)
 
     # -- what is asked for --------------------------------------------------------------------------------------
 

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from .. import risk, rules
 from ..errors import UnprotectedError
 from ..events import Notice
-from ..exchanges.capabilities import Support
 from ..models import ExitReason, OrderStatus, OrderType
 from ..reports import (
     AccountReport,
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
     from .execution import Execution
     from .holding import Holding
     from .homes import Home
-    from .protection import Guard, Protection
+    from .protection import Guard
     from .sentries import Cover
 
 __all__ = ["NO_POSITION", "STOP_REACHED", "Shield"]
@@ -130,21 +129,9 @@ class Shield:
 
     def refusal(self, order: Order) -> risk.Refusal | None:
         """Why an order may not open or add to a position; None when it may."""
-        home, symbol = self._homes[order.symbol], order.symbol
-        if home.place is Support.REFUSED and self._execution.levels_of(order) != UNPROTECTED:
-            return risk.Refusal("unprotected", f"its stop and target have no home: {home.why}")
-        if any(ward.is_blocked for held, ward in self._wards.items() if held.market.symbol == symbol):
+        if any(ward.is_blocked for held, ward in self._wards.items() if held.market.symbol == order.symbol):
             return risk.Refusal("unprotected", "the position can't be protected and is being closed")
         return None
-
-    def refuses(self, symbol: str, protection: Protection) -> bool:
-        """Have these levels no home in `symbol`? That is told."""
-        home = self._homes[symbol]
-        if home.place is not Support.REFUSED or protection == UNPROTECTED:
-            return False
-        text = f"{symbol}: its position gets no stop and no target: {home.why}"
-        self._notify(Notice(self._clock.now(), symbol, text, UnprotectedError(text)))
-        return True
 
     def note(self, order: Order) -> str | None:
         """What to say with an order whose levels the exchange does not keep; once by symbol it is a notice too."""

@@ -56,6 +56,7 @@ _LEVELS = (Feature.ATTACHED_STOP, Feature.ATTACHED_TARGET)
 type _Cells = dict[tuple[Segment, Feature], tuple[Support, str]]
 _STOPS_UNTOLD = "it does not say that stop orders stay, so that they must be taken for cancelled"
 _WATCHED = (_EMULATED, "watched by the expert, which closes at market when the price is reached")
+_PRICED = (_EMULATED, "it has limit orders only: the expert sends one at the best price, immediate or cancel")
 
 
 def _cells(
@@ -91,7 +92,7 @@ _OWN: Mapping[str, _Cells] = {
             _CONTRACTS, _LEVELS, _EMULATED,
             "a closing stop order of its own behind a market order; for other orders watched by the expert",
         ),
-        **_cells((_OPTION,), Feature.MARKET, _REFUSED, "it has limit orders only for options"),
+        **_cells((_OPTION,), Feature.MARKET, *_PRICED),
         **_cells((_OPTION,), Feature.POST_ONLY, _REFUSED, "CCXT asks for it in a way that options do not know"),
         **_cells(
             (_SPOT, _OPTION), Feature.AMEND, _REFUSED,
@@ -120,8 +121,11 @@ _OWN: Mapping[str, _Cells] = {
         **_cells((_SPOT,), _LEVELS, _NATIVE, "with market and limit orders; for stops watched by the expert"),
         **_cells(_CONTRACTS, _LEVELS, _NATIVE, "with market and limit orders; for stops watched by the expert"),
         **_cells((_SPOT,), Feature.TRAILING, _NATIVE, ""),
-        **_cells((_OPTION,), Feature.MARKET, _REFUSED, "it has limit orders only for options"),
-        **_cells((_OPTION,), Feature.REDUCE_ONLY, _REFUSED, "it ignores reduce-only with options"),
+        **_cells((_OPTION,), Feature.MARKET, *_PRICED),
+        **_cells(
+            (_OPTION,), Feature.REDUCE_ONLY, _EMULATED,
+            "it ignores the word: the expert sells or buys back no more than it holds",
+        ),
         **_cells(
             (_SPOT, *_CONTRACTS, _OPTION), Feature.CANCEL_ALL, _EMULATED,
             "open orders are cancelled one after the other",

@@ -335,10 +335,11 @@ class Okx(Dialect):
 
     @override
     def place(self, plan: Plan) -> Call:
-        """Options carry the margin mode too."""
+        """Options carry the margin mode too, and no reduce-only, which would be ignored."""
         call = super().place(plan)
         if plan.segment is Segment.OPTION:
             call.arguments[-1].update(self.margin(plan))
+            call.arguments[-1].pop("reduceOnly", None)
         return call
 
     @override

@@ -60,7 +60,7 @@ def calls_of(request: OrderRequest, market: Market) -> tuple[Call, ...]:
 
     Raises:
         OrderRejected: the order breaks a rule of the market, or the exchange has nothing like it; the message says
-            why. So it is with a stop or target that has to be watched, unless `request.watched` says that it is.
+            why. So it is with what somebody has to see to, unless `request.watched` says that it is.
         ConfigError: the exchange takes no orders here, or not at this leverage.
     """
     plan, dialect = _plan(request, market), dialect_of(market)
@@ -298,8 +298,15 @@ def _features(plan: Plan) -> Iterator[Feature]:
 
 def _check(plan: Plan, feature: Feature) -> None:
     found, why = support(plan.market.exchange, plan.segment, feature)
-    if found is Support.REFUSED or (feature in _OURS and found is Support.EMULATED):
+    if found is Support.REFUSED or (found is Support.EMULATED and _is_ours(plan, feature)):
         raise _refusal(plan, f"no {_spoken(feature)}: {why}", _NO_SUCH)
+
+
+def _is_ours(plan: Plan, feature: Feature) -> bool:
+    """Is it for whoever sends the order to bring about, so that the order can't go as it is?"""
+    if feature in _OURS or plan.segment is not Segment.OPTION:
+        return feature in _OURS
+    return feature is Feature.MARKET or (feature is Feature.REDUCE_ONLY and not plan.request.watched)
 
 
 def _levels(plan: Plan) -> list[str]:

@@ -48,7 +48,8 @@ class OrderRequest:
         trailing_activation_price: from which price on it trails; None: at once.
         cost: what a spot purchase at market may cost, in quote, in place of `order.qty`.
         reference_price: the last price, where it is known. Some sizes can't be told without one.
-        watched: True where the caller itself keeps those stops and targets that the exchange can't.
+        watched: True where the caller itself sees to what the exchange can't: that stops and targets act, and that
+            a reduce-only order is no larger than the position.
     """
 
     order: Order

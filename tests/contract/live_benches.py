@@ -130,7 +130,7 @@ class LiveBench:
         run = "".join(RUNS[stage.runs // 36**n % 36] for n in range(8))
         self.broker = LiveBroker(
             self.ledger, stage.clock, Costs(), Protection(), names=Names("bench", 1, run),
-            homes=homes_of([self.market], Protection()), intend=lambda order: None,
+            homes=homes_of([self.market]), intend=lambda order: None,
         )  # fmt: skip
         self._reports: deque[Report] = deque()
         self._news: list[News] = []

@@ -141,7 +141,9 @@ def calls_of_cell(market: Market, feature: Feature, *, watched: bool = False) ->
         Feature.POST_ONLY: [request(order(market, "sell", "limit", price=above, post_only=True))],
         Feature.IOC: [request(replace(limit, tif=TimeInForce.IOC))],
         Feature.FOK: [request(replace(limit, tif=TimeInForce.FOK))],
-        Feature.REDUCE_ONLY: [request(order(market, "sell", "limit", price=above, reduce_only=True))],
+        Feature.REDUCE_ONLY: [
+            request(order(market, "sell", "limit", price=above, reduce_only=True), watched=watched)
+        ],
         Feature.HEDGE: [
             request(order(market, "sell", "limit", price=above, position_side="short")),
             request(order(market, "sell", "limit", price=above, position_side="long", reduce_only=True)),

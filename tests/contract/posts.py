@@ -89,7 +89,7 @@ class Post:
         protection = Protection(**levels)
         made = LiveBroker(
             ledger, self.clock, Costs(), protection, names=Names("post", 1, f"run{self._names:05}"),
-            homes=homes_of([self.market], protection), intend=self.written.append,
+            homes=homes_of([self.market]), intend=self.written.append,
         )  # fmt: skip
         made.outbox, made.on_command = self.outbox, self.courier.wake
         if state is not None:

@@ -62,7 +62,7 @@ class Floor:
         levels = Protection(**(protection or {}))
         self.broker = LiveBroker(
             self.ledger, self.clock, Costs(), levels, names=Names("floor", 1, run),
-            homes=homes_of(markets.values(), levels), intend=self.written.append, **settings,
+            homes=homes_of(markets.values()), intend=self.written.append, **settings,
         )  # fmt: skip
         if state is not None:
             self.broker.restore(state, intents)

@@ -6,7 +6,6 @@ import pytest
 from desk import INVERSE, LINEAR, SPOT, market
 
 from metaexpert.broker.homes import home_of, homes_of
-from metaexpert.broker.protection import UNPROTECTED, Protection
 from metaexpert.errors import ConfigError
 from metaexpert.exchanges.capabilities import Support
 from metaexpert.models import MarketType
@@ -39,25 +38,20 @@ def test_contracts_are_protected_on_the_exchange_and_spot_by_the_expert(exchange
     assert "only while it runs" in spot.why
 
 
-def test_options_are_watched_where_they_have_market_orders():
-    assert home_of(option("bybit")).place is Support.EMULATED
-    assert home_of(option("binance")).place is Support.REFUSED
-    assert home_of(option("okx")).place is Support.REFUSED
+@pytest.mark.parametrize("exchange", ["binance", "bybit", "okx"])
+def test_options_are_watched_by_the_expert(exchange):
+    assert home_of(option(exchange)).place is Support.EMULATED
 
 
-def test_levels_without_a_home_are_refused_in_one_line():
-    with pytest.raises(
-        ConfigError, match=r"OKX has no market orders for options, so no stop.*leave stop_loss_pct"
-    ):
-        homes_of([option("okx")], Protection(stop_loss_pct=2.0))
-    assert not homes_of([option("okx")], UNPROTECTED)[OPTION].is_native
-    assert homes_of([on("okx")], Protection(stop_loss_pct=2.0))[LINEAR].is_native
+def test_the_homes_of_several_markets_are_told_by_symbol():
+    homes = homes_of([on("okx"), option("okx")])
+    assert {symbol: home.is_native for symbol, home in homes.items()} == {LINEAR: True, OPTION: False}
 
 
 def test_contracts_that_are_counted_in_coins_are_not_traded_live():
     """1,000 USD bought at 50,000 are 0.02 BTC; 1,000 USD sold at 55,000 are 0.0182, which would leave a rest."""
     with pytest.raises(ConfigError, match="Bitget counts its inverse contracts in BTC, whose worth in USD moves"):
-        homes_of([on("bitget", INVERSE, amount_step=0.0001)], UNPROTECTED)
+        homes_of([on("bitget", INVERSE, amount_step=0.0001)])
 
 
 def test_an_exchange_that_nobody_knows_is_named():

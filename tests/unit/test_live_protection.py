@@ -10,9 +10,6 @@ from desk import LINEAR, SPOT
 from floor import CANCELED, FILLED, OPEN, REJECTED, Floor
 
 from metaexpert.broker.differences import RECONCILED
-from metaexpert.broker.homes import Home
-from metaexpert.broker.protection import Protection
-from metaexpert.exchanges.capabilities import Support
 from metaexpert.models import Account, ExitReason, Order, OrderType, Position
 from metaexpert.reports import (
     AccountReport,
@@ -198,20 +195,6 @@ def test_spot_levels_are_watched_which_is_said_once_and_with_each_order():
     floor.fill(closing.id, price=97.0)
     floor.report(closing.id, FILLED)
     assert (floor.qty, floor.broker.is_settled) == (0.0, True)
-
-
-def test_levels_that_nobody_could_keep_are_refused_with_orders_and_afterwards():
-    floor = Floor()
-    floor.held(1.0)
-    floor.broker.shield._homes = {LINEAR: Home(Support.REFUSED, "no orders for it")}
-    floor.send(1.0, stop_loss=98.0)
-    assert floor.refused() == ["unprotected"]
-    assert not floor.broker.protect(LINEAR, Protection(stop_loss=98.0))
-    assert [one.text for one in floor.broker.notices if one.error is not None] == [
-        f"{LINEAR}: its position gets no stop and no target: no orders for it"
-    ]
-    assert floor.broker.protect(LINEAR, Protection())
-    assert floor.broker.position(LINEAR).stop_loss is None
 
 
 def test_orders_without_levels_say_nothing_of_them():

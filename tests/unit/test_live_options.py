@@ -1,0 +1,94 @@
+"""Options in live trading: where an exchange has limit orders only, market orders are made of them."""
+
+from __future__ import annotations
+
+import pytest
+from floor import CANCELED, FILLED, Floor
+
+from metaexpert.errors import UnprotectedError
+from metaexpert.models import ExitReason, MarketType, OrderType, Side, TimeInForce
+from metaexpert.reports import Send
+
+CALL = {
+    "type": MarketType.OPTIONS, "contract_type": None, "option_type": "call", "strike": 60_000.0, "expiry": 2**42,
+    "price_tick": 0.5, "max_leverage": None,
+}  # fmt: skip
+PRICED = pytest.mark.parametrize("exchange", ["binance", "okx"])
+
+
+def option(exchange: str = "okx", **more: object) -> Floor:
+    """A call at a premium of 100; bid 99.5, ask 100.5."""
+    floor = Floor("BTC/USDT:USDT", exchange=exchange, leverage=1.0, rules=CALL, **more)
+    floor.quote(99.5, 100.5)
+    return floor
+
+
+def went(floor: Floor) -> list[tuple[OrderType, Side, float | None, TimeInForce, bool]]:
+    """What was sent since the last look."""
+    sent = [one.order for one in floor.new() if isinstance(one, Send)]
+    return [(one.type, one.side, one.price, one.tif, one.reduce_only) for one in sent]
+
+
+@PRICED
+def test_market_orders_go_as_limit_orders_at_the_best_price(exchange: str) -> None:
+    floor = option(exchange)
+    floor.send(1.0)
+    assert went(floor) == [(OrderType.LIMIT, Side.BUY, 100.5, TimeInForce.IOC, False)]
+    floor = option(exchange)
+    floor.held(1.0)
+    floor.send(-1.0, reduce_only=True)
+    assert went(floor) == [(OrderType.LIMIT, Side.SELL, 99.5, TimeInForce.IOC, True)]
+
+
+def test_where_there_are_market_orders_they_are_sent_as_they_are() -> None:
+    floor = option("bybit")
+    floor.send(1.0)
+    assert went(floor) == [(OrderType.MARKET, Side.BUY, None, TimeInForce.GTC, False)]
+
+
+def test_a_bound_to_the_slippage_says_how_far_beyond_the_best_price_they_trade() -> None:
+    """An entry at 100.5 + 2 % = 102.51, on the tick 102.5; an exit at 99.5 - 2 % = 97.51, on the tick 98."""
+    floor = option(max_slippage_pct=2.0)
+    floor.send(1.0)
+    assert [one[2] for one in went(floor)] == [102.5]
+    floor = option(max_slippage_pct=2.0)
+    floor.held(1.0)
+    floor.send(-1.0, reduce_only=True)
+    assert [one[2] for one in went(floor)] == [98.0]
+
+
+@PRICED
+def test_nothing_is_sent_while_no_price_is_known(exchange: str) -> None:
+    floor = option(exchange)
+    floor.held(1.0)
+    floor.later(10_001)
+    name = floor.send(-1.0, reduce_only=True)
+    assert (went(floor), floor.refused()) == ([], ["stale_price"])
+    assert "younger than 10 seconds" in (floor.order(name).message or "")
+
+
+def test_a_level_that_is_reached_is_left_by_one_limit_order_after_another() -> None:
+    """Of 2 bought at 100.5 with a stop at 95: bid 94.5 takes 1.5 of them; a second later the rest goes at 94."""
+    floor = option()
+    entry = floor.send(2.0, stop_loss=95.0)
+    floor.fill(entry, price=100.5)
+    floor.report(entry, FILLED)
+    floor.new()
+    floor.quote(94.5, 95.5)
+    floor.trade(94.5)
+    floor.broker.guard()
+    (first,) = [one.order for one in floor.new() if isinstance(one, Send)]
+    assert (first.type, first.price, first.qty, first.reason) == (
+        OrderType.LIMIT, 94.5, 2.0, ExitReason.STOP_LOSS,
+    )  # fmt: skip
+    floor.fill(first.id, 1.5, price=94.5)
+    floor.report(first.id, CANCELED, filled=1.5)
+    assert [type(one.error) for one in floor.broker.notices if one.error is not None] == [UnprotectedError]
+    floor.quote(94.0, 95.0)
+    floor.later(1_000)
+    (second,) = [one.order for one in floor.new() if isinstance(one, Send)]
+    assert (second.price, second.qty) == (94.0, 0.5)
+    floor.fill(second.id, price=94.0)
+    floor.report(second.id, FILLED)
+    assert floor.qty == 0.0
+    assert [one.reason for one in floor.fills()] == [ExitReason.ORDER, ExitReason.STOP_LOSS, ExitReason.STOP_LOSS]
