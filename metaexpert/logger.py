@@ -364,7 +364,7 @@ class _Outlet:
         stamp = {"created": seconds, "msecs": event["time"] % 1000, "relativeCreated": 0.0}
         head = {"name": event["logger"], "levelname": level, "levelno": LOG_LEVELS[level], "msg": event}
         self._queue.put_nowait(logging.makeLogRecord({**head, **stamp}))
-        return True
+        return self._open or not self._is_late()
 
     def flush(self) -> None:
         """Wait for the queue to run empty."""
@@ -384,6 +384,15 @@ class _Outlet:
             for handler in self._handlers:
                 handler.close()
         atexit.unregister(self.close)
+
+    def _is_late(self) -> bool:
+        """Did a record come after the last one that `close` wrote? Each that did takes one out of the queue."""
+        with self._lock:
+            try:
+                self._queue.get_nowait()
+            except Empty:
+                return False
+            return True
 
     def _drain(self) -> None:
         """Write what other threads queued while the listener was stopping."""

@@ -6,6 +6,7 @@ They run in a loop of their own in a thread of its own, so this works where a lo
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from threading import Event, Lock, Thread, current_thread
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, finalize
@@ -41,15 +42,16 @@ class Bridge:
         if current_thread() is self._thread:
             coroutine.close()
             raise RuntimeError("a coroutine can't wait for the bridge that runs it: await what it calls")
-        with self._lock:
-            loop, work = self._running(), _Work(coroutine, self._begun)
-            loop.call_soon_threadsafe(work.begin)  # before any `close`, which would leave it waiting for ever
+        work = _Work(coroutine)
         try:
+            with self._lock:
+                work.loop = self._running()
+                # before any `close`, which would leave it waiting for ever
+                work.loop.call_soon_threadsafe(work.begin, self._begun)
             while not work.ended.wait(_BLINK):
                 pass
         except BaseException:
-            loop.call_soon_threadsafe(work.cancel)
-            work.ended.wait(_PATIENCE)  # what it has to put away, it puts away now
+            work.give_up()
             raise
         return work.result()
 
@@ -67,28 +69,37 @@ class Bridge:
             self._thread = Thread(
                 target=_serve, args=(self._loop, self._begun), name="metaexpert-exchange", daemon=True
             )
-            self._thread.start()
             if self._end is not None:
                 self._end.detach()  # of a thread that is no more
             self._end = finalize(self, _stop, self._loop, self._thread)
+            self._thread.start()
         return self._loop
 
 
 class _Work[T]:
-    """A coroutine on its way; all but `ended` and `result` belong to the loop's thread."""
+    """A coroutine on its way in `loop`, in whose thread it begins and is cancelled."""
 
-    def __init__(self, coroutine: Coroutine[Any, Any, T], begun: WeakSet[asyncio.Task[Any]]) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
         self.ended = Event()
-        self._begun = begun
         self._coroutine = coroutine
         self._task: asyncio.Task[T] | None = None
 
-    def begin(self) -> None:
+    def begin(self, begun: WeakSet[asyncio.Task[Any]]) -> None:
         self._task = asyncio.ensure_future(self._coroutine)
-        self._begun.add(self._task)
+        begun.add(self._task)
         self._task.add_done_callback(lambda _: self.ended.set())
 
-    def cancel(self) -> None:
+    def give_up(self) -> None:
+        """Cancel it, and wait until it has put away what it has."""
+        if self.loop is None:
+            self._coroutine.close()
+            return
+        with suppress(RuntimeError):  # its loop is closed, which has cancelled it
+            self.loop.call_soon_threadsafe(self._cancel)
+        self.ended.wait(_PATIENCE)
+
+    def _cancel(self) -> None:
         if self._task is None:  # Ctrl-C came before it could begin
             self._coroutine.close()
             self.ended.set()
@@ -122,4 +133,5 @@ def _cancel(loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[Any]]) -> N
 def _stop(loop: asyncio.AbstractEventLoop, thread: Thread) -> None:
     if thread.is_alive():
         loop.call_soon_threadsafe(loop.stop)
-        thread.join()
+        if thread is not current_thread():  # where the bridge's owner was collected in it
+            thread.join()

@@ -3,6 +3,7 @@
 import _thread
 import asyncio
 import gc
+import inspect
 import logging
 from contextlib import suppress
 from threading import Barrier, Lock, Thread
@@ -357,7 +358,7 @@ def test_closing_lets_what_was_begun_see_to_its_end_whatever_the_rest_fails_with
     loop = bridge._loop
     bridge.close()
     for caller in callers:
-        caller.join(5)
+        caller.join(60)
     assert (told, loop.is_closed()) == (["ended"], True)
     assert not any(caller.is_alive() for caller in callers)
 
@@ -380,6 +381,55 @@ def test_what_runs_is_cancelled_by_a_close_at_the_moment_when_it_begins():
     bridge._lock = Meddled()
     with pytest.raises(asyncio.CancelledError):
         bridge.run(asyncio.sleep(60))
+
+
+def test_ctrl_c_at_the_moment_when_a_coroutine_begins_ends_it():
+    """And is not lost, after which the coroutine would go on with nobody waiting for it."""
+    bridge, work = Bridge(), asyncio.sleep(60)
+
+    class Interrupted:
+        """A lock at whose first release Ctrl-C is heard."""
+
+        def __enter__(self):
+            pass
+
+        def __exit__(self, *_):
+            bridge._lock = Lock()
+            raise KeyboardInterrupt
+
+    bridge._lock = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        bridge.run(work)
+    assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED
+    bridge.close()
+
+
+def test_ctrl_c_before_there_is_a_thread_leaves_nothing_behind():
+    bridge, work = Bridge(), answer(1)
+
+    class Interrupted:
+        """A lock that Ctrl-C doesn't let anybody have."""
+
+        def __enter__(self):
+            raise KeyboardInterrupt
+
+        def __exit__(self, *_):
+            pass
+
+    bridge._lock = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        bridge.run(work)
+    assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED
+
+
+def test_a_bridge_that_ends_in_its_own_thread_does_not_wait_for_itself(caplog):
+    """So it is where the garbage that holds it happens to be collected there."""
+    bridge = Bridge()
+    bridge.run(answer(1))
+    loop, thread = bridge._loop, bridge._thread
+    loop.call_soon_threadsafe(bridge._end)
+    thread.join(60)
+    assert (loop.is_closed(), caplog.messages) == (True, [])
 
 
 def _silently(bridge, coroutine):
