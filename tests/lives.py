@@ -44,7 +44,7 @@ BEAT = SECOND
 """How often the exchange pushes what has happened."""
 CALM = 5 * SECOND
 PRICE = 60_000.0
-KIND = {"spot": Kind.SPOT, "linear": Kind.LINEAR, "inverse": Kind.INVERSE}
+KIND = {"spot": Kind.SPOT, "linear": Kind.LINEAR, "inverse": Kind.INVERSE, "option": Kind.OPTION}
 
 
 def settings_of(exchange: str, kind: str, **more: Any) -> dict[str, Any]:

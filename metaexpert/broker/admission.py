@@ -110,9 +110,9 @@ class Admission:
         return isinstance(carried, risk.Refusal) or carried < working.rest
 
     def _carried(self, working: Working) -> float | risk.Refusal:
-        """What the free margin carries of it now."""
+        """What the free margin carries of it now, at the worst price that it may trade at where that is known."""
         own = working.stop_price if working.price is None else working.price
-        best = self.best(working.terms.symbol, working.side) if own is None else own
+        best = self._limit(working) or self.best(working.terms.symbol, working.side) if own is None else own
         price = working.held.mark if best is None else best
         return working.rest if price <= 0.0 else self._execution.margin.carried(working, price, working.held.taker)
 
@@ -153,16 +153,22 @@ class Admission:
         A market order becomes an immediate-or-cancel one with a limit: an entry where a bound is set, and any
         where the exchange has limit orders only. There the limit is the best price, or that far beyond it.
         """
-        order, pct = working.order, self._max_slippage_pct
-        is_priced = _is_priced(working.held.market)
-        if order.type is not OrderType.MARKET or not (is_priced or (pct is not None and opens(working))):
-            return order
-        best = self.best(order.symbol, working.side)
-        if best is None:
-            return risk.Refusal("stale_price", _NO_PRICE.format(order.symbol)) if is_priced else order
+        order, limit = working.order, self._limit(working)
+        if limit is not None:
+            return order.changed(type=OrderType.LIMIT, price=limit, tif=TimeInForce.IOC)
+        if order.type is OrderType.MARKET and _is_priced(working.held.market):
+            return risk.Refusal("stale_price", _NO_PRICE.format(order.symbol))
+        return order
+
+    def _limit(self, working: Working) -> float | None:
+        """The price beyond which a market order may not trade; None where there is no bound, or no price."""
+        pct, market = self._max_slippage_pct, working.held.market
+        is_bounded = _is_priced(market) or (pct is not None and opens(working))
+        best = self.best(market.symbol, working.side)
+        if working.terms.type is not OrderType.MARKET or not is_bounded or best is None:
+            return None
         furthest = best * (1.0 + working.side * (pct or 0.0) / 100.0)
-        price = rules.limit_price(furthest, working.side, working.held.market.price_tick)
-        return order.changed(type=OrderType.LIMIT, price=price, tif=TimeInForce.IOC)
+        return rules.limit_price(furthest, working.side, market.price_tick)
 
 
 def opens(working: Working) -> bool:

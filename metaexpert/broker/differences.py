@@ -306,9 +306,12 @@ class Differences:
         return fsum(held.qty * held.entry for held in self._ledger.legs() if held.is_spot)
 
     def _own_margin(self) -> float:
-        """What of the margin in use is ours: of positions that are not paid for, and of resting orders."""
+        """What of the margin in use is ours: of positions that are not paid for, and of resting orders.
+
+        Exchanges count what a sold option is worth as well, as they do its premium among the money.
+        """
         posted = [
-            held.margin()
+            held.margin() - (held.qty * held.mark if held.is_option else 0.0)
             for held in self._ledger.legs()
             if not held.is_spot and (held.qty < 0.0 or not held.is_option)
         ]

@@ -6,13 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from metaexpert.broker.costs import Costs
+from metaexpert.broker.data import live_data
 from metaexpert.broker.ledger import Ledger
 from metaexpert.broker.simulated import SimulatedBroker
 from metaexpert.clock import SimClock
+from metaexpert.events import MarkPrice
 from metaexpert.models import Bar, ContractType, MarginMode, Market, MarketType
 
 if TYPE_CHECKING:
     from metaexpert.broker import Broker, News
+    from metaexpert.exchanges.capabilities import Feature
 
 __all__ = ["Bench", "SimulatedBench"]
 
@@ -29,14 +32,20 @@ MARKETS = {
         min_qty=10.0, max_qty=10_000.0, min_notional=20.0,
     ),
     "spot": replace(LINEAR, symbol="BTC/USDT", type=MarketType.SPOT, contract_type=None, max_leverage=None),
+    "option": replace(
+        LINEAR, symbol="BTC/USDT:USDT-261225-900-C", type=MarketType.OPTIONS, contract_type=None,
+        max_leverage=None, min_notional=0.0, option_type="call", strike=900.0, expiry=1_798_185_600_000,
+    ),
 }  # fmt: skip
+UNDERLYING = 1_000.0
 
 
 class Bench(Protocol):
-    """A broker over one market, at leverage 2 (spot: 1), with money for 20 sizes at the price 100.
+    """A broker over one market, with money for 20 sizes at the price 100.
 
     Tests count prices in hundredths of what the market begins with, and quantities in sizes; `at` and `size` make
-    the market's own of them. In hedge mode orders work on the long position.
+    the market's own of them. In hedge mode orders work on the long position. The option is a call, in the money by
+    its premium at first: its underlying costs ten times the price 100 and stays there.
     """
 
     broker: Broker
@@ -47,6 +56,12 @@ class Bench(Protocol):
     """The position that orders work on: long in hedge mode, else None."""
     taker: float
     """The fee of a taker, as a share."""
+    leverage: float
+    """2; on spot and of options 1."""
+    underlying: float
+    """What the underlying of the option costs."""
+    beyond: float | None
+    """How far beyond the best price market orders may trade, in percent; None: at any price."""
 
     @property
     def now(self) -> int:
@@ -55,6 +70,10 @@ class Bench(Protocol):
 
     def hour(self, *prices: float) -> list[News]:
         """Let the market go through `prices` within the next hour; returns all news since the last look."""
+        ...
+
+    def has(self, feature: Feature) -> bool:
+        """Does the market take such orders, in whichever way?"""
         ...
 
     def at(self, price: float) -> float:
@@ -81,11 +100,14 @@ class SimulatedBench:
         self.leg = "long" if hedge else None
         self._kind = kind
         self.taker = self.market.taker or 0.0
-        money = {"linear": 1_000.0, "inverse": 10.0, "spot": 2_000.0}[kind]
-        leverage = 1.0 if kind == "spot" else 2.0
-        symbol = self.market.symbol
-        ledger = Ledger(money, {symbol: self.market}, leverage, MarginMode.ISOLATED, hedge=hedge)
-        self.broker = SimulatedBroker(ledger, self.clock, Costs())
+        self.underlying, self.beyond = UNDERLYING, None
+        money = {"linear": 1_000.0, "inverse": 10.0, "spot": 2_000.0, "option": 2_000.0}[kind]
+        self.leverage = 2.0 if self.market.contract_type else 1.0
+        symbol, data = self.market.symbol, live_data(self.market)
+        ledger = Ledger(money, {symbol: self.market}, self.leverage, MarginMode.ISOLATED, hedge=hedge)
+        self.broker = SimulatedBroker(ledger, self.clock, Costs(), data={symbol: data})
+        if self.market.is_option:
+            self.broker.note_mark(MarkPrice(0, symbol, 100.0, UNDERLYING))
 
     @property
     def now(self) -> int:
@@ -97,6 +119,9 @@ class SimulatedBench:
         news.extend(self.broker.on_bar(bar))
         self.clock.advance(self.now + HOUR)
         return news
+
+    def has(self, feature: Feature) -> bool:
+        return True
 
     def at(self, price: float) -> float:
         return price

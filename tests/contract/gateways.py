@@ -14,10 +14,16 @@ KINDS = {
     "spot": ({"market_type": "spot"}, "BTC/USDT"),
     "linear": ({"market_type": "futures", "contract_type": "linear"}, "BTC/USDT:USDT"),
     "inverse": ({"market_type": "futures", "contract_type": "inverse"}, "BTC/USD:BTC"),
-    "option": ({"market_type": "options"}, ""),
+    "option": ({"market_type": "options"}, "BTC/USDT:USDT-261225-54000-C"),
 }
+"""Settings, and the symbol that tests trade; see `symbol_of`."""
 CELLS = [(exchange, kind) for exchange in EXCHANGES for kind in ("spot", "linear", "inverse")]
 KEYS = dict(zip(("api_key", "api_secret", "api_passphrase"), credentials("okx").values(), strict=True))
+
+
+def symbol_of(exchange, kind):
+    """The symbol that tests trade: one everywhere, but that OKX settles options in coins."""
+    return "BTC/USD:BTC-261225-54000-C" if (exchange, kind) == ("okx", "option") else KINDS[kind][1]
 
 
 async def no_sleep(_):

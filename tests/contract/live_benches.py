@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import pytest
-from contract.gateways import KINDS, gateway_to
+from contract.gateways import gateway_to, symbol_of
 from lives import KIND
 from venue import Venue
 from venue.orders import ZERO
@@ -23,10 +23,12 @@ from metaexpert.broker.live import LiveBroker
 from metaexpert.broker.names import Names
 from metaexpert.broker.protection import Protection
 from metaexpert.courier import Courier
-from metaexpert.events import PublicTrade, Quote
+from metaexpert.events import MarkPrice, PublicTrade, Quote
 from metaexpert.exchanges import budget
+from metaexpert.exchanges.capabilities import Support, support
 from metaexpert.exchanges.orders import Terms
 from metaexpert.exchanges.private import AccountStreams
+from metaexpert.exchanges.venues import segment_of
 from metaexpert.models import MarginMode, PositionMode
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from venue.state import State
 
     from metaexpert.broker import News
+    from metaexpert.exchanges.capabilities import Feature
     from metaexpert.models import Market
     from metaexpert.reports import Report
 
@@ -43,6 +46,9 @@ __all__ = ["LiveBench", "Stage", "stages"]
 
 START = 1_790_000_000_000
 BASE = 60_000
+"""The price at first; that of an option is a tenth of it, which its underlying then costs."""
+LIMITS_ONLY = ("binance", "okx")
+"""Whose options have no market orders."""
 RUNS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -58,6 +64,24 @@ class Stage:
         self._runner = asyncio.Runner(loop_factory=WarpLoop)
         self.run(self._open())
 
+    @property
+    def has_leverage(self) -> bool:
+        """Are positions held on margin?"""
+        return self.kind in {"linear", "inverse"}
+
+    @property
+    def base(self) -> float:
+        """The price at first."""
+        if self.kind != "option":
+            return BASE
+        return 0.1 if self.item.settle == self.item.base else BASE / 10
+
+    def _pin(self) -> None:
+        """Hold the price where it is at first."""
+        if self.kind == "option":
+            self.state.pin(self.state.followed(self.item), BASE)
+        self.state.pin(self.item, self.base)
+
     def run[T](self, work: Coroutine[Any, Any, T]) -> T:
         """Do something in the loop."""
         with pytest.MonkeyPatch.context() as patch:
@@ -72,16 +96,16 @@ class Stage:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("ccxt.Exchange.milliseconds", staticmethod(self.clock.now))
             self.venue = await Venue(self.clock, exchanges=(self.exchange,)).__aenter__()
-            mode = {} if self.kind == "spot" else {"position_mode": "hedge" if self.hedge else "oneway"}
+            mode = {"position_mode": "hedge" if self.hedge else "oneway"} if self.has_leverage else {}
             self.gateway = gateway_to(
                 self.venue, self.exchange, self.kind, sleep=asyncio.sleep, clock=self.clock, **mode
             )
-            self.market: Market = await self.gateway.market(KINDS[self.kind][1])
+            self.market: Market = await self.gateway.market(symbol_of(self.exchange, self.kind))
             self.state: State = self.venue.states[self.exchange]
             self.item: Instrument = self.state.instrument(self.market.id, KIND[self.kind])
-            self.state.pin(self.item, BASE)
+            self._pin()
             self.terms = Terms()
-            if self.kind != "spot":
+            if self.has_leverage:
                 side = PositionMode.HEDGE if self.hedge else PositionMode.ONEWAY
                 self.terms = Terms(margin_mode=MarginMode.ISOLATED, leverage=2, position_mode=side)
             await self.gateway.set_up(self.market.symbol, self.terms)
@@ -105,7 +129,7 @@ class Stage:
         for key in state.balances:
             state.balances[key] = ZERO
         state.balances[state.wallet_of(self.item), self.item.settle] = Decimal(str(money))
-        state.pin(self.item, BASE)
+        self._pin()
 
 
 class LiveBench:
@@ -119,22 +143,24 @@ class LiveBench:
     def __init__(self, stage: Stage) -> None:
         self.stage, self.market = stage, stage.market
         self.leg = "long" if stage.hedge else None
-        leverage = 1.0 if stage.kind == "spot" else 2.0
-        self.taker = float(stage.item.taker)
-        self._unit = self._size()
-        money = 20 * self._unit / BASE / leverage if stage.kind == "inverse" else 20 * self._unit * BASE / leverage
+        self.leverage = 2.0 if stage.has_leverage else 1.0
+        self.taker, self.underlying = float(stage.item.taker), float(BASE)
+        self.beyond = 5.0 if stage.kind == "option" and stage.exchange in LIMITS_ONLY else None
+        self._unit = {"inverse": 600.0, "option": 0.1}.get(stage.kind, 0.01)
+        worth = self._unit / BASE if stage.kind == "inverse" else self._unit * stage.base
+        money = 20 * worth / self.leverage
         stage.clear(money)
         symbol = self.market.symbol
-        self.ledger = Ledger(money, {symbol: self.market}, leverage, MarginMode.ISOLATED, hedge=stage.hedge)
+        self.ledger = Ledger(money, {symbol: self.market}, self.leverage, MarginMode.ISOLATED, hedge=stage.hedge)
         stage.runs += 1
         run = "".join(RUNS[stage.runs // 36**n % 36] for n in range(8))
         self.broker = LiveBroker(
             self.ledger, stage.clock, Costs(), Protection(), names=Names("bench", 1, run),
-            homes=homes_of([self.market]), intend=lambda order: None,
+            homes=homes_of([self.market]), intend=lambda order: None, max_slippage_pct=self.beyond,
         )  # fmt: skip
         self._reports: deque[Report] = deque()
         self._news: list[News] = []
-        self._price = float(BASE)
+        self._price = float(stage.base)
         self._next = 0
         self.stage.run(self._begin())
 
@@ -148,10 +174,13 @@ class LiveBench:
         await self._calm()
 
     def close(self) -> None:
-        """End it."""
+        """End it; no money has moved on the account that the books know nothing of."""
         self.stage.run(self._end())
+        assert self.broker.external == pytest.approx(0.0, abs=1e-7 * self.ledger.equity())
 
     async def _end(self) -> None:
+        await self.stage.clock.sleep_until(self.now + 5_000)
+        await self._calm()
         await self.courier.close()
         await self.streams.close()
 
@@ -160,7 +189,11 @@ class LiveBench:
         return self.stage.clock.now()
 
     def at(self, price: float) -> float:
-        return round(price * BASE / 100 / self.market.price_tick) * self.market.price_tick
+        tick = self.market.price_tick
+        return round(round(price * self.stage.base / 100 / tick) * tick, 8)
+
+    def has(self, feature: Feature) -> bool:
+        return support(self.stage.exchange, segment_of(self.market), feature)[0] is not Support.REFUSED
 
     def size(self, sizes: float) -> float:
         return sizes * self._unit
@@ -168,9 +201,6 @@ class LiveBench:
     def bought(self, sizes: float) -> float:
         pays_in_base = self.market.is_spot and not self.stage.state.habits.fee_in_quote
         return self.size(sizes) * (1.0 - self.taker * pays_in_base)
-
-    def _size(self) -> float:
-        return 600.0 if self.stage.kind == "inverse" else 0.01
 
     def hour(self, *prices: float) -> list[News]:
         """See `Bench.hour`."""
@@ -210,8 +240,10 @@ class LiveBench:
         await self._calm()
 
     def _hear_market(self, price: float) -> None:
-        now, symbol, tick = self.now, self.market.symbol, self.market.price_tick
-        self._news += self.broker.on_quote(Quote(now, symbol, price, price + tick, 1.0, 1.0))
+        now, symbol = self.now, self.market.symbol
+        if self.market.is_option:
+            self._news += self.broker.on_mark(MarkPrice(now, symbol, price, self.underlying))
+        self._news += self.broker.on_quote(Quote(now, symbol, price, price, 1.0, 1.0))
         self._news += self.broker.on_trade(PublicTrade(now, symbol, str(now), price, 1.0, 1))
 
     async def _calm(self) -> None:

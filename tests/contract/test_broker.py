@@ -14,8 +14,9 @@ from contract.benches import SimulatedBench
 from contract.gateways import EXCHANGES
 from contract.live_benches import stages
 
-from metaexpert import rules
+from metaexpert import options, rules
 from metaexpert.broker.protection import Protection
+from metaexpert.exchanges.capabilities import Feature
 from metaexpert.models import ExitReason, Fill, Order, OrderStatus, OrderType, Position, Rejection, Side
 
 if TYPE_CHECKING:
@@ -27,10 +28,13 @@ if TYPE_CHECKING:
     from metaexpert.broker import News
 
 FINAL = {OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED}
-MARKETS = [(kind, hedge) for kind in ("linear", "inverse") for hedge in (False, True)] + [("spot", False)]
+SHORTS = ("linear", "inverse", "option")
+KINDS = ("spot", *SHORTS)
+MARKETS = [*((kind, False) for kind in KINDS), ("linear", True), ("inverse", True)]
 NOT_THERE = {
     ("bybit", "inverse", True),  # held net in a unified account
     ("bitget", "inverse", False), ("bitget", "inverse", True),  # counted in coins: their face is no constant
+    ("bitget", "option", False), ("kucoin", "option", False),
 }  # fmt: skip
 BENCHES = [
     (who, *market) for who in ("simulated", *EXCHANGES) for market in MARKETS if (who, *market) not in NOT_THERE
@@ -44,11 +48,9 @@ def live() -> Iterator[Callable[..., LiveBench]]:
         yield make
 
 
-def _benches(*, spot: bool = True, hedge: bool = True, oneway: bool = True) -> Any:
-    """A fixture of benches on which the price is 100, one of each implementation and market."""
-    wanted = [
-        one for one in BENCHES if (spot or one[1] != "spot") and (hedge if one[2] else oneway)
-    ]  # fmt: skip
+def _benches(*kinds: str, hedge: bool = True, oneway: bool = True) -> Any:
+    """A fixture of benches on which the price is 100, one of each implementation and market of these kinds."""
+    wanted = [one for one in BENCHES if one[1] in (kinds or KINDS) and (hedge if one[2] else oneway)]
 
     @pytest.fixture(params=wanted, ids=["-".join((*one[:2], *["hedge"] * one[2])) for one in wanted])
     def bench(request: pytest.FixtureRequest, live: Callable[..., LiveBench]) -> Iterator[Bench]:
@@ -67,10 +69,12 @@ def _benches(*, spot: bool = True, hedge: bool = True, oneway: bool = True) -> A
 
 
 bench = _benches()
-contracts = _benches(spot=False)
-"""Those on which there is leverage, and shorts."""
-oneway = _benches(spot=False, hedge=False)
+contracts = _benches(*SHORTS)
+"""Those on which there are shorts."""
+oneway = _benches(*SHORTS, hedge=False)
 """Those of contracts that hold the net."""
+sold = _benches("option")
+"""Those of options, on which shorts post margin."""
 hedge = _benches(oneway=False)
 """Those that hold a long and a short."""
 
@@ -261,10 +265,10 @@ def test_an_order_is_never_shrunk_unless_it_may(bench: Bench) -> None:
     last = bench.hour(dearer)[-1]
     assert last.order.message == "shrunk to the free margin"
     assert last.order.qty == near(bench.size(last.order.qty / bench.size(1.0)))
-    leverage = 1.0 if bench.market.is_spot else 2.0
+    worst = bench.at(dearer) * (1.0 + (bench.beyond or 0.0) / 100.0)
     rates = bench.taker, bench.market.taker or 0.0  # the exchange's own, and what it lists
     most, least = (
-        money / rules.cash_cost(kind(bench), 1.0, bench.at(dearer), leverage, rate)
+        money / (rules.initial_margin(kind(bench), 1.0, worst, bench.leverage) + fee(bench, 1.0, worst, rate))
         for rate in (min(rates), max(rates))
     )
     least = least * 0.9999 - 2 * bench.market.qty_step  # margin and fee of more are not there
@@ -285,8 +289,30 @@ def test_post_only_never_takes(bench: Bench) -> None:
     order = send(bench, Side.BUY, 1.0, price=105.0, post_only=True)
     news = bench.hour(100.0)
     assert told(news, order)[-1] in {OrderStatus.REJECTED, OrderStatus.CANCELED}  # some exchanges accept it first
-    assert reasons(news, order) == ["post_only_would_cross"] * (told(news, order)[-1] is OrderStatus.REJECTED)
+    reason = "post_only_would_cross" if bench.has(Feature.POST_ONLY) else "not_supported"
+    assert reasons(news, order) == [reason] * (told(news, order)[-1] is OrderStatus.REJECTED)
     assert (fills(news), working(bench)) == ([], [])
+
+
+def test_a_stop_order_trades_once_its_price_is_reached_or_is_refused_at_once(bench: Bench) -> None:
+    order = send(bench, Side.BUY, 1.0, stop_price=105.0)
+    news = bench.hour(100.0, 104.0, 100.0)
+    assert fills(news) == []
+    assert reasons(news, order) == ([] if bench.has(Feature.STOP) else ["not_supported"])
+    done = fills(bench.hour(100.0, 106.0))
+    found = [(order.id, near(bench.at(105.0)))] if bench.has(Feature.STOP) else []
+    assert [(one.order_id, one.price) for one in done] == found
+    assert working(bench) == []
+
+
+def test_a_market_order_trades_at_any_price_unless_that_is_bounded(bench: Bench) -> None:
+    order = send(bench, Side.BUY, 1.0)
+    news = bench.hour(107.0)
+    if bench.beyond is None:
+        assert [one.price for one in fills(news)] == [near(bench.at(107.0))]
+    else:  # up to 105
+        assert (fills(news), told(news, order)[-1] in FINAL) == ([], True)
+    assert working(bench) == []
 
 
 # -- positions ----------------------------------------------------------------------------------------------------
@@ -381,11 +407,44 @@ def test_the_account_holds_what_the_fills_made_of_it(bench: Bench) -> None:
     assert account.currency == bench.market.settle
     assert account.balance == near(before - fee)
     assert account.equity == near(before - fee + rules.pnl(kind(bench), qty, begun, price))
-    leverage = 1.0 if bench.market.is_spot else 2.0
     assert (account.margin_used, account.time) == (
-        near(rules.initial_margin(kind(bench), qty, begun, leverage)), bench.now,
+        near(rules.initial_margin(kind(bench), qty, begun, bench.leverage)), bench.now,
     )  # fmt: skip
     assert account.margin_free == near(account.balance - account.margin_used)
+
+
+def margin(bench: Bench, sizes: float) -> float:
+    """What the short side of the option posts: it is in the money, so 15 % of its underlying."""
+    in_base = bench.market.settle == bench.market.base
+    return 0.15 * bench.size(sizes) * (1.0 if in_base else bench.underlying)
+
+
+def test_a_sold_option_posts_margin_and_keeps_its_premium(sold: Bench) -> None:
+    bench = sold
+    before = bench.broker.account().balance
+    send(bench, Side.SELL, 2.0)
+    bench.hour(100.0, 110.0)
+    account, begun, price = bench.broker.account(), bench.at(100.0), bench.at(110.0)
+    qty, fee = position(bench).qty, taken(bench, 2.0, begun)
+    assert qty == near(-bench.size(2.0))
+    assert account.balance == near(before - fee)
+    assert account.equity == near(before - fee + qty * (price - begun))
+    assert (account.margin_used, position(bench).margin) == (near(margin(bench, 2.0)),) * 2
+    assert account.margin_free == near(account.balance - account.margin_used)
+    send(bench, Side.BUY, 2.0)
+    bench.hour(90.0)
+    account, fee = bench.broker.account(), fee + taken(bench, 2.0, bench.at(90.0))
+    assert account.balance == near(before - fee + bench.size(2.0) * (begun - bench.at(90.0)))
+    assert (account.equity, account.margin_used) == (account.balance, 0.0)
+
+
+def test_a_sale_to_open_needs_the_margin_of_a_sold_option(sold: Bench) -> None:
+    """There is money for 20 sizes that are bought; 14 that are sold bind 14 * 15 of the 20 * 10 % of S."""
+    order = send(sold, Side.SELL, 14.0)
+    assert reasons(sold.hour(100.0), order) == ["insufficient_margin"]
+    order = send(sold, Side.SELL, 13.0)
+    assert told(sold.hour(100.0), order)[-1] is OrderStatus.FILLED
+    assert sold.broker.account().margin_used == near(margin(sold, 13.0))
 
 
 def test_working_orders_are_listed_oldest_first(bench: Bench) -> None:
@@ -403,4 +462,11 @@ def kind(bench: Bench) -> int:
 
 def taken(bench: Bench, sizes: float, price: float) -> float:
     """The fee of a taker."""
-    return rules.fee(kind(bench), bench.size(sizes), price, bench.taker)
+    return fee(bench, bench.size(sizes), price, bench.taker)
+
+
+def fee(bench: Bench, qty: float, price: float, rate: float) -> float:
+    """The fee of a fill; of an option a part of its underlying."""
+    if bench.market.is_option:
+        return options.fee(qty, price, bench.underlying, rate, bench.market.settle == bench.market.base)
+    return rules.fee(kind(bench), qty, price, rate)

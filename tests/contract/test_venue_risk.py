@@ -283,6 +283,32 @@ def test_an_option_is_settled_at_what_it_is_worth(call: bool, index: int, worth:
     assert state.balances["option", "USDT"] == before + D("0.5") * worth
 
 
+@pytest.mark.parametrize(("spot", "unit"), [(60_000, 9_000), (52_000, 5_800), (40_000, 4_000)])
+def test_a_sold_option_binds_its_worth_and_a_part_of_its_underlying(spot: int, unit: int) -> None:
+    """A call of 54,000 a coin: at 60,000 15 % of that; at 52,000 2,000 less than 7,800; at 40,000 a tenth."""
+    state = state_of(SimClock(NOW))
+    item = next(
+        one for one in state.listed(Kind.OPTION) if (one.base, one.strike, one.call) == ("BTC", D(54_000), True)
+    )
+    state.pin(state.followed(item), spot)
+    state.pin(item, 1_000)
+    before = state.free("option", "USDT")
+    resting = state.place(order(item, "-0.5", "2000"))
+    assert state.free("option", "USDT") == before - unit * D("0.5")
+    state.cancel(resting)
+    sold = state.place(order(item, "-0.5"))
+    fee = sold.fills[0].fee  # 0.024 % of half the underlying, a tenth of the premium at most
+    assert fee == min(D("0.00024") * spot * D("0.5"), D(50))
+    assert state.balances["option", "USDT"] - state.used("option", "USDT") == before - unit * D("0.5") - fee
+    assert state.used("option", "USDT") == (unit + 1_000) * D("0.5")
+    state.balances["option", "USDT"] = state.used("option", "USDT")  # nothing is free
+    with pytest.raises(Refusal) as refusal:
+        state.place(order(item, "-0.01"))
+    assert refusal.value.reason is Reason.FUNDS
+    state.place(order(item, "0.5"))  # what is bought back needs nothing
+    assert state.held() == []
+
+
 def test_a_coin_settled_option_pays_coins() -> None:
     """OKX: a call of 54,000 at 60,000 pays 6,000 / 60,000 = 0.1 of each coin; a contract is 0.01 coins."""
     clock = SimClock(EXPIRY - HOUR)

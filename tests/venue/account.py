@@ -213,11 +213,26 @@ class Account(Market):
         return item.profit(position.amount, position.entry, self.price(item, "mark")) if position.amount else ZERO
 
     def margin(self, position: Position) -> Decimal:
-        """The margin of a position: its own if it is isolated, else the initial one at the mark price."""
-        item = position.instrument
+        """The margin of a position: its own if it is isolated, else the initial one at the mark price.
+
+        That of a sold option is what it is worth, and its collateral.
+        """
+        item, size = position.instrument, max(-position.amount, ZERO)
+        if item.kind is Kind.OPTION:
+            return item.value(size, self.price(item, "mark")) + self.collateral(item, size) if size else ZERO
         if not item.margined or self.is_isolated(item):
             return position.margin
         return item.value(abs(position.amount), self.price(item, "mark")) / self.leverage(item, position.side)
+
+    def collateral(self, option: Instrument, amount: Decimal) -> Decimal:
+        """What selling so much of an option binds beside its premium.
+
+        A unit: 15 % of the underlying less what it is out of the money, a tenth at least.
+        """
+        spot, strike = self.underlying(option), option.strike or ZERO
+        out = max(strike - spot if option.call else spot - strike, ZERO)
+        unit = max(Decimal("0.15") * spot - out, Decimal("0.1") * spot)
+        return amount * option.contract * (unit / spot if option.settle == option.base else unit)
 
     def maintenance(self, position: Position) -> Decimal:
         """The margin below which a position is liquidated, at the mark price."""
@@ -270,7 +285,8 @@ class Account(Market):
 
     def used(self, wallet: str, coin: str) -> Decimal:
         """What positions need as margin in a coin."""
-        return sum((self.margin(item) for item in self.margined(wallet, coin)), ZERO)
+        held = (*self.margined(wallet, coin), *self.options(wallet, coin))
+        return sum((self.margin(item) for item in held), ZERO)
 
     def needed(self, wallet: str, coin: str) -> Decimal:
         """The maintenance margin of all positions that settle in a coin."""
@@ -282,15 +298,16 @@ class Account(Market):
 
     def worth(self, wallet: str, coin: str) -> Decimal:
         """What the options that settle in a coin are worth at their marks; sold ones are debts."""
+        held = self.options(wallet, coin)
+        return sum((one.instrument.value(one.amount, self.price(one.instrument, "mark")) for one in held), ZERO)
+
+    def options(self, wallet: str, coin: str) -> list[Position]:
+        """The options that settle in a coin."""
         held = [item for item in self.held() if item.instrument.kind is Kind.OPTION]
-        return sum(
-            (
-                item.instrument.value(item.amount, self.price(item.instrument, "mark"))
-                for item in held
-                if item.instrument.settle == coin and self.wallet_of(item.instrument) == wallet
-            ),
-            ZERO,
-        )
+        return [
+            one for one in held
+            if one.instrument.settle == coin and self.wallet_of(one.instrument) == wallet
+        ]  # fmt: skip
 
     def margined(self, wallet: str, coin: str) -> list[Position]:
         """The positions on margin that settle in a coin."""
@@ -338,15 +355,16 @@ class Account(Market):
         if self.wallet_of(item) != wallet or self.reduces(order):
             return ZERO
         price = order.price or order.trigger or price or self.price(item)
-        if item.kind in {Kind.SPOT, Kind.OPTION}:
-            cost = order.buy or item.kind is Kind.OPTION
-            amount = item.notional(order.remaining, price) if cost else order.remaining
+        if item.kind is Kind.SPOT:
+            amount = item.notional(order.remaining, price) if order.buy else order.remaining
             return amount if coin == order.coin else ZERO
         if order.status is Status.WAITING or coin != item.settle:
             return ZERO  # a conditional order of a margined contract needs no money before it fires
         held = self.position(item, order.side).amount
         same = held * (1 if order.buy else -1) >= 0
         opened = order.remaining if same else max(order.remaining - abs(held), ZERO)
+        if item.kind is Kind.OPTION:  # what is sold brings its premium, and binds as much
+            return item.value(opened, price) if order.buy else self.collateral(item, opened)
         return item.value(opened, price) / self.leverage(item, order.side)
 
     def booked(self, order: Order, fill: Fill) -> list[News]:

@@ -141,10 +141,14 @@ class Market:
             sum((row.volume for row in rows), ZERO), sum(row.trades for row in rows),
         )  # fmt: skip
 
+    def followed(self, option: Instrument) -> Instrument:
+        """The instrument whose index lies under an option."""
+        same = (one for one in self.instruments.values() if (one.base, one.quote) == (option.base, option.quote))
+        return next(one for one in same if one.kind is not Kind.OPTION)
+
     def underlying(self, option: Instrument) -> Decimal:
         """The index under an option, in the currency of its strike."""
-        same = (one for one in self.instruments.values() if (one.base, one.quote) == (option.base, option.quote))
-        return self.price(next(one for one in same if one.kind is not Kind.OPTION), "index")
+        return self.price(self.followed(option), "index")
 
     def levels(self, instrument: Instrument, *, asks: bool) -> Iterator[tuple[Decimal, Decimal]]:
         """What the public offers on one side, best first, one tick apart.

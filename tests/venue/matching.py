@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .orders import Position
     from .prices import Source, Trade
 
+OPTION_FEE_CAP = Decimal("0.1")
 ENDS = {
     Status.CANCELED: Change.CANCELED, Status.EXPIRED: Change.EXPIRED, Status.TRIGGERED: Change.TRIGGERED,
 }  # fmt: skip
@@ -257,7 +258,8 @@ class Matching(Account):
         item = order.instrument
         self._last_fill += 1
         worth = item.value(amount, price) if item.kind is not Kind.SPOT else item.notional(amount, price)
-        paid, coin = worth * (item.maker if maker else item.taker) if fee is None else fee, item.settle
+        rate, coin = item.maker if maker else item.taker, item.settle
+        paid = self._charged(item, amount, worth, rate) if fee is None else fee
         if item.kind is Kind.SPOT and order.buy and not self.habits.fee_in_quote:
             paid, coin = paid / price, item.base
         fill = Fill(
@@ -276,6 +278,13 @@ class Matching(Account):
         if item.margined:
             self._mind(self.position(item, order.side))
         return fill
+
+    def _charged(self, item: Instrument, amount: Decimal, worth: Decimal, rate: Decimal) -> Decimal:
+        """The fee of a fill: a part of its worth; of an option a part of its underlying, a tenth of it at most."""
+        if item.kind is not Kind.OPTION:
+            return worth * rate
+        underlying = amount * item.contract * (1 if item.settle == item.base else self.underlying(item))
+        return min(underlying * rate, worth * OPTION_FEE_CAP)
 
     # --- conditions
 

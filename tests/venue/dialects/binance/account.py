@@ -221,12 +221,13 @@ def option_positions(call: Call) -> Any:
 
 @ROUTES.on("GET", "/eapi/v1/marginAccount", signed=True)
 def option_account(call: Call) -> Any:
-    balance = call.state.balances["option", "USDT"]
-    equity = balance + call.state.worth("option", "USDT")
+    state = call.state
+    balance = state.balances["option", "USDT"]
+    equity = balance + state.worth("option", "USDT")
     asset = {
         "asset": "USDT", "marginBalance": fixed(balance), "equity": fixed(equity),
-        "available": fixed(call.state.free("option", "USDT")), "initialMargin": "0", "maintMargin": "0",
-        "unrealizedPNL": "0", "adjustedEquity": fixed(balance),
+        "available": fixed(state.free("option", "USDT")), "initialMargin": fixed(state.used("option", "USDT")),
+        "maintMargin": "0", "unrealizedPNL": "0", "adjustedEquity": fixed(balance),
     }  # fmt: skip
     return {
         "asset": [asset],
