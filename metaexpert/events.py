@@ -73,7 +73,8 @@ class Funding(NamedTuple):
 class Notice(NamedTuple):
     """What the feed of a live market says of itself: trouble (`error`), a gap, a recovery; `symbol` "" for all.
 
-    `is_of_account`: it is the account, or its orders, of which something is said, and not the market.
+    `is_of_account`: it is the account, or its orders, of which something is said, and not the market. `warns`:
+    somebody should look at it, though nothing has failed.
     """
 
     time: int
@@ -81,6 +82,7 @@ class Notice(NamedTuple):
     text: str
     error: MetaExpertError | None = None
     is_of_account: bool = False
+    warns: bool = False
 
 
 type MarketEvent = PublicTrade | Quote | OrderBook | MarkPrice | Funding | Bar

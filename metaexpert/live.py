@@ -420,7 +420,8 @@ class LiveProcess(Recorded):
 
     def _notice(self, notice: Notice) -> None:
         if notice.error is None:
-            self.log.info(notice.text, **_whose(notice))
+            told = self.log.warning if notice.warns else self.log.info
+            told(notice.text, **_whose(notice))
             return
         if not notice.is_of_account:
             for symbol in [notice.symbol] if notice.symbol else self.broker.ledger.holdings:

@@ -283,7 +283,7 @@ class _Live:
                              symbols=", ".join(lacking))  # fmt: skip
 
     def _note(self, notice: Notice) -> None:
-        told = self.log.info if notice.error is None else self.log.warning
+        told = self.log.warning if notice.warns or notice.error is not None else self.log.info
         told(notice.text, symbol=notice.symbol)
 
     def _report(self, found: Recovery) -> None:

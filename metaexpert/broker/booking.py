@@ -95,7 +95,7 @@ class Booking:
         self._execution.moment = None
 
     def _say(self, symbol: str, text: str) -> None:
-        self._notify(Notice(self._execution.now(), symbol, text))
+        self._notify(Notice(self._execution.now(), symbol, text, warns=True))
 
 
 def _dust(held: Holding, side: int, qty: float) -> float:

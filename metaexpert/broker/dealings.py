@@ -504,7 +504,7 @@ class Dealings:
     # -- the rest ---------------------------------------------------------------------------------------------
 
     def _say(self, symbol: str, text: str) -> None:
-        self._notify(Notice(self._execution.now(), symbol, text))
+        self._notify(Notice(self._execution.now(), symbol, text, warns=True))
 
     @property
     def next_time(self) -> float:

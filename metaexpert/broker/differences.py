@@ -84,6 +84,7 @@ class Differences:
         self._others: dict[Key, float] = {}
         self._first: dict[Key, float] = {}  # of that: what is missed before ours
         self._seen: dict[Key, _Seen] = {}
+        self._left: list[str] = []  # orders with ids of ours that were there first, and protect what is not ours
         self._is_first = True
         self.foreign: dict[Key, float] = {}
         """What others hold on the account, by symbol and leg: the signed quantity that nobody accounts for."""
@@ -140,10 +141,10 @@ class Differences:
 
         Orders are looked at in any case, positions and money only while all is calm.
         """
-        self._compare_orders(report.orders)
         self._positions = {(one.symbol, one.position_side): one for one in report.positions}
         self._others = _sums(report.others)
         self._first = _sums(one for one in report.others if one.is_first)
+        self._compare_orders(report.orders)
         if not is_calm:
             self._seen.clear()
             return
@@ -167,12 +168,32 @@ class Differences:
                 continue
             if self._shield.take_over(order):
                 self._say(order.symbol, f"{_described(order)} is ours and protects our position")
-            else:
+            elif not self._is_left(order):
                 self._say(order.symbol, f"{_described(order)} is ours and nothing needs it: it is cancelled")
                 self._ask(Cancel(order))
         for order, ids in self._all_standing():
             if there.isdisjoint((order.id, *ids)):
                 self._ask(Find(order))
+
+    def _is_left(self, order: Order) -> bool:
+        """Is it from before this journal, and only reduces what nobody accounts for?
+
+        Both were ours perhaps, and their journal is lost: without the order that position had no stop.
+        """
+        key, held = (order.symbol, order.position_side), self._ledger.leg(order.symbol, order.position_side)
+        position = self._positions.get(key)
+        theirs = (0.0 if position is None else position.qty) - held.qty - self._others.get(key, 0.0)
+        if not _closes(order) or order.side.sign * theirs > -held.market.qty_step / 2:
+            return False
+        if self._is_first and order.id not in self._left:
+            self._left.append(order.id)
+            self._say(
+                order.symbol,
+                f"{_described(order)} has an id of ours, and reduces a position that our journal does not know: "
+                "both are left alone (adopt=True, --adopt, takes the position over)",
+                warns=True,
+            )
+        return order.id in self._left
 
     def _is_protecting(self, order: Order) -> bool:
         names = (order.id, order.exchange_id or "")
@@ -250,6 +271,7 @@ class Differences:
             key[0],
             f"{_leg(key)}we held {mine:.12g} by our books and the account has {total:.12g} in all: {qty:.12g} of "
             f"ours were closed by somebody else, and are booked as left at {price:.12g} ({RECONCILED})",
+            warns=True,
         )
 
     def adopt(self, symbol: str) -> None:
@@ -282,16 +304,17 @@ class Differences:
         """Our balance follows the exchange's; what of the change is none of our doing is counted apart."""
         ledger, account = self._ledger, report.account
         balance = account.balance + self._bought()
-        moved = balance - ledger.balance
+        moved, is_alone = balance - ledger.balance, self._is_alone(report.orders)
         if abs(moved) > self._tolerance():
             self._say(
                 "",
                 f"the balance is {balance:.12g} {ledger.currency} and was {ledger.balance:.12g} by our books: "
                 f"{moved:+.12g} moved by no fill or funding of ours",
+                warns=is_alone,
             )
         self.external += moved
         ledger.credit(moved)
-        bound = 0.0 if self._is_alone(report.orders) else account.margin_used - self._own_margin()
+        bound = 0.0 if is_alone else account.margin_used - self._own_margin()
         ledger.held_back = max(0.0, bound)
 
     def _is_alone(self, orders: Iterable[Order]) -> bool:
@@ -328,9 +351,9 @@ class Differences:
 
     # -- the rest -----------------------------------------------------------------------------------------------
 
-    def _say(self, symbol: str, text: str) -> None:
+    def _say(self, symbol: str, text: str, *, warns: bool = False) -> None:
         where = f"{symbol}: " if symbol else ""
-        self._notify(Notice(self._execution.now(), symbol, f"{where}{text}"))
+        self._notify(Notice(self._execution.now(), symbol, f"{where}{text}", warns=warns))
 
     def state(self) -> dict[str, Any]:
         """What it goes on from after a restart, as JSON can hold it."""
@@ -338,12 +361,14 @@ class Differences:
             "foreign": [[*key, qty] for key, qty in self.foreign.items()],
             "external": self.external,
             "is_first": self._is_first,
+            "left": list(self._left),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take on what `state` told."""
         self.foreign = {(symbol, leg): qty for symbol, leg, qty in state["foreign"]}
         self.external, self._is_first = state["external"], state["is_first"]
+        self._left = list(state.get("left", ()))  # older states have none
 
 
 def _sums(others: Iterable[HeldByOther]) -> dict[Key, float]:
@@ -358,6 +383,12 @@ def _netted(held: Holding, total: float) -> float:
     if held.position_side is not None or held.is_spot:
         return 0.0
     return min(abs(held.qty), max(0.0, abs(held.qty) - held.side * total))
+
+
+def _closes(order: Order) -> bool:
+    """Can it only reduce? In hedge mode its leg says so."""
+    leaves = {"long": Side.SELL, "short": Side.BUY}
+    return order.reduce_only or (order.position_side is not None and leaves[order.position_side] is order.side)
 
 
 def _leg(key: Key) -> str:

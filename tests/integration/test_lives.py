@@ -41,6 +41,39 @@ def test_a_stop_that_was_cancelled_by_hand_is_named_and_stands_again_before_any_
     warped(work())
 
 
+@pytest.mark.parametrize("exchange", ["binance", "okx"])
+def test_a_position_whose_journal_is_lost_keeps_its_stop_and_may_be_taken_over(exchange):
+    """It is nobody's then; the orders that protect it are known by their ids alone."""
+    actor = Actor()
+
+    async def work():
+        async with world(exchange, "linear", actor.make, no_limits=True) as place:
+            life = place.begin()
+            await actor.heard(place)
+            actor.wish = lambda expert: expert.buy(0.02)
+            await place.until(place.clock.now() + 8 * SECOND)
+            stood = place.stops
+            assert len(stood) == 2
+            await place.stop()
+            for file in life.run.journal.parent.glob(f"{life.run.journal.stem}*"):
+                file.unlink()
+            life = place.begin()
+            await place.until(place.clock.now() + 40 * SECOND)
+            assert (place.stops, place.positions, life.run.positions) == (stood, {"BOTH": 0.02}, [])
+            assert sum("reduces a position that our journal does not know" in line for line in life.said) == 2
+            await place.stop()
+            for file in life.run.journal.parent.glob(f"{life.run.journal.stem}*"):
+                file.unlink()
+            life = place.begin(adopt=True)
+            await place.until(place.clock.now() + 40 * SECOND)
+            assert [one.qty for one in life.run.positions] == [0.02]
+            assert len(place.stops) == 2
+            assert differences(place) == []
+            await place.stop()
+
+    warped(work())
+
+
 def test_what_an_expert_was_deciding_when_the_power_failed_is_not_decided_again():
     """It buys at every bar whatever it holds; the power fails with the second order written down, and not sent."""
     heard: list[int] = []

@@ -132,6 +132,7 @@ def test_a_position_that_somebody_else_has_closed_is_booked_as_left_at_the_mark(
     one = books()
     one.ledger.leg(one.symbol).mark = 101.0
     one.twice(0.0)
+    assert [notice.warns for notice in one.notices] == [True]
     fill = one.execution.fills[-1]
     assert (fill.side, fill.qty, fill.price, fill.pnl) == (Side.SELL, 1.0, 101.0, 1.0)
     assert (fill.reason, fill.tag) == (ExitReason.ORDER, RECONCILED)
@@ -351,6 +352,71 @@ def test_an_order_of_ours_that_nobody_knows_is_cancelled():
     assert one.texts == ["limit order mine7 to buy 1 at 90 is ours and nothing needs it: it is cancelled"]
 
 
+STOP_ON_LONG: dict[str, Any] = {
+    "side": Side.SELL, "type": OrderType.STOP, "price": None, "stop_price": 98.0, "reduce_only": True,
+}  # fmt: skip
+
+
+def test_a_stop_of_ours_stays_where_its_position_is_not_in_the_journal():
+    """A journal that is lost: without the stop the position had none. Both stay, and that is said once."""
+    one, stop = Books(), working(**STOP_ON_LONG)
+    one.told(2.0, stop)
+    assert one.asked == []
+    assert one.notices[0].warns
+    assert one.texts == [
+        "stop order mine7 to sell 1 at 98 has an id of ours, and reduces a position that our journal does not "
+        "know: both are left alone (adopt=True, --adopt, takes the position over)",
+        "+2 on the account is not ours: it is left alone",
+    ]
+    kept = json.loads(json.dumps(one.differences.state()))
+    one.differences = one.compare_anew()
+    one.differences.restore(kept)
+    one.told(2.0, stop)
+    assert (one.asked, one.texts) == ([], [])
+    one.told(0.0, stop)  # its position has gone
+    assert [asked for asked in one.asked if isinstance(asked, Cancel)] == [Cancel(stop)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"side": Side.BUY}, {"reduce_only": False}, {"type": OrderType.LIMIT, "price": 97.0, "reduce_only": False}],
+)
+def test_an_order_of_ours_that_protects_nothing_is_cancelled_beside_what_others_hold(changes):
+    one, order = Books(), working(**STOP_ON_LONG | changes)
+    one.told(2.0, order)
+    assert one.asked == [Cancel(order)]
+
+
+def test_a_stop_of_ours_that_turns_up_later_is_cancelled_beside_what_others_hold():
+    """The journal knows all that it sent since it began: that one has been given up."""
+    one, order = Books(), working(**STOP_ON_LONG)
+    one.told(2.0)
+    one.told(2.0, order)
+    assert one.asked == [Cancel(order)]
+
+
+def test_a_stop_that_was_left_is_taken_over_with_its_position():
+    """Entered at 100: the stop 2 % below is the one that stands."""
+    one, order = Books(stop_loss_pct=2.0), working(**STOP_ON_LONG)
+    one.told(1.0, order, entry=100.0)
+    one.differences.adopt(one.symbol)
+    one.told(1.0, order, entry=100.0)
+    assert [sentry.id for sentry in one.shield.sentries] == [MINE]
+    assert not [asked for asked in one.asked if isinstance(asked, Cancel)]
+
+
+def test_a_stop_on_a_leg_stays_by_its_side():
+    """In hedge mode no order says that it only reduces: that it sells on the long leg does."""
+    one = Books(hedge=True)
+    order = working(**STOP_ON_LONG | {"reduce_only": False, "position_side": "long"})
+    one.told(2.0, order, leg="long")
+    assert one.asked == []
+    one = Books(hedge=True)
+    entry = order.changed(side=Side.BUY)
+    one.told(2.0, entry, leg="long")
+    assert one.asked == [Cancel(entry)]
+
+
 def test_orders_of_others_and_orders_that_are_known_are_left_alone():
     one = books(0.0)
     one.known["8"] = working(id="8")
@@ -426,10 +492,19 @@ def test_the_balance_follows_the_exchange_and_what_is_not_ours_is_counted_apart(
     one.told(1.0, balance=one.ledger.balance + 500_000.0)
     assert one.differences.external == 500_000.0
     assert one.ledger.equity() - one.differences.external == own
+    assert [notice.warns for notice in one.notices] == [True]
     assert one.texts == [
         "the balance is 1000500000 USDT and was 1000000000 by our books: "
         "+500000 moved by no fill or funding of ours"
     ]
+
+
+def test_money_that_moves_where_others_trade_too_is_no_warning():
+    """It may well be what they won or lost."""
+    one = books()
+    one.differences.foreign[LINEAR, None] = 2.0
+    one.told(3.0, balance=one.ledger.balance + 500_000.0)
+    assert [notice.warns for notice in one.notices] == [False]
 
 
 def test_small_change_is_booked_without_a_word():

@@ -139,6 +139,17 @@ def test_a_notice_of_the_broker_reaches_on_error_and_the_market_is_believed_stil
     assert desk.exchange.guarded.count(6) == 2  # again, after the handler
 
 
+def test_a_notice_that_warns_is_logged_as_a_warning_and_is_no_error(monkeypatch: pytest.MonkeyPatch):
+    desk, said = Trading(), list[tuple[str, str]]()
+    for level in ("info", "warning"):
+        monkeypatch.setattr(MetaLogger, level, lambda _, text, level=level, **__: said.append((level, text)))
+    desk.on("error")(lambda error: said.append(("error", str(error))))
+    desk.feed.at(1, Notice(1, SYMBOL, "money is missing", is_of_account=True, warns=True))
+    desk.feed.at(2, Notice(2, SYMBOL, "all is well", is_of_account=True))
+    desk.run()
+    assert said == [("warning", "money is missing"), ("info", "all is well")]
+
+
 def test_orders_go_at_once_where_the_exchange_fills_them():
     """On paper an order that answers a trade acts from the instant after it."""
     desk, moments = Trading(), list[int | None]()
