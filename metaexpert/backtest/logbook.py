@@ -75,7 +75,7 @@ class Logbook:
         filled: NDArray[np.bool_] = log[column.F_NUMBER] > 0.0
         never = Optional(np.full(n, np.nan), np.zeros(n, dtype=np.bool_))
         columns: dict[str, Any] = {
-            "id": Numbered(np.arange(1, n + 1)),
+            "id": Numbered(range(1, n + 1)),
             "symbol": self.market.symbol,
             "side": _sides(log[column.O_SIDE]),
             "type": OrderType.MARKET,
@@ -108,11 +108,12 @@ class Logbook:
         filled = filled_of(orders)
         log: Floats = orders[:, filled]
         n = int(log.shape[1])
+        sent = range(1, orders.shape[1] + 1)
         columns: dict[str, Any] = {
             "id": np.arange(1, n + 1),
             "time": _whole(log[column.O_UPDATED]),
             "symbol": self.market.symbol,
-            "order_id": Numbered(np.arange(1, orders.shape[1] + 1)[filled]),
+            "order_id": Numbered(sent[filled] if isinstance(filled, slice) else filled + 1),
             "side": _sides(log[column.O_SIDE]),
             "qty": log[column.O_QTY],
             "price": log[column.F_PRICE],

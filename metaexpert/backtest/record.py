@@ -37,9 +37,9 @@ class Coded(NamedTuple):
 
 
 class Numbered(NamedTuple):
-    """A column of whole numbers as text."""
+    """A column of whole numbers as text; those that count up are a range."""
 
-    numbers: NDArray[np.int64]
+    numbers: NDArray[np.int64] | range
 
 
 class Optional(NamedTuple):
@@ -123,7 +123,7 @@ class Rows[T](Sequence[T]):
         if isinstance(column, Coded):
             return [column.words[code] for code in column.codes.tolist()]
         if isinstance(column, Numbered):
-            return list(map(str, column.numbers.tolist()))
+            return list(map(str, np.asarray(column.numbers).tolist()))
         if isinstance(column, Optional):
             pairs = zip(column.values.tolist(), column.present.tolist(), strict=True)
             return [value if there else None for value, there in pairs]

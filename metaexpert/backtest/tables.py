@@ -35,6 +35,8 @@ _TEXTS = frozenset({"id", "order_id", "exchange_id", "message"})  # seldom the s
 
 
 _MOST_IN_BYTES = 127  # categories that one byte tells apart
+_FEW = 16  # words: looked for one by one
+_MOST_COUNTED = 2**17  # numbers that are kept as text from one table to the next
 
 
 class Group(NamedTuple):
@@ -206,13 +208,32 @@ def _shown(name: str, column: Column, n: int) -> Any:
     if isinstance(column, Optional):
         column = column.values
     if isinstance(column, np.ndarray):
-        return _utc(np.where(column < 0, np.iinfo(np.int64).min, column)) if name in _TIMES else column
+        return _utc(_with_gaps(column)) if name in _TIMES else column
     if isinstance(column, Numbered):
-        return _texts(column.numbers)
+        return _texts(_numbered(column.numbers))
     if not isinstance(column, Coded):
         return _repeated(name, column, n)
     words = [None if word is None else str(word) for word in column.words]
     return _texts(words, column.codes) if name in _TEXTS else _categories(words, column.codes)
+
+
+def _with_gaps(times: Any) -> Any:
+    """Times of which the negative ones are the smallest integer: no time."""
+    missing = times < 0
+    return np.where(missing, np.iinfo(np.int64).min, times) if missing.any() else times
+
+
+def _numbered(numbers: Any) -> Any:
+    """Whole numbers as text."""
+    if isinstance(numbers, range) and numbers.step == 1 and 0 <= numbers.start <= numbers.stop <= _MOST_COUNTED:
+        return _counted(1 << numbers.stop.bit_length()).slice(numbers.start, len(numbers))
+    return _arrow().array(np.asarray(numbers)).cast(_arrow().large_string())
+
+
+@lru_cache(maxsize=_MOST_COUNTED.bit_length())
+def _counted(n: int) -> Any:
+    """The numbers from 0 to `n` - 1 as text: the ids of most runs, kept because writing them takes so long."""
+    return _arrow().array(np.arange(n)).cast(_arrow().large_string())
 
 
 def _repeated(name: str, value: Any, n: int) -> Any:
@@ -246,11 +267,19 @@ def _categories(words: Sequence[str | None], codes: Any) -> pd.Categorical:
     """Words that repeat: the categories are those that occur, in the order of the alphabet."""
     import pandas as pd
 
-    occur = np.flatnonzero(np.bincount(codes, minlength=len(words)))
-    names = tuple(sorted({word for word in (words[code] for code in occur.tolist()) if word is not None}))
+    there = {words[code] for code in _occurring(codes, len(words))}
+    names = tuple(sorted(word for word in there if word is not None))
     place = [names.index(word) if word in names else -1 for word in words]
     kind = np.int8 if len(names) <= _MOST_IN_BYTES else np.int64
-    return pd.Categorical.from_codes(np.array(place, dtype=kind)[codes], dtype=_category(names), validate=False)
+    placed: Any = np.array(place, dtype=kind)[codes]
+    return pd.Categorical.from_codes(placed, dtype=_category(names), validate=False)
+
+
+def _occurring(codes: Any, n: int) -> list[int]:
+    """Which of the codes from 0 to `n` - 1 there are."""
+    if n <= _FEW:
+        return [code for code in range(n) if (codes == code).any()]
+    return np.flatnonzero(np.bincount(codes, minlength=n)).tolist()
 
 
 @lru_cache(maxsize=64)

@@ -121,6 +121,20 @@ def test_words_are_categories_and_texts() -> None:
     assert orders["tag"].cat.categories.tolist() == []
 
 
+def test_ids_in_tables_are_those_of_the_records() -> None:
+    """The first of three orders can't be paid: the fills are of the others. What is written to a table stays in it."""
+    bars = frame_of([100.0] * 6)
+    size = [1e6, 1.0, 1.0, 1.0, 1.0, 1.0]
+    for _ in range(2):
+        result = Backtest.from_signals(
+            bars, [True, True, False, False, False, False], [False] * 3 + [True] + [False] * 2, size=size
+        )
+        assert result.orders["id"].tolist() == [order.id for order in result.record.orders] == ["1", "2", "3"]
+        assert result.fills["order_id"].tolist() == [fill.order_id for fill in result.record.fills] == ["2", "3"]
+        result.orders.loc[0, "id"] = "mine"  # reaches neither the record nor the tables of the next run
+        assert result.record.orders[0].id == "1"
+
+
 def test_tables_of_nothing_have_the_same_columns_and_types() -> None:
     """No order and no trade: what is concatenated with another run's tables fits."""
     some, none = (Backtest.from_signals(BARS, entry, [False, False, True, False]) for entry in (UP, UP & False))
