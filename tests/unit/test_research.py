@@ -122,7 +122,7 @@ def test_words_are_categories_and_texts() -> None:
 
 
 def test_ids_in_tables_are_those_of_the_records() -> None:
-    """The first of three orders can't be paid: the fills are of the others. What is written to a table stays in it."""
+    """The first of three orders can't be paid; the fills are of the others. A change of a table stays in it."""
     bars = frame_of([100.0] * 6)
     size = [1e6, 1.0, 1.0, 1.0, 1.0, 1.0]
     for _ in range(2):
