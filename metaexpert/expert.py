@@ -418,7 +418,8 @@ class MetaExpert(TradingCalls):
 
     def _cut(self) -> None:
         """Stop what runs in another thread, or will soon."""
-        self._is_cut, process = True, self._process
+        self._is_cut = True  # before the process is looked for: one that is bound meanwhile sees it
+        process = self._process
         if process is not None:
             process.stop("signal")
 

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING
 
 from .errors import ConfigError
@@ -20,6 +21,7 @@ __all__ = ["claimed", "discard_drafts", "holder", "home", "locked", "replacing"]
 
 _DRAFT = ".tmp"
 _BEYOND = 1 << 30  # the byte that Windows locks: others can read what stands before it
+_MOMENT = 0.001  # seconds
 
 
 def home() -> Path:
@@ -93,10 +95,13 @@ def claimed(path: Path, refusal: str) -> IO[bytes]:
         ConfigError: another process holds it: `refusal`, with its number and computer.
     """
     file = path.open("a+b", buffering=0)
-    if not _is_taken(file):
-        other = file.read().decode(errors="replace")
-        file.close()
-        raise ConfigError(f"{refusal} ({other}): stop that one first")
+    while not _is_taken(file):
+        if not _is_taken(file, shared=True):
+            other = _text(file)
+            file.close()
+            raise ConfigError(f"{refusal} ({other}): stop that one first")
+        _let_go(file)  # nobody holds it: it is only being looked at, for a moment
+        sleep(_MOMENT)
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
     return file
@@ -107,11 +112,16 @@ def holder(path: Path) -> str | None:
     if not path.exists():
         return None
     with path.open("rb+", buffering=0) as file:  # what is taken here for a moment is free again with its end
-        return None if _is_taken(file) else file.read().decode(errors="replace")
+        return None if _is_taken(file, shared=True) else _text(file)
 
 
-def _is_taken(file: IO[bytes]) -> bool:
-    """Take the lock of an open file, unless another process has it."""
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")
+
+
+def _is_taken(file: IO[bytes], *, shared: bool = False) -> bool:
+    """Take the lock of an open file, unless another process has it; Windows has no `shared` ones."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -122,8 +132,20 @@ def _is_taken(file: IO[bytes]) -> bool:
         else:
             import fcntl
 
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):  # the latter is what Windows says
-        file.seek(0)
         return False
     return True
+
+
+def _let_go(file: IO[bytes]) -> None:
+    """Free the lock of an open file."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        file.seek(_BEYOND)
+        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_UN)

@@ -138,8 +138,9 @@ class Run:
     def stop(self, reason: str = "user_stop") -> None:
         """Stop it after what is going on now; `on_deinit` is told the reason. From any thread."""
         self._stop = self._stop or reason
-        if self._process is not None:
-            self._process.stop(reason)
+        process = self._process  # which may be gone in a moment
+        if process is not None:
+            process.stop(reason)
 
     def begin(self) -> Run:
         """Start it; see the class.

@@ -11,6 +11,7 @@ import pytest
 from metaexpert import Bar, ConfigError, Fill, Input, MetaExpert, Order, Rejection, StrategyError
 from metaexpert.expert import HANDLERS
 from metaexpert.models import ContractType, Market, MarketType
+from metaexpert.running import Run
 from metaexpert.store import CandleStore, Source
 
 if TYPE_CHECKING:
@@ -594,3 +595,46 @@ def test_a_handler_that_yields_is_refused() -> None:
     for register, handler in ((expert.on_bar, bar), (expert.on_tick, tick)):
         with pytest.raises(ConfigError, match="with yield in it never runs"):
             register(handler)
+
+
+def test_a_run_that_begins_at_the_moment_of_a_cut_is_stopped():
+    """Between the cut's look for a process and its end another thread binds one."""
+    stopped = []
+
+    class Process:
+        stop = stopped.append
+
+    class Meddled(MetaExpert):
+        @property
+        def _process(self):
+            found = self.__dict__.get("bound")
+            if self.__dict__.pop("is_late", False):
+                self._bind(Process)
+            return found
+
+        @_process.setter
+        def _process(self, process):
+            self.__dict__["bound"] = process
+
+    expert = Meddled(exchange="demo")
+    expert.__dict__["is_late"] = True
+    expert._cut()
+    assert stopped == ["signal"]
+
+
+def test_a_live_run_that_ends_at_the_moment_of_a_stop_has_nothing_to_stop():
+    """Between the look whether there is a process and the word to it, in another thread, it is gone."""
+    begun = MetaExpert(exchange="demo")
+    begun.on_init(symbol="BTCUSDT", timeframe="1h")(lambda: None)
+    run, stopped = begun.start("paper"), []
+
+    class Process:
+        stop = stopped.append
+
+    looks = iter([Process])
+
+    class Meddled(Run):
+        _process = property(lambda _: next(looks, None), lambda *_: None)
+
+    Meddled(run.job, run.inputs).stop()
+    assert stopped == ["user_stop"]
