@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from accountant import Accountant
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("suite", deadline=None)  # a slow machine is no failure
+settings.register_profile(  # a slow machine is no failure
+    "suite", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("suite")
 
 if not hasattr(sys.modules["__main__"], "__file__"):  # a worker of pytest-xdist, which is no prompt

@@ -8,13 +8,12 @@ import json
 import zlib
 
 from aiohttp import WSMsgType
+from contract.streaming import WAIT
 from venue.routes import KEY, PASSPHRASE, SECRET
 from venue.server import credentials
 
 PING = {"id": "7", "type": "ping"}
 """KuCoin's ping."""
-HEARD = 5
-"""Seconds after which a message is given up."""
 
 
 class Line:
@@ -36,7 +35,7 @@ class Line:
 
     async def hear(self):
         """The next message: a JSON value, or the text if it is none; None at the end."""
-        message = await asyncio.wait_for(self.socket.receive(), HEARD)
+        message = await asyncio.wait_for(self.socket.receive(), WAIT)
         if message.type is not WSMsgType.TEXT:
             return None
         try:

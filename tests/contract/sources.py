@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 import pytest
 from clocks import StepClock
 from contract.gateways import gateway_to
-from contract.streaming import CELLS
+from contract.streaming import CELLS, quiet
 from fakes import FakeMarket, Faults, idle, trade
 from venue import Venue
 
@@ -124,8 +124,7 @@ def at_venue(exchange: str) -> Callable[[], AbstractAsyncContextManager[Case]]:
 
                 async def go_on(ms: int) -> None:
                     await venue.advance(ms)
-                    await venue.sockets.drain()
-                    await asyncio.sleep(0.01)  # what was sent is read
+                    await quiet()  # what was sent is read, and what was asked for is there
 
                 async def lose() -> None:
                     venue.sockets.cut(exchange, "reset")

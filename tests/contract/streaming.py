@@ -9,6 +9,8 @@ from venue.server import credentials
 from venue.streams import Stream
 
 SYMBOLS = {"spot": "BTC/USDT", "linear": "BTC/USDT:USDT", "inverse": "BTC/USD:BTC"}
+WAIT = 60
+"""Seconds after which a test gives up: far more than anything takes on a busy machine."""
 CELLS = [
     *(("binance", kind) for kind in ("spot", "linear", "inverse", "option")),
     *(("bybit", kind) for kind in ("spot", "linear", "inverse", "option")),
@@ -32,6 +34,8 @@ OPTIONS = {
         "watchPositions": {"fetchPositionsSnapshot": False},
     },
 }
+
+_CALM = 20  # turns of the loop without anything to do
 
 TICKERS = {("binance", "option"): {"name": "ticker"}}
 """What CCXT must be told so that it recognises the ticker: it waits for another one otherwise."""
@@ -79,9 +83,24 @@ async def subscribed(venue, exchange, call, stream):
     task = asyncio.ensure_future(call)
     wanted = ELSEWHERE.get((exchange, stream), stream)
     there = asyncio.ensure_future(venue.sockets.until(lambda: venue.sockets.listens(exchange, wanted)))
-    await asyncio.wait([task, there], return_when=asyncio.FIRST_COMPLETED, timeout=10)
+    await asyncio.wait([task, there], return_when=asyncio.FIRST_COMPLETED, timeout=WAIT)
     there.cancel()
     return task
+
+
+async def quiet():
+    """Wait until nothing is under way: client and venue share the loop, which is idle then.
+
+    However slow the machine is: what one of them sends is there for the other at once, and turns of the loop are
+    counted, not time. A moment is left to the kernel nevertheless.
+    """
+    loop = asyncio.get_running_loop()
+    for moment in (0, 0.002):
+        await asyncio.sleep(moment)
+        calm = 0
+        while calm < _CALM:
+            await asyncio.sleep(0)
+            calm = 0 if loop._ready else calm + 1
 
 
 async def pushed(venue, exchange, call, stream, ms=15_000):
@@ -134,7 +153,7 @@ class Wire:
         self.last += 1
         await self.socket.send_json({"method": method, "params": list(params), "id": self.last})
         heard = []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT):
             while (told := await self.hear()) is not None:
                 if isinstance(told, dict) and told.get("id") == self.last:
                     assert "error" not in told

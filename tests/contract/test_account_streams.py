@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 from contract.gateways import KINDS, gateway_to, order
-from contract.streaming import CELLS, instrument_of
+from contract.streaming import CELLS, WAIT, instrument_of
 
 from metaexpert.errors import NetworkError
 from metaexpert.exchanges.orders import OrderRequest, Terms
@@ -19,7 +19,6 @@ pytestmark = pytest.mark.asyncio
 CELLS = [cell for cell in CELLS if cell[1] != "option"]
 CONTRACTS = [cell for cell in CELLS if cell[1] != "spot"]
 LINEAR = [cell for cell in CELLS if cell[1] == "linear"]
-WAIT = 5
 
 
 class Trading:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 import pytest_asyncio
 from contract.gateways import KINDS, gateway_to
-from contract.streaming import CELLS
+from contract.streaming import CELLS, WAIT
 from venue.faults import Fault
 
 from metaexpert.errors import ConfigError, NetworkError
@@ -65,7 +65,7 @@ class Watched:
         before = len(self.feeds())
         task = asyncio.ensure_future(self.source.watch(stream))
         there = asyncio.ensure_future(self.venue.sockets.until(lambda: len(self.feeds()) > before))
-        await asyncio.wait([task, there], return_when=asyncio.FIRST_COMPLETED, timeout=10)
+        await asyncio.wait([task, there], return_when=asyncio.FIRST_COMPLETED, timeout=WAIT)
         there.cancel()
         return task
 

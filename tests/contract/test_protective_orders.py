@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 from contract.gateways import EXCHANGES, KINDS, gateway_to, order
-from contract.streaming import instrument_of
+from contract.streaming import WAIT, instrument_of
 from venue.orders import Order as Theirs
 
 from metaexpert.errors import OrderNotFound, OrderRejected
@@ -27,7 +27,6 @@ HEDGED = [
     for exchange in EXCHANGES for kind in ("linear", "inverse")
     if (exchange, kind) != ("bybit", "inverse")  # which are held net
 ]  # fmt: skip
-WAIT = 5
 
 
 class Desk:

@@ -8,12 +8,10 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 from ccxt.base.errors import AuthenticationError, ExchangeError  # noqa: TID251 - the tests' side of the wall
-from contract.streaming import CELLS, Wire, account_terms, client_of, instrument_of, subscribed, symbol_of
+from contract.streaming import CELLS, WAIT, Wire, account_terms, client_of, instrument_of, subscribed, symbol_of
 from venue.streams import Stream
 
 pytestmark = pytest.mark.asyncio
-WAIT = 5
-"""Seconds after which a push is given up."""
 STUMBLES = {("binance", "spot"): KeyError} | {cell: ExchangeError for cell in CELLS if cell[0] == "bybit"}
 """Where CCXT forgets its subscription twice and raises that, or does not know the refusal for one."""
 DEAF = {("binance", "option")}

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from ccxt.base.errors import ChecksumError, UnsubscribeError  # noqa: TID251 - the tests' side of the wall
 from contract.lines import Line, checksum, login, rebuilt, subscribe
-from contract.streaming import client_of, pushed, subscribed
+from contract.streaming import WAIT, client_of, pushed, subscribed
 from venue import Fault
 from venue.instruments import Kind
 from venue.orders import Order
@@ -151,7 +151,7 @@ async def test_a_plan_is_told_by_itself_until_it_is_executed(venue, symbol):
             await client.create_order(symbol, "limit", "buy", 0.1, 51_500, {"triggerPrice": 51_000})
         else:
             state.pin(item, 51_001)
-        told += [dict(order) for order in await asyncio.wait_for(task, 5)]
+        told += [dict(order) for order in await asyncio.wait_for(task, WAIT)]
     assert [order["info"]["status"] for order in told] == ["live", "executed"]
     assert {order["triggerPrice"] for order in told} == {51_000.0}
     await client.close()
@@ -168,9 +168,9 @@ async def test_a_lost_change_of_a_book_is_noticed(venue):
     for _ in range(2):
         await venue.advance(15_000)
     with pytest.raises(UnsubscribeError):
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, WAIT)
     with pytest.raises(ChecksumError):
-        await asyncio.wait_for(client.watch_order_book("BTC/USDT"), 5)
+        await asyncio.wait_for(client.watch_order_book("BTC/USDT"), WAIT)
     heard = None
     for _ in range(20):
         with suppress(ChecksumError):

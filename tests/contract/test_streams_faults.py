@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import pytest_asyncio
 from aiohttp import WSServerHandshakeError
-from contract.streaming import Wire
+from contract.streaming import WAIT, Wire
 from venue import Fault, Plan, Venue, VenueThread
 from venue.faults import STREAM
 from venue.instruments import Kind
@@ -139,7 +139,7 @@ async def test_who_is_silent_for_too_long_is_thrown_out_where_that_is_on(venue):
         await venue.advance(59_999)
         assert len(venue.sockets.of()) == 1
         await venue.advance(1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT):
             while await wire.hear() is not None:
                 pass
         assert wire.socket.close_code == 1001
@@ -213,7 +213,7 @@ async def test_a_venue_in_a_thread_pushes_what_another_thread_does():
             state.pin(item, 50_000)
             venue.clock.advance(START + 1000)
             venue.pulse()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(WAIT):
                 told = await wire.hear()
             assert float(told["b"]) == 50_000
             await venue.sockets.until(lambda: venue.sockets.listens("binance", Stream.QUOTE))
@@ -247,7 +247,7 @@ async def test_all_is_well_again_after_a_random_plan(venue, seed):
     start, item = venue.now() + 1, state.instrument("BTCUSDT", Kind.SPOT)
     await venue.advance(5 * MINUTE)
     told = [trade.id for trade in state.trades(item, start, venue.now() + 1)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT):
         while told[-1] not in heard:  # noqa: ASYNC110 - it hears as it can
             await asyncio.sleep(0)
     task.cancel()

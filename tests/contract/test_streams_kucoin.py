@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from ccxt.base.errors import AuthenticationError  # noqa: TID251 - the tests' side of the wall
 from contract.lines import PING, Line, dial, on
-from contract.streaming import client_of, subscribed
+from contract.streaming import WAIT, client_of, subscribed
 from venue import Fault
 from venue.instruments import DAY, Kind
 from venue.orders import Order
@@ -227,14 +227,14 @@ async def test_ccxt_hears_no_candle_that_has_one_trade(venue):
     begin = venue.clock.now() // MINUTE * MINUTE + MINUTE
     task = await subscribed(venue, "kucoin", client.watch_ohlcv("BTC/USDT"), Stream.CANDLE)
     await venue.advance(begin - venue.clock.now() - 1)
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, WAIT)
     task = await subscribed(venue, "kucoin", client.watch_ohlcv("BTC/USDT"), Stream.CANDLE)
     await venue.advance(1)  # the first trade of a minute
-    rows = await asyncio.wait_for(task, 5)
+    rows = await asyncio.wait_for(task, WAIT)
     assert rows[-1][0] == begin - MINUTE  # how the last one ended
     task = await subscribed(venue, "kucoin", client.watch_ohlcv("BTC/USDT"), Stream.CANDLE)
     await venue.advance(15_000)
-    rows = await asyncio.wait_for(task, 5)
+    rows = await asyncio.wait_for(task, WAIT)
     assert rows[-1][0] == begin
     await client.close()
 

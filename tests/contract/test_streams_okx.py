@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from ccxt.base.errors import InvalidNonce  # noqa: TID251 - the tests' side of the wall
 from contract.lines import Line, checksum, login, rebuilt, subscribe
-from contract.streaming import client_of, subscribed
+from contract.streaming import WAIT, client_of, subscribed
 from venue import Fault
 from venue.orders import Order
 from venue.streams import Stream
@@ -149,7 +149,7 @@ async def test_an_algo_order_is_told_by_itself_until_it_sends_another(venue):
             await client.create_order(symbol, "market", "sell", 0.1, params={"triggerPrice": 49_000})
         else:
             state.pin(item, 48_999)
-        told += [dict(order) for order in await asyncio.wait_for(task, 5)]
+        told += [dict(order) for order in await asyncio.wait_for(task, WAIT)]
     first, second = told
     assert (first["status"], first["triggerPrice"], first["info"]["ordId"]) == ("open", 49_000.0, "")
     (child,) = [order for order in state.orders.values() if not order.conditional]
@@ -171,7 +171,7 @@ async def test_a_lost_change_of_a_book_is_noticed(venue):
         state.trade(item, state.price(item) + step * item.tick, item.min_amount)
         await venue.advance(1000)
     with pytest.raises(InvalidNonce):
-        await asyncio.wait_for(task, 5)
-    book = await asyncio.wait_for(client.watch_order_book("BTC/USDT"), 5)
+        await asyncio.wait_for(task, WAIT)
+    book = await asyncio.wait_for(client.watch_order_book("BTC/USDT"), WAIT)
     assert book["bids"][0][0] == float(state.book(item, 1)[0][0][0])
     await client.close()

@@ -9,6 +9,7 @@ from ccxt.base.errors import NetworkError  # noqa: TID251 - the tests' side of t
 from contract.streaming import (
     CELLS,
     TICKERS,
+    WAIT,
     alone,
     caught_up,
     client_of,
@@ -21,8 +22,6 @@ from contract.streaming import (
 from venue.streams import Stream
 
 pytestmark = pytest.mark.asyncio
-WAIT = 5
-"""Seconds after which a push is given up."""
 MINUTE = 60_000
 MARKED = [cell for cell in CELLS if cell[1] in {"linear", "inverse"} and cell[0] not in {"bitget", "bybit"}]
 """Where a mark price can be watched by CCXT."""

@@ -492,10 +492,9 @@ def test_a_stop_before_the_first_bar_leaves_no_result_and_says_so():
 
 async def until_stopped(run):
     """Wait, but not for ever, until the run is told to stop."""
-    for _ in range(1_000_000):
-        if run._process.stop_reason is not None:
-            return
-        await asyncio.sleep(0)
+    async with asyncio.timeout(60):
+        while run._process.stop_reason is None:  # noqa: ASYNC110 - the other thread sets it
+            await asyncio.sleep(0)
 
 
 def interrupted(run, heard):

@@ -168,7 +168,7 @@ class Played:
         while not task.done() and (self.heard["PublicTrade"] < now or self.heard["Step"] < close):
             self._news.clear()
             news = asyncio.ensure_future(self._news.wait())
-            await asyncio.wait({task, news}, return_when=asyncio.FIRST_COMPLETED, timeout=20)
+            await asyncio.wait({task, news}, return_when=asyncio.FIRST_COMPLETED, timeout=60)
             assert news.done() or task.done(), f"{self.heard} at {now}"
             news.cancel()
 
@@ -191,7 +191,7 @@ async def paper(expert: MetaExpert, exchange: str, kind: str) -> Tape:
         task = asyncio.ensure_future(_end_of(run.begin()))
         heard = Stream.TRADES, Stream.CANDLE
         ready = asyncio.ensure_future(venue.sockets.until(lambda: venue.sockets.listens(exchange, *heard)))
-        await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED, timeout=20)
+        await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED, timeout=60)
         while not task.done():
             await venue.advance(15_000)
             await played.until(task, clock.now())

@@ -59,7 +59,10 @@ def same(path: Path, expected: pd.DataFrame, **options: str) -> None:
 
 
 HEADER = "timestamp,open,high,low,close,volume"
-KEPT = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+KEPT = settings(
+    deadline=None, max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)  # fmt: skip
 
 
 @KEPT

@@ -139,7 +139,11 @@ def test_series_tell_span_rows_and_sources_in_order(store):
 
 
 hours = st.lists(st.integers(0, 40), min_size=1, max_size=20, unique=True)
-slow = settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+slow = settings(
+    deadline=None,
+    max_examples=15,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 
 @slow
