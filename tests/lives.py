@@ -11,10 +11,10 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 import pytest
-from contract.gateways import KEYS, KINDS, no_sleep
+from contract.gateways import KEYS, KINDS, no_sleep, symbol_of
 from power import Power, powered
 from venue import Fault, Venue
-from venue.instruments import Kind
+from venue.instruments import Kind, day_code
 from venue.news import TradeNews
 from venue.tape import Recording, Tape
 from warp import WarpClock
@@ -44,6 +44,7 @@ BEAT = SECOND
 """How often the exchange pushes what has happened."""
 CALM = 5 * SECOND
 PRICE = 60_000.0
+OPTIONS_END = 1_798_185_600_000
 KIND = {"spot": Kind.SPOT, "linear": Kind.LINEAR, "inverse": Kind.INVERSE, "option": Kind.OPTION}
 
 
@@ -100,7 +101,7 @@ class World:
         venue: the exchange.
         clock: its time and theirs.
         exchange: its name.
-        kind: of the market: spot, linear or inverse.
+        kind: of the market: spot, linear, inverse or option.
         make: makes the expert.
         terms: of its runs.
     """
@@ -110,7 +111,7 @@ class World:
         terms: Mapping[str, Any],
     ) -> None:  # fmt: skip
         self.venue, self.clock, self.exchange, self.kind = venue, clock, exchange, kind
-        self.symbol = KINDS[kind][1]
+        self.symbol = symbol_of(exchange, kind)
         self.state: State = venue.states[exchange]
         self.lives: list[Life] = []
         self.changes = 0
@@ -208,7 +209,10 @@ class World:
 
     @property
     def item(self) -> Instrument:
-        """The instrument."""
+        """The instrument; of options the call in the money."""
+        if self.kind == "option":
+            calls = (one for one in self.state.listed(Kind.OPTION) if one.base == "BTC" and one.call)
+            return min(calls, key=lambda one: one.strike or 0)
         names = {(one.kind, one.base, one.quote): one for one in self.state.instruments.values() if not one.expiry}
         return names[KIND[self.kind], "BTC", "USD" if self.kind == "inverse" else "USDT"]
 
@@ -265,6 +269,11 @@ class World:
         self.state.pin(self.item, Decimal(str(price)))
         self.venue.pulse()
 
+    def end(self, expires: int) -> None:
+        """Have the option end then; before anybody has looked at it."""
+        item = self.state.relist(self.item, expiry=expires)
+        self.symbol = self.symbol.replace(day_code(OPTIONS_END), day_code(item.expiry or 0))
+
     # -- our own ------------------------------------------------------------------------------------------------
 
     def journal(self) -> JournalReader:
@@ -315,7 +324,7 @@ def course(prices: Mapping[int, float], minutes: int) -> Recording:
 @asynccontextmanager
 async def world(
     exchange: str, kind: str, make: Callable[[World], MetaExpert], *, prices: Mapping[int, float] | None = None,
-    minutes: int = 60, **terms: Any,
+    minutes: int = 60, expires: int | None = None, **terms: Any,
 ) -> AsyncIterator[World]:  # fmt: skip
     """A world in the event loop that runs, which must be a warped one; it begins half a minute before `START`.
 
@@ -325,6 +334,7 @@ async def world(
         make: makes the expert.
         prices: the price from a minute on, counted from `START`.
         minutes: how long the course goes.
+        expires: when the option ends (ms UTC); None: in three months.
         **terms: of the runs, such as ``trade_mode``.
     """
     clock = WarpClock(BEGUN)
@@ -338,6 +348,8 @@ async def world(
             clock, prices=Tape({pair: course(prices or {}, minutes)}), exchanges=(exchange,)
         ) as venue:
             made = World(venue, clock, exchange, kind, make, terms)
+            if expires is not None:
+                made.end(expires)
             beat = asyncio.create_task(_beat(venue, clock))
             try:
                 yield made

@@ -32,7 +32,7 @@ def differences(world: World) -> list[str]:
 
 def unprotected(world: World, held: list[Position]) -> list[str]:
     """Positions without exactly the stop and the target that they have by our books, at the exchange itself."""
-    if world.kind == "spot":
+    if world.kind in {"spot", "option"}:
         return []  # watched by the expert
     wanted: Counter[tuple[bool, float, float]] = Counter()
     for one in held:
@@ -96,10 +96,12 @@ def journaled(world: World, kind: str) -> list[Any]:
 
 
 def _money(world: World, balance: float) -> list[str]:
-    """The balance of a contract account is that of the wallet."""
+    """The balance of a contract account is that of the wallet, and what was paid for options."""
     if world.kind == "spot":
         return []
     theirs = world.balance(world.item.settle)
+    if world.kind == "option":
+        theirs += sum(float(world.item.value(one.amount, one.entry)) for one in world.state.held(world.item))
     return [] if abs(balance - theirs) <= 1e-6 * theirs else [f"balance: ours {balance}, at the exchange {theirs}"]
 
 

@@ -1,4 +1,4 @@
-"""What was missed of a live market, asked for afterwards: closed candles, public trades, funding."""
+"""What a live market has not told, asked for: closed candles, public trades, funding, the index of options."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..series import on_the_hour
 from ..timeframe import floor, parse
 from .convert import next_funding_of
 from .download import page_of, served
+from .fields import positive
 from .pager import pager_of
 from .venues import segment_of, venue_of
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ..models import Market
     from .gateway import Gateway
 
-__all__ = ["candles", "funding", "paid", "trades"]
+__all__ = ["candles", "funding", "index", "paid", "trades"]
 
 TAPE_MS = 3_600_000
 """How far back trades are asked for: what is further back is told by candles."""
@@ -56,6 +57,18 @@ async def funding(gateway: Gateway, market: Market) -> Funding | None:
         return None
     doing = f"ask for the next funding of {market.symbol}"
     return next_funding_of(await gateway.caller.read(doing, "fetch_funding_rate", market.symbol), market)
+
+
+async def index(gateway: Gateway, market: Market) -> float | None:
+    """The index price under an option of OKX, which its streams of mark prices leave out; None: not known.
+
+    Raises:
+        MetaExpertError: it was not told.
+    """
+    name, doing = f"{market.base}-{market.quote}", f"ask for the index under {market.symbol}"
+    raw = await gateway.caller.read(doing, "publicGetMarketIndexTickers", {"instId": name})
+    rows: list[dict[str, Any]] = raw.get("data") or []
+    return next((positive(row, "idxPx") for row in rows if row.get("instId") == name), None)
 
 
 async def _walk(

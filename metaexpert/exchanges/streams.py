@@ -27,6 +27,7 @@ _FIRST_BOOK = 30.0  # seconds to wait for a book, which may begin with a request
 _CLOCK_MS = 600_000  # for how long a measured difference of the clocks holds
 _MEASURES, _SWIFT_MS = 3, 500  # how often it is measured until an answer is swift enough to tell
 _EARLY_MS = 1000  # the trades of a subscription begin; Bitget tells older ones first
+_INDEX_MS = 5_000  # for so long the index under an option is taken to hold where no stream tells it
 _NAMES = 4 * TRADES_KEPT  # of the trades that were told last
 
 
@@ -67,7 +68,15 @@ class MarketStreams:
             if any(map(_is_crossed, found)):
                 watched.line.renew("its best bid is above its best ask: a change of the book was lost")
             if found:
-                return found
+                return await self._indexed(found, watched) if watched.lacks_index else found
+
+    async def _indexed(self, marks: Sequence[Any], watched: _Subscription) -> Sequence[MarketEvent]:
+        """Mark prices with the index, which is asked for every few seconds."""
+        now = self._clock.now()
+        if watched.asked is None or now - watched.asked >= _INDEX_MS:
+            watched.index = await missed.index(self._gateway, watched.market)
+            watched.asked = now
+        return [one._replace(index_price=watched.index) for one in marks]
 
     async def _begin(self, stream: Stream) -> _Subscription:
         market = await self._gateway.known(stream.symbol)
@@ -146,6 +155,9 @@ class _Subscription:
         self._names: set[str] = set()  # of the trades that were told last
         self._latest: deque[str] = deque()  # the same in their order
         self._last: MarketEvent | None = None
+        self.lacks_index = stream.kind is StreamKind.MARKS and market.is_option and market.exchange == "okx"
+        self.index: float | None = None
+        self.asked: int | None = None  # when that was asked for, by our clock
 
     def fresh(self, raw: Any, now: int) -> Sequence[MarketEvent]:
         """What of an answer was not told before."""

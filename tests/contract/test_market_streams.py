@@ -10,6 +10,7 @@ import pytest_asyncio
 from contract.gateways import KINDS, gateway_to
 from contract.streaming import CELLS, WAIT
 from venue.faults import Fault
+from venue.instruments import Kind
 
 from metaexpert.errors import ConfigError, NetworkError
 from metaexpert.events import MarkPrice, PublicTrade, Quote, Stream, StreamKind
@@ -172,6 +173,19 @@ async def test_mark_prices_are_those_of_the_ticker(live):
     assert abs(found.time - live.venue.clock.now()) <= MINUTE
     later = (await live.next(stream))[-1]
     assert (later.time > found.time, later[2:] != found[2:]) == (True, True)
+
+
+@every([cell for cell in CELLS if cell[1] == "option"])
+async def test_mark_prices_of_options_tell_what_lies_under_them(live):
+    market = await live.gateway.market(live.symbol)
+    item = live.venue.states[live.exchange].instrument(market.id, Kind.OPTION)
+    stream = live.stream(StreamKind.MARKS)
+    (found, *_) = await live.next(stream)
+    underlying = float(live.venue.states[live.exchange].underlying(item))
+    assert found.index_price == pytest.approx(underlying, rel=2e-3)
+    live.venue.states[live.exchange].pin(live.venue.states[live.exchange].followed(item), 2 * underlying)
+    await live.next(stream)
+    assert (await live.next(stream))[-1].index_price == 2 * underlying
 
 
 @every([("bybit", "option")])

@@ -98,6 +98,17 @@ def history_index_candles(call: Call) -> Any:
     return _candles(call, _under(call), "index", 100)
 
 
+@ROUTES.on("GET", "/api/v5/market/index-tickers")
+def index_tickers(call: Call) -> Any:
+    """The one that is named."""
+    item, day = _under(call), call.state.day(_under(call))
+    price = call.state.price(item, "index")
+    return [{
+        "instId": family_of(item), "idxPx": text(price), "high24h": text(day.high), "low24h": text(day.low),
+        "open24h": text(day.open), "sodUtc0": text(day.open), "sodUtc8": text(day.open), "ts": str(call.now),
+    }]  # fmt: skip
+
+
 def _under(call: Call) -> Instrument:
     """An instrument of the index that a request names."""
     name = call.need("instId")
