@@ -364,15 +364,18 @@ def _record(job: Job, history: _History, process: HistoryProcess, reason: str, c
         history.notes.append("@expert.on_book was not called: candles hold no order books")
     examined = _examined(job, history)
     return LazyRecord(
-        {"orders": lambda: list(broker.orders.values()), "data": examined["data"]},
+        {
+            "orders": lambda: list(broker.orders.values()),
+            "fills": lambda: list(broker.fills),
+            "trades": broker.ledger.all_trades,
+            "data": examined["data"],
+        },
         **_particulars(job, history, process),
         quality=examined["quality"](),
         time=process.feed.times(process.steps),
         equity=curves.equity,
         balance=curves.balance,
         exposure=curves.exposure,
-        fills=broker.fills,
-        trades=broker.ledger.all_trades(),
         refusals=dict(sorted(process.trader.refusals.items())),
         notes=(*history.notes, *broker.expiry.notes),
         stop_reason=reason,

@@ -83,7 +83,7 @@ def _begun(process: HistoryProcess) -> str | None:
     """What `on_init` may have set going."""
     if len(process.feed.series) > 1:
         return "there are bars of several timeframes"
-    is_under_way = process.simulated.orders or process.stop_reason is not None
+    is_under_way = process.simulated.book.sent or process.stop_reason is not None
     return "on_init has sent orders or stopped the run" if is_under_way else None
 
 

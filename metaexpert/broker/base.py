@@ -49,7 +49,7 @@ class BaseBroker:
         self.book = book
         self.news = book.news
         self.execution = Execution(ledger, book, clock, costs, protection)
-        self.fills: list[Fill] = self.execution.fills
+        self.fills: Sequence[Fill] = self.execution.fills
         self.data = data
         self.expiry = Expiry(self.execution, data, clock)
         self._guards = self.execution.guards
@@ -60,7 +60,7 @@ class BaseBroker:
     @property
     def orders(self) -> dict[str, Order]:
         """All orders by id as they stand now, in the order in which they were sent."""
-        return {name: working.order for name, working in self.book.all.items()}
+        return self.book.orders()
 
     # -- orders -----------------------------------------------------------------------------------------------
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import fields
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from .. import rules
 from ..models import Order, OrderStatus, OrderType, Rejection, Side
 from . import News
+from .sheet import Sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,6 +27,7 @@ SHRUNK = "shrunk to the free margin"
 _CHANGING = (
     "average_price", "fee", "filled", "message", "price", "qty", "status", "stop_price", "updated",
 )  # fmt: skip
+_FIELDS = tuple(one.name for one in fields(Order))
 _STATE = (*_CHANGING, "active_from", "arrived", "passed", "shrinkable", "taking", "triggered", "waits")
 
 
@@ -40,7 +44,7 @@ class Working:
 
     One that `waits` found no volume in its bar and trades on in the next; `passed` says that the market stood
     beyond its limit as that bar ended, so that the next open is no better price for it. `number` counts the orders
-    that came into the book: the older of two has the lower one.
+    that came into the book, from 1: the older of two has the lower one.
     """
 
     __slots__ = (
@@ -59,6 +63,7 @@ class Working:
         self.active_from = active_from
         self.shrinkable = shrinkable
         self.arrived = self.waits = self.passed = self.is_changed = False
+        self.number = 0
         kind = order.type
         self.taking = kind is OrderType.MARKET
         self.triggered = kind is OrderType.LIMIT
@@ -68,10 +73,10 @@ class Working:
         """The order as a value, as it stood at the last news of it."""
         if self.is_changed:
             self.is_changed = False
-            fields = self.terms.fields()
+            made = self.terms.fields()
             for name in _CHANGING:
-                fields[name] = getattr(self, name)
-            self.terms = Order.of(fields)
+                made[name] = getattr(self, name)
+            self.terms = Order.of(made)
         return self.terms
 
     @property
@@ -106,6 +111,16 @@ class Working:
         elif self.status is OrderStatus.PENDING:
             self.status = OrderStatus.OPEN
 
+    def row(self) -> tuple[Any, ...]:
+        """Its number and the fields of its order as it stands."""
+        terms = self.terms
+        return (
+            self.number, terms.id, terms.symbol, terms.side, terms.type, self.qty, self.price, self.stop_price,
+            self.status, self.filled, self.average_price, self.fee, terms.reduce_only, terms.post_only, terms.tif,
+            terms.stop_loss, terms.take_profit, terms.tag, terms.strategy_id, terms.position_side, terms.reason,
+            self.message, terms.created, self.updated, terms.exchange_id,
+        )  # fmt: skip
+
     def state(self) -> dict[str, Any]:
         """Everything that decides what becomes of it, as JSON can hold it."""
         return {"order": self.order.as_dict(), **{name: getattr(self, name) for name in _STATE}}
@@ -118,6 +133,10 @@ class Working:
             setattr(made, name, state[name])
         made.status = OrderStatus(state["status"])
         return made
+
+
+def _numbered(row: tuple[Any, ...]) -> tuple[int, Order]:
+    return row[0], Order.of(dict(zip(_FIELDS, row[1:], strict=True)))
 
 
 class Book:
@@ -134,8 +153,8 @@ class Book:
         self, symbols: Iterable[str], clock: Clock, strategy_id: int = 0, name: Callable[[int], str] = str
     ) -> None:
         self.of: dict[str, list[Working]] = {symbol: [] for symbol in symbols}
-        self.all: dict[str, Working] = {}
-        """Every order that there was, those that were refused too."""
+        self.ended = Sheet(_numbered, 1 + len(_FIELDS))
+        """The orders that work no more, those that were refused too, each with its number."""
         self._working: dict[str, Working] = {}
         self.news: deque[News] = deque()
         self.is_heard = True
@@ -150,18 +169,18 @@ class Book:
         self.sent = 0
         """How many orders have got an id."""
         self._name = name
-        self._added = 0
+        self._enrolled = 0
 
     def __iter__(self) -> Iterator[Working]:
         for queue in self.of.values():
             yield from queue
 
-    @property
-    def count(self) -> int:
-        """How many orders work."""
-        return len(self._working)
-
     # -- looking ------------------------------------------------------------------------------------------
+
+    def orders(self) -> dict[str, Order]:
+        """All orders by id as they stand now, in the order in which they came."""
+        known = [*self.ended, *((working.number, working.order) for working in self._working.values())]
+        return {order.id: order for _, order in sorted(known, key=itemgetter(0))}
 
     def working(self, symbol: str | None = None) -> list[Order]:
         """The orders of one symbol or of all that can still trade, oldest first."""
@@ -198,8 +217,7 @@ class Book:
 
     def add(self, working: Working) -> None:
         """Take an order in."""
-        self._added += 1
-        working.number = self._added
+        self._enrol(working)
         self.of[working.held.market.symbol].append(working)
         self._working[working.terms.id] = working
 
@@ -207,12 +225,6 @@ class Book:
         """Take an order out, if it is in."""
         if self._working.pop(working.terms.id, None) is not None:
             self.of[working.held.market.symbol].remove(working)
-
-    def let_go(self, kept: int) -> None:
-        """Forget all but the last `kept` of the orders that are done, once there are twice as many."""
-        if len(self.all) > 2 * kept + self.count:
-            for name in [name for name, one in self.all.items() if not one.is_working][:-kept]:
-                del self.all[name]
 
     def drop(self, working: Working, status: OrderStatus, message: str, reason: str | None = None) -> None:
         """Take a working order off the market; with a `reason` it was refused. What has filled stays filled."""
@@ -230,9 +242,16 @@ class Book:
         """Make news of an order that has changed."""
         working.updated = self._clock.now()
         working.is_changed = self.stirred = True
-        self.all[working.terms.id] = working
+        if not working.number:
+            self._enrol(working)
+        if not working.is_working:
+            self.ended.write(working.row())
         if self.is_heard or working.message is not None:
             self.news.append(News(working.order, result))
+
+    def _enrol(self, working: Working) -> None:
+        self._enrolled += 1
+        working.number = self._enrolled
 
     def tell(self, working: Working, result: Rejection) -> None:
         """Make news of an order that has not changed."""

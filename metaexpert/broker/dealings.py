@@ -495,7 +495,6 @@ class Dealings:
         if before is None or before.change is None:
             working = Working(order, self._execution.ledger.leg(order.symbol, order.position_side))
             self._book.add(working)
-            self._book.all[order.id] = working
         else:  # it carries on one that was cancelled for it
             before.has_ended, working = True, before.working
             self._apply(working, before.change, working.qty if before.change.qty is None else before.change.qty)

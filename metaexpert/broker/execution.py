@@ -9,6 +9,7 @@ from ..models import ExitReason, Fill, OrderStatus, TimeInForce, maker
 from .book import Working
 from .margin import Margin
 from .protection import UNPROTECTED, Guard, Protection
+from .sheet import Sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +46,7 @@ class Execution:
         self.costs = costs
         self.margin = Margin(ledger, book)
         self.guards: dict[Holding, Guard] = {}
-        self.fills: list[Fill] = []
+        self.fills = Sheet(_fill_of, len(Fill._fields))
         self.filled = 0
         """How many fills there were, those before a restart too."""
         self.moment: int | None = None
@@ -136,17 +137,18 @@ class Execution:
             reason=order.reason, tag=order.tag, ambiguous=ambiguous, continues=not is_first,
         )  # fmt: skip
         self.filled += 1
-        fill = _fill_of((
+        fill = (
             self.filled, time, order.symbol, order.id, order.side, qty, price, fee, maker, slippage,
             profit, order.reason, order.tag,
-        ))  # fmt: skip
-        self.fills.append(fill)
+        )  # fmt: skip
+        self.fills.write(fill)
         side = held.side
         self._guard(order, held, side_before, side, is_first=is_first)
         working.enter(qty, price, fee)
         if working.status is OrderStatus.FILLED:
             self.book.remove(working)
-        self.book.announce(working, fill)
+        is_told = self.book.is_heard or working.message is not None
+        self.book.announce(working, _fill_of(fill) if is_told else None)
         if side != side_before and self.book.of[order.symbol]:
             self._cancel_reducing(held)
             self._cancel_building(held, side_before)

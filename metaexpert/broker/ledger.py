@@ -14,6 +14,7 @@ from .. import options, rules, tiers
 from ..errors import ConfigError
 from ..models import Account, ExitReason, MarginMode, Market, Position, Side, Trade, maker
 from .holding import Holding
+from .sheet import Sheet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,7 +64,8 @@ class Ledger:
         self.cross = margin_mode is MarginMode.CROSS
         self.held_back = 0.0
         """Margin of the account that others than this run bind."""
-        self.trades: list[Trade] = []
+        self.trades = Sheet(_trade_of, len(Trade._fields))
+        """The round trips that have ended."""
         self.ended = 0
         """How many round trips have ended, those before a restart too."""
 
@@ -130,7 +132,7 @@ class Ledger:
             profit = holding.close(closing, price, fee * share, slippage * share)
             if holding.qty == 0.0:
                 self.ended += 1
-                self.trades.append(_trade(self.ended, holding, -sign, time, reason, ambiguous=ambiguous))
+                self.trades.write(_trade(self.ended, holding, -sign, time, reason, ambiguous=ambiguous))
         if opening > 0.0:
             if holding.qty == 0.0:
                 holding.begin(time, tag)
@@ -154,9 +156,10 @@ class Ledger:
     def all_trades(self) -> list[Trade]:
         """Every round trip, the ones still open last, marked at the last price seen."""
         still_open = [held for held in self.legs() if held.qty != 0.0]
-        return self.trades + [
+        marked = [
             _trade(number, held, held.side, None, None) for number, held in enumerate(still_open, self.ended + 1)
         ]
+        return [*self.trades, *map(_trade_of, marked)]
 
     # -- the account --------------------------------------------------------------------------------------
 
@@ -318,13 +321,13 @@ class Ledger:
 
 def _trade(
     number: int, held: Holding, side: int, time: int | None, reason: ExitReason | None, *, ambiguous: bool = False
-) -> Trade:
-    """The round trip of a holding."""
+) -> tuple[Any, ...]:
+    """The round trip of a holding: the fields of a `Trade`."""
     still_open = held.unrealized() if time is None else 0.0
     entry_price = rules.average_price(held.kind, held.entered, held.entered_value)
     exit_price = None if time is None else rules.average_price(held.kind, held.exited, held.exited_value)
-    return _trade_of((
+    return (
         number, held.market.symbol, "long" if side > 0 else "short", held.max_qty, held.opened, entry_price, time,
         exit_price, held.realized + still_open, held.fees, held.slippage, held.funding, held.entered_value, reason,
         held.tag, ambiguous,
-    ))  # fmt: skip
+    )  # fmt: skip

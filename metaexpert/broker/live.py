@@ -129,7 +129,6 @@ class LiveBroker(BaseBroker):
 
     def _add(self, working: Working) -> None:
         self.book.add(working)
-        self.book.all[working.terms.id] = working
         self.book.stirred = True
 
     def _go(self, working: Working) -> None:
@@ -392,10 +391,8 @@ class LiveBroker(BaseBroker):
 
     def let_go(self) -> None:
         """Forget what was done long ago, which stands in the journal: a run may go on for months."""
-        for done in (self.execution.fills, self.ledger.trades):
-            if len(done) > 2 * _KEPT:
-                del done[:-_KEPT]
-        self.book.let_go(_KEPT)
+        for done in (self.execution.fills, self.ledger.trades, self.book.ended):
+            done.let_go(_KEPT)
         self.dealings.let_go()
 
     # -- restarts -------------------------------------------------------------------------------------------

@@ -102,10 +102,8 @@ class PaperBroker(SimulatedBroker):
 
     def let_go(self) -> None:
         """Forget what was done long ago, which stands in the journal: a run may go on for months."""
-        for done in (self.execution.fills, self.ledger.trades):
-            if len(done) > 2 * _KEPT:
-                del done[:-_KEPT]
-        self.book.let_go(_KEPT)
+        for done in (self.execution.fills, self.ledger.trades, self.book.ended):
+            done.let_go(_KEPT)
 
     def forget_offers(self, symbol: str) -> None:
         """What was offered is not known any more: orders wait for the next quote or book."""

@@ -80,7 +80,6 @@ def _put_to_work(broker: BaseBroker, state: Mapping[str, Any]) -> None:
     order = state["order"]
     working = Working.restored(state, leg_of(broker, order["id"], order["symbol"], order.get("position_side")))
     broker.book.add(working)
-    broker.book.all[working.terms.id] = working
 
 
 def leg_of(broker: BaseBroker, order_id: str, symbol: str, position_side: str | None) -> Holding:

@@ -49,7 +49,7 @@ def test_a_position_gets_its_stop_and_its_target_in_the_event_of_its_fill(qty, s
 
 def test_protective_orders_are_not_in_the_book_and_make_no_news():
     keep = long()
-    assert keep.book.count == 0
+    assert keep.book.working() == []
     assert [one.order.type for one in keep.book.news] == [OrderType.MARKET]
 
 
@@ -184,7 +184,7 @@ def test_while_a_stop_fills_nothing_is_sent_and_what_it_leaves_is_covered_anew()
     keep.stands()
     keep.cancels()
     assert keep.standing == [("stop", "sell", 0.6, 98.0), ("target", "sell", 0.6, 105.0)]
-    ended = keep.book.all[stop.id]
+    ended = keep.book.orders()[stop.id]
     assert (ended.status, ended.filled) == (OrderStatus.CANCELED, 0.4)
 
 
