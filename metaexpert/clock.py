@@ -8,6 +8,7 @@ from .errors import MetaExpertError
 
 __all__ = ["Clock", "FastClock", "LiveClock", "SimClock", "WallClock"]
 
+_STEP_NS = 1_000_000_000  # less is the drift of clocks, which is followed
 _NAP = 30.0  # seconds: how late one wakes at most when the system's clock is set forward
 
 
@@ -58,13 +59,26 @@ class SimClock:
 
 
 class WallClock:
-    """The system's time; events don't move it."""
+    """The system's time; events don't move it.
 
-    __slots__ = ()
+    Where the system's clock is set back, this one goes on: whoever waits does not wait that much longer. Where it
+    is set forward, as after a sleep of the computer, this one follows.
+    """
+
+    __slots__ = ("_ahead", "_run", "_wall")
+
+    def __init__(self) -> None:
+        self._wall, self._run = _times()
+        self._ahead = 0
 
     def now(self) -> int:
-        """The system's time."""
-        return time.time_ns() // 1_000_000  # noqa: TID251 - the one place that may
+        """The system's time, and what it was set back by since this clock began."""
+        wall, run = _times()
+        lost = (run - self._run) - (wall - self._wall)
+        if lost > _STEP_NS:
+            self._ahead += lost
+        self._wall, self._run = wall, run
+        return (wall + self._ahead) // 1_000_000
 
     def advance(self, time_ms: int) -> None:
         """Do nothing: the world moves by itself."""
@@ -73,6 +87,11 @@ class WallClock:
         """Wait until `time_ms`."""
         while (left := time_ms - self.now()) > 0:  # noqa: ASYNC110 - the system's clock may be set meanwhile
             await asyncio.sleep(min(left / 1000, _NAP))
+
+
+def _times() -> tuple[int, int]:
+    """The system's time, which may be set, and one that only goes on, in ns."""
+    return time.time_ns(), time.monotonic_ns()  # noqa: TID251 - the one place that may
 
 
 class FastClock:

@@ -251,7 +251,7 @@ class _Live:
             others=Siblings(self.journal.path, broker.names.run, manifest), fail=self._fail,
             dead_man_s=self.job.run.dead_man_s, is_mine=broker.names.is_mine,
         )  # fmt: skip
-        stack.push_async_callback(courier.close)
+        stack.push_async_exit(partial(_closed, courier))
         broker.on_command = courier.wake
         courier.open()
         return courier
@@ -298,11 +298,13 @@ class _Live:
                 process.stop("flattened")
             try:
                 reason = await process.stream()
+            except Exception:  # with nobody there to protect what they open, entries must not rest on
+                process.trader.cancel_all(entries_only=True)
+                await _flushed(courier)
+                raise
             finally:
                 self._warn_of_bare_positions(broker)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_FLUSH_S):
-                    await courier.idle()
+            await _flushed(courier)
         finally:
             self.job.bind(None)
         if self.job.run.flatten and not process.broker.ledger.is_flat():
@@ -317,6 +319,18 @@ class _Live:
             watched = any(one[:2] == (symbol, leg) and one.status == "watched" for one in bare)
             where = ", which act only while the expert runs" if watched else " on the exchange"
             self.log.warning(f"a position is left without its stop or target{where}", symbol=symbol, qty=qty)
+
+
+async def _flushed(courier: Courier) -> None:
+    """Have what was asked for sent, as far as that is done in a moment."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_FLUSH_S):
+            await courier.idle()
+
+
+async def _closed(courier: Courier, kind: type[BaseException] | None, *_: object) -> None:
+    """Close it; whoever has cancelled the run does not wait for answers."""
+    await courier.close(at_once=kind is not None and issubclass(kind, asyncio.CancelledError))
 
 
 class _Moving:

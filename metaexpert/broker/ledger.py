@@ -108,8 +108,8 @@ class Ledger:
             elif one["qty"] != 0.0:
                 raise ConfigError(
                     f"a position of {one['qty']:.12g} in {one['symbol']} is open, for which the settings leave no "
-                    "place now: give the symbols and the position_mode that the run had, or begin anew with "
-                    "fresh=True (--fresh)"
+                    "place now: give the symbols and the position_mode that the run had, such as to close it "
+                    "(live: --flatten), or begin a new paper account (--fresh)"
                 )
         self.balance, self.ended = state["balance"], state["ended"]
 

@@ -91,7 +91,8 @@ def leg_of(broker: BaseBroker, order_id: str, symbol: str, position_side: str | 
     if symbol not in broker.ledger.holdings or (position_side is not None) != broker.ledger.hedge:
         raise ConfigError(
             f"order {order_id} in {symbol} still works, for which the settings leave no place now: "
-            "give the symbols and the position_mode that the run had, or begin anew with fresh=True (--fresh)"
+            "give the symbols and the position_mode that the run had, such as to cancel it (live: --flatten), or "
+            "begin a new paper account (--fresh)"
         )
     return broker.ledger.leg(symbol, position_side)
 

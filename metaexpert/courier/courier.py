@@ -98,10 +98,11 @@ class Courier:
             text = f"the exchange will not cancel resting orders when this run dies: {self._unarmed}"
             self._desk.tell(Notice(self._desk.clock.now(), "", text))
 
-    async def close(self) -> None:
+    async def close(self, *, at_once: bool = False) -> None:
         """Take no more commands, bring the requests under way to their end, and give up what is looked up.
 
         What became of a request is told before this returns, unless it is not known: then the journal has it.
+        `at_once` gives up the requests too.
         """
         self._is_closed = True
         self._requests.stop()
@@ -109,7 +110,7 @@ class Courier:
             await self._dead_man.close()
         await self._lookout.close()
         try:
-            if self._desk.requests:
+            if self._desk.requests and not at_once:
                 await asyncio.wait(set(self._desk.requests))
         finally:
             await ended({*self._desk.requests, *self._desk.work})

@@ -13,7 +13,7 @@ from venue.faults import Fault
 from warp import warped
 
 from metaexpert import MetaExpert
-from metaexpert.errors import AuthenticationError, ConfigError, NetworkError
+from metaexpert.errors import AuthenticationError, ConfigError, JournalError, NetworkError
 from metaexpert.journal import JournalReader
 from metaexpert.logger import MetaLogger
 from metaexpert.models import Fill
@@ -143,6 +143,53 @@ def test_a_run_that_is_told_so_closes_what_it_holds_at_its_end_and_another_after
             life = place.begin(flatten=True)
             assert await life.task == "flattened"
             assert (place.positions, place.orders, heard) == ({}, [], [])
+
+    warped(main())
+
+
+def test_a_run_that_fails_cancels_its_entries_and_leaves_the_stop():
+    """Its journal can't be written any more, and nobody will be there to protect what they open."""
+    make = partial(holder, heard=[], stop_loss_pct=3.0, max_positions_per_symbol=2)
+
+    async def main() -> None:
+        async with world("binance", "linear", make) as place:
+            life = place.begin()
+            await place.until(START + MINUTE + 30 * SECOND)
+            (stop,) = place.stops
+            assert len(place.orders) == 2
+            life.power._journals[0]._db.execute("PRAGMA query_only = 1")
+            with pytest.raises(JournalError, match="readonly"):
+                await place.until(START + 3 * MINUTE)
+            assert (place.positions, place.orders) == ({"BOTH": 0.01}, [stop])
+
+    warped(main())
+
+
+def test_a_second_signal_ends_a_run_at_once_though_requests_are_under_way():
+    """The exchange takes ten seconds to answer; the next start finds out what became of it."""
+    heard: list[Any] = []
+    make = partial(holder, heard=heard, stop_loss_pct=3.0, max_positions_per_symbol=2)
+
+    async def main() -> None:
+        async with world("binance", "linear", make) as place:
+            life = place.begin(on_stop="flatten")
+            await place.until(START + MINUTE + 30 * SECOND)
+            slow = place.venue.faults.add(Fault.LATENCY, method="[PD]*", times=1_000, seconds=10.0)
+            begun, task = place.clock.now(), life.run._task
+            assert task is not None
+            life.run._hear_signal(task)
+            await place.until(begun + 2 * SECOND)
+            assert not life.is_over
+            life.run._hear_signal(task)
+            assert await life.task == "signal"
+            assert place.clock.now() - begun < 3 * SECOND
+            assert "a position is left that had to go" in life.said
+            slow.times = 0
+            await place.clock.sleep_until(begun + 30 * SECOND)
+            place.begin(flatten=True)
+            assert await place.lives[-1].task == "flattened"
+            assert (place.positions, place.orders) == ({}, [])
+            assert [one.qty for one in place.fills] == [0.01, 0.01]
 
     warped(main())
 

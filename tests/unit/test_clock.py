@@ -45,6 +45,20 @@ def test_the_wall_clock_is_the_systems_and_events_do_not_move_it(monkeypatch):
     assert clock.now() == 1_704_067_200_123
 
 
+def test_a_wall_clock_that_is_set_back_goes_on_and_one_that_is_set_forward_follows(monkeypatch):
+    """Seconds by the wall and in truth: an hour back at 110, then 40 s on; a day forward; half a second back."""
+    moments = [(100.0, 5.0), (110.0, 15.0), (-3490.0, 15.0), (-3450.0, 55.0), (82950.0, 56.0), (82949.5, 56.0)]
+    times = iter(moments)
+
+    def told() -> tuple[int, int]:
+        wall, run = next(times)
+        return int(wall * 1e9), int(run * 1e9)
+
+    monkeypatch.setattr("metaexpert.clock._times", told)
+    clock = WallClock()
+    assert [clock.now() for _ in moments[1:]] == [110_000, 110_000, 150_000, 86_550_000, 86_549_500]
+
+
 @pytest.mark.parametrize("clock", [SimClock(), WallClock()])
 def test_both_are_clocks(clock):
     """One protocol: whole milliseconds."""
