@@ -46,8 +46,8 @@ _SECRET = ("api_key", "api_secret", "api_passphrase", "proxy")
 _FROM_ENVIRONMENT = (*_SECRET, "subaccount", "base_url", "testnet")
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 LIVE_ONLY = (
-    "on_stop", "on_stop_failure", "max_slippage_pct", "account_daily_loss_limit", "account_max_drawdown_pct",
-    "dead_man_s", "adopt", "flatten", "no_limits",
+    "on_stop", "on_stop_failure", "max_slippage_pct", "max_entries_per_minute", "account_daily_loss_limit",
+    "account_max_drawdown_pct", "dead_man_s", "adopt", "flatten", "no_limits",
 )  # fmt: skip
 """The settings of a run that only mean something in live mode."""
 _SHORTEST_DEAD_MAN_S = 10
@@ -349,6 +349,9 @@ class RunSettings(Settings):
     alert."""
     max_slippage_pct: float | None = None
     """How far beyond the best quote a live market entry may fill, in percent; the rest is cancelled. None: any."""
+    max_entries_per_minute: int = 300
+    """How many entries, and changes of entries, a live run sends within any minute; 0: as many as the expert asks
+    for."""
     account_daily_loss_limit: float | None = None
     """Like `daily_loss_limit`, of the equity of the whole live account."""
     account_max_drawdown_pct: float | None = None

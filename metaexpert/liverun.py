@@ -161,7 +161,8 @@ def _broker_of(
         ledger_of(job, markets, feed, capital), clock, costs_of(strategy), protection,
         names=Names(job.name, strategy.strategy_id, run), homes=homes_of(markets.by_symbol.values()),
         strategy_id=strategy.strategy_id, on_stop_failure=job.run.on_stop_failure,
-        max_slippage_pct=job.run.max_slippage_pct, intend=intend,
+        max_slippage_pct=job.run.max_slippage_pct, max_entries_per_minute=job.run.max_entries_per_minute,
+        intend=intend,
     )  # fmt: skip
 
 

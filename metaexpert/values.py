@@ -433,6 +433,7 @@ RULES: Mapping[str, Rule] = {
     "on_stop": _word("leave", "flatten"),
     "on_stop_failure": _word("close", "retry", "alert"),
     "max_slippage_pct": _POSITIVE,
+    "max_entries_per_minute": _whole(0, 100_000),
     "account_daily_loss_limit": _POSITIVE,
     "account_max_drawdown_pct": _FRACTION,
     "dead_man_s": _whole(0, 120),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
     from ..models import Market, Order
     from .execution import Execution
 
-__all__ = ["Admission", "LiveBook", "opens"]
+__all__ = ["Admission", "LiveBook", "Pace", "opens"]
 
 _STALE_MS = 10_000  # a market of which nothing was heard for longer is not entered at market
 _NO_PRICE = "no price of {} is known that is younger than 10 seconds"
+
+_MINUTE_MS = 60_000
 
 
 class LiveBook(Book):
@@ -48,6 +51,33 @@ class LiveBook(Book):
             one.terms.id != but and rules.closing_qty(one.held.qty, one.side, one.rest) > 0.0
             for one in on_their_way
         )
+
+
+class Pace:
+    """How often an expert may enter, or change an entry: what asks at every tick by mistake is not sent on.
+
+    Args:
+        most: so many within any minute; 0: as many as it likes.
+        now: the run's time, ms UTC.
+        warn: is told when more are asked for, once a minute at most.
+    """
+
+    def __init__(self, most: int, now: Callable[[], int], warn: Callable[[str], None]) -> None:
+        self._most, self._now, self._warn = most, now, warn
+        self._taken = deque[int](maxlen=most)
+        self._told = -_MINUTE_MS
+
+    def refusal(self) -> risk.Refusal | None:
+        """Count one more; or why it is one too many, which counts for nothing."""
+        now = self._now()
+        if not self._most or len(self._taken) < self._most or self._taken[0] <= now - _MINUTE_MS:
+            self._taken.append(now)
+            return None
+        text = f"{self._most} entries within a minute are as many as max_entries_per_minute lets be made"
+        if now - self._told >= _MINUTE_MS:
+            self._told = now
+            self._warn(f"{text}: further ones are refused")
+        return risk.Refusal("too_many_entries", text)
 
 
 class Admission:

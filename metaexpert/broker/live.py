@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from .. import risk
 from ..errors import JournalError
+from ..events import Notice
 from ..exchanges.capabilities import Feature, Support, support
 from ..exchanges.venues import segment_of
 from ..models import ExitReason, OrderStatus, OrderType, Rejection
 from ..reports import AccountReport, FillsFetched, Gap
-from .admission import Admission, LiveBook, opens
+from .admission import Admission, LiveBook, Pace, opens
 from .base import BaseBroker
 from .book import Working
 from .data import FundingRate, Latest, live_data
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ..clock import Clock
-    from ..events import Funding, MarkPrice, Notice, PublicTrade, Quote
+    from ..events import Funding, MarkPrice, PublicTrade, Quote
     from ..models import Account, Bar, Market, Order, OrderBook
     from ..reports import Command, Report
     from . import News
@@ -67,6 +68,7 @@ class LiveBroker(BaseBroker):
         strategy_id: whose orders these are.
         on_stop_failure: what follows where a stop is refused: ``close``, ``retry`` or ``alert``.
         max_slippage_pct: market entries trade no further than this from the best price, in percent; None: at any.
+        max_entries_per_minute: so many entries, and changes of them, are taken within any minute; 0: all.
         intend: writes an order down before it is sent; what it raises goes to the caller, and nothing is sent.
     """
 
@@ -75,7 +77,7 @@ class LiveBroker(BaseBroker):
     def __init__(
         self, ledger: Ledger, clock: Clock, costs: Costs, protection: Protection, *, names: Names,
         homes: Mapping[str, Home], strategy_id: int = 0, on_stop_failure: str = "close",
-        max_slippage_pct: float | None = None, intend: Callable[[Order], None],
+        max_slippage_pct: float | None = None, max_entries_per_minute: int = 0, intend: Callable[[Order], None],
     ) -> None:  # fmt: skip
         book = LiveBook(ledger.holdings, clock, strategy_id, names.name)
         known = {symbol: live_data(held.market) for symbol, held in ledger.holdings.items()}
@@ -109,6 +111,7 @@ class LiveBroker(BaseBroker):
             self.execution, self.quotes, self._alive, unknown=lambda: self.unknown,
             barred=self._barred, max_slippage_pct=max_slippage_pct,
         )  # fmt: skip
+        self._pace = Pace(max_entries_per_minute, clock.now, self._warn)
         self.execution.call_off = self._cancel
 
     # -- the trader's side ----------------------------------------------------------------------------------
@@ -118,7 +121,7 @@ class LiveBroker(BaseBroker):
         held = self.ledger.leg(order.symbol, order.position_side)
         working = self._checked(order, held, active_from, shrinkable=shrinkable)
         if not isinstance(working, risk.Refusal):
-            working = self.admission.refusal(working) or working
+            working = self.admission.refusal(working) or self._haste(working) or working
         if isinstance(working, risk.Refusal):
             self.reject(order, working.reason, working.message)
             return
@@ -126,6 +129,9 @@ class LiveBroker(BaseBroker):
             working.message, working.is_changed = self.shield.note(working.terms), True
         self._add(working)
         self._go(working)
+
+    def _haste(self, working: Working) -> risk.Refusal | None:
+        return self._pace.refusal() if opens(working) else None
 
     def _add(self, working: Working) -> None:
         self.book.add(working)
@@ -169,6 +175,8 @@ class LiveBroker(BaseBroker):
         if working is None:
             return False
         changed = self._changed(working, price, qty, active_from)
+        if not isinstance(changed, risk.Refusal):
+            changed = self._haste(changed) or changed
         sent = self.dealings.carrier(working)
         if isinstance(changed, risk.Refusal):
             terms = working.terms
@@ -198,6 +206,9 @@ class LiveBroker(BaseBroker):
 
     def _note(self, notice: Notice) -> None:
         self.notices.append(notice._replace(is_of_account=True))
+
+    def _warn(self, text: str) -> None:
+        self._note(Notice(self.clock.now(), "", text, warns=True))
 
     def _put(self, command: Command) -> None:
         self.outbox.append(command)

@@ -63,6 +63,9 @@ def run(
     max_slippage: Annotated[
         float | None, typer.Option(help="Live: how far a market entry may fill from the best quote, in percent.")
     ] = None,
+    max_entries: Annotated[
+        int | None, typer.Option(help="Live: entries that are sent within a minute at most; 0: any number.")
+    ] = None,
     account_daily_loss: Annotated[
         float | None, typer.Option(help="Live: daily_loss_limit of the whole account, in its currency.")
     ] = None,
@@ -111,6 +114,7 @@ def run(
         on_stop=on_stop,
         on_stop_failure=on_stop_failure,
         max_slippage_pct=max_slippage,
+        max_entries_per_minute=max_entries,
         account_daily_loss_limit=account_daily_loss,
         account_max_drawdown_pct=account_drawdown,
         dead_man_s=dead_man,

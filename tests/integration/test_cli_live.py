@@ -100,6 +100,7 @@ def test_with_yes_nobody_is_asked_and_the_plan_is_shown_all_the_same(file, cli, 
 def test_the_options_are_the_settings_of_the_run(file, cli, begun):
     options = ("--testnet", "--adopt", "--no-limits", "--on-stop", "leave", "--on-stop-failure", "retry")
     more = ("--max-slippage", "0.5", "--account-daily-loss", "80", "--account-drawdown", "0.3", "--dead-man", "0")
+    more += ("--max-entries", "60")
     assert cli("run", str(file), "--mode", "live", "--yes", *options, *more).code == 0
     (job,) = begun
     run = job.run
@@ -110,6 +111,7 @@ def test_the_options_are_the_settings_of_the_run(file, cli, begun):
     assert (run.max_slippage_pct, run.account_daily_loss_limit, run.account_max_drawdown_pct, run.dead_man_s) == (
         0.5, 80.0, 0.3, 0
     )  # fmt: skip
+    assert run.max_entries_per_minute == 60
 
 
 def test_without_a_limit_it_is_refused_unless_none_is_wanted(home, tmp_path, cli, begun):

@@ -621,6 +621,54 @@ def test_a_market_entry_needs_a_price_of_the_last_ten_seconds_and_an_exit_does_n
     assert floor.refused() == ["stale_price"] * 2
 
 
+def test_no_more_entries_are_sent_within_a_minute_than_may_be():
+    """Two at 0 s, a third is refused until 60 s; what leaves a position, and what is cancelled, is never held."""
+    floor = Floor(max_entries_per_minute=2)
+    first = floor.send(1.0, 90.0)
+    floor.report(first)
+    floor.held(1.0)
+    floor.later(59_999)
+    refused = floor.send(1.0, 90.0)
+    assert floor.order(refused).message == (
+        "too_many_entries: 2 entries within a minute are as many as max_entries_per_minute lets be made"
+    )
+    assert floor.refused()[-1] == "too_many_entries"
+    for _ in range(3):
+        leaving = floor.send(-0.1)
+        assert floor.order(leaving).status is PENDING
+    assert floor.broker.cancel(first)
+    floor.later(1)
+    assert floor.order(floor.send(1.0, 90.0)).status is PENDING
+
+
+def test_a_change_of_an_entry_counts_as_one_and_is_refused_as_one():
+    floor = Floor(max_entries_per_minute=2)
+    name = floor.send(1.0, 90.0)
+    floor.report(name)
+    assert floor.broker.modify(name, price=91.0, qty=None, active_from=floor.clock.now())
+    floor.new()
+    assert floor.broker.modify(name, price=92.0, qty=None, active_from=floor.clock.now())
+    floor.look()
+    assert (floor.refused()[-1], floor.new()) == ("too_many_entries", [])
+
+
+def test_entries_that_are_held_are_warned_of_once_a_minute():
+    floor = Floor(max_entries_per_minute=1)
+    told = []
+    for _ in range(3):
+        for _ in range(5):
+            floor.send(1.0, 90.0)
+        told.append([one.warns for one in floor.broker.notices])
+        floor.broker.notices.clear()
+        floor.later(60_000)
+    assert told == [[True], [True], [True]]
+
+
+def test_without_a_bound_any_number_of_entries_is_sent():
+    floor = Floor(capital=1e9)
+    assert {floor.order(floor.send(0.1, 90.0)).status for _ in range(400)} == {PENDING}
+
+
 @pytest.mark.parametrize(("qty", "price"), [(1.0, 101.1), (-1.0, 99.0)])  # 100.1 * 1.01 = 101.101; 98.901
 def test_a_market_entry_goes_no_further_than_its_slippage_allows(qty: float, price: float):
     floor = Floor(max_slippage_pct=1.0, rules={"price_tick": 0.1})
