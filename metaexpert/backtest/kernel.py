@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .. import rules, tiers
-from . import loop, quiet, sound
+from . import held, loop, quiet, sound
 from .column import S_ORDERS, S_TRADES, WIDTH, Books, opening_state
 
 if TYPE_CHECKING:
@@ -32,11 +32,12 @@ if TYPE_CHECKING:
     from .column import Bars, Funding, Signals, Terms
 
     type Floats = NDArray[np.float64]
+    type Ints = NDArray[np.int64]
 
-__all__ = ["Kernel", "Played", "compiled", "play", "room"]
+__all__ = ["Kernel", "Played", "compiled", "extremes", "fixed", "play", "room"]
 
-_MODULES = (rules, tiers, quiet, loop, sound)
-_ENTRIES = {"run_column": loop, "survey": sound}
+_MODULES = (rules, tiers, quiet, loop, sound, held)
+_ENTRIES = {"run_column": loop, "survey": sound, "extremes": held}
 _CALLED = ("_liquidate", "_close_at_mark")  # seldom: inlined, they would only take longer to compile
 _OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
 _MOST_AT_FIRST, _MORE = 65_536, 64  # orders for which there is room in the log before it grows
@@ -47,6 +48,7 @@ class Kernel(NamedTuple):
 
     run_column: Callable[..., int]
     survey: Callable[..., tuple[int, int]]
+    extremes: Callable[..., None]
     note: str | None
 
 
@@ -79,7 +81,8 @@ def compiled() -> Kernel:
         made, note = _build(digest, keep=True), None
     except RuntimeError as error:  # numba found no place for its cache
         made, note = _build(digest, keep=False), f"the compiled kernel can't be kept: {error}"
-    if note is not None or not all(_is_kept(entry) for entry in made.values()):
+    kept = [_is_kept(entry) for entry in made.values()] if note is None else [False]  # what is damaged goes
+    if not kept[0]:  # the loop; the others take no time, and are made when they are needed
         print("metaexpert: compiling the kernel once, about 10 s", file=sys.stderr)  # noqa: T201
     return Kernel(**made, note=note)
 
@@ -116,9 +119,28 @@ def play(
     return Played(state, log, curves)
 
 
+def extremes(
+    low: Floats, high: Floats, first: Ints, last: Ints, lowest: Floats, highest: Floats
+) -> tuple[Floats, Floats]:  # fmt: skip
+    """Like `metaexpert.backtest.stats.extremes`, which finds the same without the kernel."""
+    made = lowest.copy(), highest.copy()
+    compiled().extremes(*map(fixed, (low, high, first, last)), *made)
+    return made
+
+
+def fixed(array: NDArray[Any]) -> Any:
+    """A view in one piece that can't be written to: the kernel is compiled for such ones alone."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
 def room(signals: Signals) -> int:
-    """How many orders a log has room for at first; it grows when there are more."""
-    return min(len(signals.at), _MOST_AT_FIRST) + _MORE
+    """How many orders a log has room for at first; it grows when there are more.
+
+    One for each signal, and some for exits at a level, which no signal asks for: to grow is to copy everything.
+    """
+    return min(len(signals.at) + len(signals.at) // 4, _MOST_AT_FIRST) + _MORE
 
 
 # --- compiling ------------------------------------------------------------------------------------------------

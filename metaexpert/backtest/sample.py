@@ -16,7 +16,7 @@ import numpy as np
 from .. import timeframe
 from ..errors import DataError
 from ..models import ExitReason, OrderStatus, Side
-from . import stats
+from . import kernel, stats
 from .record import Rows
 
 if TYPE_CHECKING:
@@ -345,14 +345,21 @@ class Sample:
     def _excursions(
         self, symbol: str, entry_time: Ints, exit_time: Ints, entry: Floats, exit_: Floats, sign: Ints
     ) -> tuple[Floats, Floats]:
-        """MAE and MFE of the trades of one symbol."""
+        """MAE and MFE of the trades of one symbol.
+
+        A trade holds the candles from its entry on; the candle of the exit counts only with the exit price, since
+        what it did before the exit is not known.
+        """
         bars = self.record.bars[symbol]
         times, length = _open_times(bars), self._length
         # held to the end of the run: the last candle was held as a whole
         to_the_end = (exit_time < 0) | (exit_time >= self.end)
+        first = _candle(times, entry_time, length)
         last = np.where(to_the_end, times.size, _candle(times, exit_time, length))
-        low, high = _column(bars, "low"), _column(bars, "high")
-        return stats.excursions(low, high, _candle(times, entry_time, length), last, entry, exit_, sign)
+        find = kernel.extremes if self.record.path == "kernel" else stats.extremes  # the first is loaded then
+        prices = np.minimum(entry, exit_), np.maximum(entry, exit_)
+        lowest, highest = find(_column(bars, "low"), _column(bars, "high"), first, last, *prices)
+        return stats.excursions(lowest, highest, entry, sign)
 
     def _against_candles(
         self, symbol: str, time: Ints, price: Floats, qty: Floats, buys: Bools

@@ -322,32 +322,41 @@ def current_streak(profits: Floats) -> int:
     return sign * int(profits.size - 1 - other[-1] if other.size else profits.size)
 
 
-def excursions(  # one pass over the candles of one symbol
-    low: Floats, high: Floats, first: Ints, last: Ints, entry: Floats, exit_: Floats, sign: Ints
+def extremes(  # one pass over the candles of one symbol
+    low: Floats, high: Floats, first: Ints, last: Ints, lowest: Floats, highest: Floats
 ) -> tuple[Floats, Floats]:
-    """Return (MAE, MFE): the worst and best move of the price during each trade, fractions of the entry price.
-
-    A trade holds the candles [first, last); the candle of the exit counts only with the exit price, since what
-    it did before the exit is not known. MAE is <= 0, MFE >= 0 (Sweeney 1997).
+    """The lowest and highest price of each of some spans of candles, and of two prices that belong to it.
 
     Args:
         low: Lowest price of each candle, shape (n,).
         high: Highest price of each candle, shape (n,).
-        first: Index of the candle of each entry, shape (m,).
-        last: Index of the candle of each exit, shape (m,).
+        first: Index of the first candle of each span, shape (m,).
+        last: Index after its last candle, shape (m,).
+        lowest: The lower one of the two prices, shape (m,).
+        highest: The higher one, shape (m,).
+    """
+    if not first.size:
+        return lowest, highest
+    held, to_the_end = last > first, last == low.size
+    bounds = np.column_stack((first, np.minimum(last, low.size - 1))).ravel()  # each must lie in the array
+    spans_low, spans_high = np.minimum.reduceat(low, bounds)[0::2], np.maximum.reduceat(high, bounds)[0::2]
+    spans_low = np.where(to_the_end, np.minimum(spans_low, low[-1]), spans_low)
+    spans_high = np.where(to_the_end, np.maximum(spans_high, high[-1]), spans_high)
+    lowest = np.where(held, np.minimum(lowest, spans_low), lowest)
+    return lowest, np.where(held, np.maximum(highest, spans_high), highest)
+
+
+def excursions(lowest: Floats, highest: Floats, entry: Floats, sign: Ints) -> tuple[Floats, Floats]:
+    """Return (MAE, MFE): the worst and best move of the price during each trade, fractions of the entry price.
+
+    MAE is <= 0, MFE >= 0 (Sweeney 1997).
+
+    Args:
+        lowest: Lowest price while the trade was held, that of its entry and exit included, shape (m,).
+        highest: Highest one, shape (m,).
         entry: Entry prices, shape (m,).
-        exit_: Exit prices, shape (m,).
         sign: +1 for a long trade, -1 for a short one, shape (m,).
     """
-    lowest, highest = np.minimum(entry, exit_), np.maximum(entry, exit_)
-    if first.size:
-        held, to_the_end = last > first, last == low.size
-        bounds = np.column_stack((first, np.minimum(last, low.size - 1))).ravel()  # each must lie in the array
-        spans_low, spans_high = np.minimum.reduceat(low, bounds)[0::2], np.maximum.reduceat(high, bounds)[0::2]
-        spans_low = np.where(to_the_end, np.minimum(spans_low, low[-1]), spans_low)
-        spans_high = np.where(to_the_end, np.maximum(spans_high, high[-1]), spans_high)
-        lowest = np.where(held, np.minimum(lowest, spans_low), lowest)
-        highest = np.where(held, np.maximum(highest, spans_high), highest)
     down, up = lowest / entry - 1.0, highest / entry - 1.0
     return np.where(sign > 0, down, -up), np.where(sign > 0, up, -down)
 

@@ -17,6 +17,7 @@ from ..timeframe import TIMEFRAMES, parse, timeframe_of
 from ..trader import first_stop_pct
 from . import column, kernel
 from .column import Bars, Funding, Signals, Terms
+from .kernel import fixed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,7 +88,7 @@ def terms_of(settings: StrategySettings, market: Market, *, cross: bool, bar_ms:
         taker=float(costs.taker(market)),
         slippage=float(costs.slippage_rate),
         liquidation_fee=float(costs.liquidation_fee(market)),
-        tiers=_fixed(np.array(costs.tiers(market), dtype=np.float64)),
+        tiers=fixed(np.array(costs.tiers(market), dtype=np.float64)),
         has_tiers=bool(market.tiers),
         size_type=SIZE_TYPES[settings.size_type],
         size_value=float(settings.size_value),
@@ -123,7 +124,7 @@ def candles_of(frame: pd.DataFrame, timeframe: str | None = None, *, name: str =
     _refuse_columns(frame, name)
     time = times_of(frame, name)
     prices = [numbers_of(frame[column], f"{name}: column {column!r}") for column in COLUMNS]
-    shortest, flaw = kernel.compiled().survey(*map(_fixed, (time, *prices)))
+    shortest, flaw = kernel.compiled().survey(*map(fixed, (time, *prices)))
     if shortest <= 0:
         at = int((np.diff(time) <= 0).argmax()) + 1
         what = "repeats" if time[at] == time[at - 1] else "is earlier than"
@@ -137,7 +138,7 @@ def candles_of(frame: pd.DataFrame, timeframe: str | None = None, *, name: str =
         np.arange(first + 1, last + 1) * column.DAY_MS - bar_ms
     )  # the last open of each day but the last one
     day_ends = np.append(np.unique(np.searchsorted(time, closes_by, side="right")) - 1, time.size - 1)
-    bars = Bars(*map(_fixed, (time, *prices[:4], day_ends, np.empty((3, 0)))))
+    bars = Bars(*map(fixed, (time, *prices[:4], day_ends, np.empty((3, 0)))))
     return Candles(bars, timeframe_of(bar_ms), bar_ms)
 
 
@@ -234,7 +235,7 @@ def signals_of(columns: Mapping[str, Any]) -> Signals:
     for values, bit in given:
         wish |= values[at] * bit
     size = np.empty(0) if columns["size"] is None else columns["size"][at]
-    return Signals(_fixed(at), _fixed(wish), _fixed(size), _fixed(np.empty(0, dtype=np.uint8)))
+    return Signals(fixed(at), fixed(wish), fixed(size), fixed(np.empty(0, dtype=np.uint8)))
 
 
 def with_marks(candles: Candles, marks: Reference | None) -> Candles:
@@ -253,7 +254,7 @@ def with_marks(candles: Candles, marks: Reference | None) -> Candles:
         made[0, known] = opens[first[known]]
         made[1, known] = np.maximum.reduceat(highs, bounds)[0::2]
         made[2, known] = np.minimum.reduceat(lows, bounds)[0::2]
-    return candles._replace(bars=candles.bars._replace(marks=_fixed(made)))
+    return candles._replace(bars=candles.bars._replace(marks=fixed(made)))
 
 
 def funding_of(rates: Sequence[FundingRate], marks: Reference | None, candles: Candles) -> Funding:
@@ -269,15 +270,8 @@ def funding_of(rates: Sequence[FundingRate], marks: Reference | None, candles: C
     is_gap = at >= time[bar] + candles.bar_ms
     prices = [one.mark if one.mark is not None or marks is None else marks.opening(one.time) for one in inside]
     return Funding(
-        _fixed(bar + is_gap),
-        _fixed(is_gap | (at == time[bar])),
-        _fixed(np.array([rules.NO_PRICE if price is None else price for price in prices], dtype=np.float64)),
-        _fixed(np.array([one.rate for one in inside], dtype=np.float64)),
+        fixed(bar + is_gap),
+        fixed(is_gap | (at == time[bar])),
+        fixed(np.array([rules.NO_PRICE if price is None else price for price in prices], dtype=np.float64)),
+        fixed(np.array([one.rate for one in inside], dtype=np.float64)),
     )
-
-
-def _fixed(array: NDArray[Any]) -> Any:
-    """A view that can't be written to: the kernel is compiled for such ones alone."""
-    view = array.view()
-    view.flags.writeable = False
-    return view

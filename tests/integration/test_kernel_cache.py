@@ -15,7 +15,8 @@ FEE = """
 from types import SimpleNamespace
 from metaexpert import rules, tiers
 from metaexpert.backtest import kernel
-kernel._MODULES, kernel._ENTRIES, kernel.Kernel = (rules, tiers), {"fee": rules}, SimpleNamespace
+kernel._MODULES, kernel.Kernel = (rules, tiers), SimpleNamespace
+kernel._ENTRIES = {"fee": rules, "slipped": rules}  # the second is never called, and so never compiled
 made = kernel.compiled()
 print(made.fee(rules.LINEAR, 1.0, 101.0, 0.001), len(made.fee.stats.cache_hits), made.note)
 """  # one rule in the place of the whole loop, which takes much longer to compile and is kept in the same way

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from record_maker import DAY, INVERSE, START, SYMBOL, candles, fill, market, record, trade
 
-from metaexpert.backtest import stats
+from metaexpert.backtest import kernel, stats
 from metaexpert.backtest.catalogue import CATALOGUE, Statistics
 from metaexpert.backtest.sample import Sample
 from metaexpert.bars import Quality
@@ -200,29 +200,41 @@ def test_drawdown_of_equity_and_of_balance():
 # --- excursions ---
 
 
-def test_excursions_by_hand():
+BOTH = pytest.mark.parametrize("extremes", [stats.extremes, kernel.extremes], ids=["numpy", "kernel"])
+
+
+def excursions(extremes, low, high, first, last, entry, exit_, sign):
+    """MAE and MFE of trades that hold the candles from `first` until before `last`."""
+    prices = extremes(low, high, first, last, np.minimum(entry, exit_), np.maximum(entry, exit_))
+    return stats.excursions(*prices, entry, sign)
+
+
+@BOTH
+def test_excursions_by_hand(extremes):
     """A long and a short over the same candles, and the exit candle counts with its exit price only."""
     low, high = array(98, 95, 90, 50), array(103, 108, 104, 200)
     one = np.array([0])
-    mae, mfe = stats.excursions(low, high, one, np.array([3]), array(100), array(97), np.array([1]))
+    mae, mfe = excursions(extremes, low, high, one, np.array([3]), array(100), array(97), np.array([1]))
     assert mae == pytest.approx([-0.10])
     assert mfe == pytest.approx([0.08])
-    mae, mfe = stats.excursions(low, high, one, np.array([3]), array(100), array(97), np.array([-1]))
+    mae, mfe = excursions(extremes, low, high, one, np.array([3]), array(100), array(97), np.array([-1]))
     assert mae == pytest.approx([-0.08])
     assert mfe == pytest.approx([0.10])
 
 
-def test_a_trade_within_one_candle_has_only_its_own_prices():
+@BOTH
+def test_a_trade_within_one_candle_has_only_its_own_prices(extremes):
     """Entered and left in the candle 95-108 at 100 and 97: nothing more is known than those two prices."""
-    mae, mfe = stats.excursions(
-        array(95), array(108), np.array([0]), np.array([0]), array(100), array(97), np.array([1])
+    mae, mfe = excursions(
+        extremes, array(95), array(108), np.array([0]), np.array([0]), array(100), array(97), np.array([1])
     )
     assert mae == pytest.approx([-0.03])
     assert mfe == pytest.approx([0.0])
 
 
+@BOTH
 @given(st.data())
-def test_excursions_match_a_plain_loop(data):
+def test_excursions_match_a_plain_loop(extremes, data):
     """Overlapping trades in any order, some held to the end, against a slice for each."""
     n = data.draw(st.integers(1, 12))
     low = np.array(data.draw(st.lists(st.floats(50, 100), min_size=n, max_size=n)))
@@ -231,7 +243,7 @@ def test_excursions_match_a_plain_loop(data):
     first = np.array([a for a, _ in spans])
     last = np.array([max(a, b) for a, b in spans])
     entry, exit_, sign = np.full(first.size, 80.0), np.full(first.size, 81.0), np.ones(first.size, dtype=np.int64)
-    mae, mfe = stats.excursions(low, high, first, last, entry, exit_, sign)
+    mae, mfe = excursions(extremes, low, high, first, last, entry, exit_, sign)
     for i, (a, b) in enumerate(zip(first, last, strict=True)):
         assert mae[i] == pytest.approx(min([80.0, *low[a:b]]) / 80.0 - 1.0)
         assert mfe[i] == pytest.approx(max([81.0, *high[a:b]]) / 80.0 - 1.0)
