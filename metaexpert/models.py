@@ -558,6 +558,10 @@ class Market:
         """True for an option."""
         return self.option_type is not None
 
+    def has_ended(self, time: int) -> bool:
+        """True from the expiry of the contract on; `time` in ms UTC."""
+        return self.expiry is not None and not self.is_spot and self.expiry <= time
+
     @property
     def is_spot(self) -> bool:
         """True for a spot market."""

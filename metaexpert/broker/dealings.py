@@ -409,7 +409,7 @@ class Dealings:
         is_anothers = report.order_id != "" and not self._names.is_mine(report.order_id)
         maybe = [] if is_settled or is_anothers else [one for one in self._unsure if self._may_own(one, fill)]
         if not maybe:
-            if fill.reason is ExitReason.LIQUIDATION:
+            if fill.reason in (ExitReason.LIQUIDATION, ExitReason.EXPIRY):
                 self.claims.note(fill)
                 self._booking.force(report)
             return

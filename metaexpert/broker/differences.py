@@ -65,14 +65,17 @@ class Differences:
         standing: the book's orders that stand on the exchange as far as we know, with its names of them.
         ask: asks for `Cancel`, `Find`, `Fetch` or `Check`.
         notify: tells of what people should know.
+        settlement: the price at which a contract that has ended was settled, as far as it is known here.
     """
 
     def __init__(
         self, execution: Execution, shield: Shield, *, is_mine: Callable[[str], bool],
         knows: Callable[[Order], bool], standing: Callable[[], Iterable[tuple[Order, Sequence[str]]]],
         ask: Callable[[Command], None], notify: Callable[[Notice], None],
+        settlement: Callable[[Holding], float],
     ) -> None:  # fmt: skip
         self._execution = execution
+        self._settlement = settlement
         self._ledger = execution.ledger
         self._shield = shield
         self._is_mine = is_mine
@@ -114,6 +117,11 @@ class Differences:
             for one in due:
                 one.is_asked = True
             self._ask(Check())
+
+    def inquire(self, symbol: str) -> None:
+        """Something has happened to our positions in a symbol by no order of ours: ask what."""
+        self._ask(Fetch(symbol, self._execution.now() - _REACH_MS))
+        self._ask(Check())
 
     def fetched(self, symbol: str) -> None:
         """Every fill of a symbol was told."""
@@ -259,19 +267,22 @@ class Differences:
             self._lose(held, key, lost, total)
 
     def _lose(self, held: Holding, key: Key, qty: float, total: float) -> None:
-        """Part of our position is gone: book it as an exit at the mark."""
+        """Part of our position is gone: book it as left at the mark, or as settled if its contract has ended."""
         position = self._positions.get(key)
         told = None if position is None else position.mark_price
         price, mine = held.mark if told is None else told, held.qty
-        order = self._execution.book.exit_order(held, ExitReason.ORDER).changed(
+        reason, whose = ExitReason.ORDER, "closed by somebody else"
+        if held.market.has_ended(self._execution.now()):
+            reason, whose, price = ExitReason.EXPIRY, "settled when the contract ended", self._settlement(held)
+        order = self._execution.book.exit_order(held, reason).changed(
             qty=qty, tag=RECONCILED, message="the exchange holds less than we did"
         )
         self._execution.enter(Working(order, held), qty, price, fee=0.0, slippage=0.0, maker=False)
         self._say(
             key[0],
             f"{_leg(key)}we held {mine:.12g} by our books and the account has {total:.12g} in all: {qty:.12g} of "
-            f"ours were closed by somebody else, and are booked as left at {price:.12g} ({RECONCILED})",
-            warns=True,
+            f"ours were {whose}, and are booked as left at {price:.12g} ({RECONCILED})",
+            warns=reason is ExitReason.ORDER,
         )
 
     def adopt(self, symbol: str) -> None:

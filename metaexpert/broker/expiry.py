@@ -10,7 +10,7 @@ from ..models import OrderStatus
 from .data import Latest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ..clock import Clock
     from . import News
@@ -39,6 +39,8 @@ class Expiry:
         self.notes: list[str] = []
         self.next_time = inf
         """When the next contract ends, ms UTC."""
+        self.ask: Callable[[str], None] | None = None
+        """Asks an exchange what it has settled, where that settles the positions of a symbol; else this does."""
         self._execution = execution
         self._data = data
         self._clock = clock
@@ -62,9 +64,8 @@ class Expiry:
         self._look()
 
     def has_ended(self, symbol: str) -> bool:
-        """Has the contract of `symbol` been settled?"""
-        expiry = self._execution.ledger.holdings[symbol].market.expiry
-        return expiry is not None and expiry <= self._clock.now()
+        """Has the contract of `symbol` expired?"""
+        return self._execution.ledger.holdings[symbol].market.has_ended(self._clock.now())
 
     def end(self, until: float) -> Iterator[News]:
         """End the contracts that expire up to `until`, in the order in which they do."""
@@ -77,15 +78,19 @@ class Expiry:
             for working in list(book.of[symbol]):
                 book.drop(working, OrderStatus.EXPIRED, CONTRACT_ENDED)
             yield from book.flush()
-            for held in ledger.legs(symbol):
-                if held.qty != 0.0:
-                    price = self._settlement(held)
-                    self._execution.moment = expiry
-                    yield from self._execution.settle(held, price)
-                    self._execution.moment = None
+            open_legs = [held for held in ledger.legs(symbol) if held.qty != 0.0]
+            if open_legs and self.ask is not None:
+                self.ask(symbol)
+                continue
+            for held in open_legs:
+                price = self.settlement(held)
+                self._execution.moment = expiry
+                yield from self._execution.settle(held, price)
+                self._execution.moment = None
         self._look()
 
-    def _settlement(self, held: Holding) -> float:
+    def settlement(self, held: Holding) -> float:
+        """The price at which a position is settled, as far as it is known here."""
         market, data = held.market, self._data.get(held.market.symbol)
         known = None if data is None else data.settlement
         going_on = None if data is None else data.underlying if market.is_option else data.marks

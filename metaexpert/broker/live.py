@@ -106,6 +106,7 @@ class LiveBroker(BaseBroker):
         self.differences = Differences(
             self.execution, self.shield, is_mine=names.is_mine, knows=self.dealings.knows,
             standing=self.dealings.standing, ask=self._ask, notify=self._note,
+            settlement=self.expiry.settlement,
         )  # fmt: skip
         self.admission = Admission(
             self.execution, self.quotes, self._alive, unknown=lambda: self.unknown,
@@ -113,6 +114,7 @@ class LiveBroker(BaseBroker):
         )  # fmt: skip
         self._pace = Pace(max_entries_per_minute, clock.now, self._warn)
         self.execution.call_off = self._cancel
+        self.expiry.ask = self.differences.inquire
 
     # -- the trader's side ----------------------------------------------------------------------------------
 

@@ -184,7 +184,7 @@ class Shield:
     def _look(self, held: Holding, adverse: float, favourable: float) -> None:
         """The market is at `adverse` or better for a position, and at `favourable` or worse."""
         guard = self._execution.guards.get(held)
-        if guard is None:
+        if guard is None or held.market.has_ended(self._clock.now()):
             return
         side = guard.side
         if not self._homes[held.market.symbol].is_native and self._ward(held).closing is None:
@@ -333,7 +333,7 @@ class Shield:
         for held, ward in list(self._wards.items()):
             self._bury(ward)
             guard = None if held.qty == 0.0 else guards.get(held)
-            if guard is None:
+            if guard is None or held.market.has_ended(self._clock.now()):  # the exchange settles it
                 self._disarm(ward)
             else:
                 self._protect(ward, guard)

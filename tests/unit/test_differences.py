@@ -30,7 +30,7 @@ class Books(Keep):
             self.execution, self.shield, is_mine=lambda name: name == MINE or name.isdigit(),
             knows=lambda order: order.id in self.known,
             standing=lambda: [(order, ["x" + order.id]) for order in self.known.values()],
-            ask=self.asked.append, notify=self.notices.append,
+            ask=self.asked.append, notify=self.notices.append, settlement=lambda held: held.mark,
         )  # fmt: skip
 
     def told(

@@ -1,0 +1,162 @@
+"""Live runs on options: levels that the expert watches, restarts, flattening, and what the expiry brings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from lives import MINUTE, SECOND, START, settings_of, world
+from truth import differences
+from warp import warped
+
+from metaexpert import MetaExpert
+from metaexpert.models import ExitReason, Fill
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lives import World
+
+EXCHANGES = pytest.mark.parametrize("exchange", ["binance", "okx"])
+ENDS = START + MINUTE
+
+
+class Holder:
+    """An expert that does what it is told, at an option whose price trembles around a premium of a tenth.
+
+    `fills` are those that it has heard of.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+        self.wish: Callable[[MetaExpert], object] | None = None
+        self.fills: list[Fill] = []
+        self._base = 0.0
+
+    def make(self, place: World) -> MetaExpert:
+        """The expert, anew."""
+        expert = MetaExpert(**settings_of(place.exchange, place.kind))
+        expert.on_init(
+            symbol=place.symbol, timeframe="1m", lookback_bars=5, strategy_name="holder", **self.settings
+        )(lambda: None)
+
+        @expert.on_timer(1)
+        def timer() -> None:
+            wish, self.wish = self.wish, None
+            if wish is not None:
+                wish(expert)
+
+        @expert.on_transaction
+        def transaction(_: object, result: object) -> None:
+            if isinstance(result, Fill):
+                self.fills.append(result)
+
+        return expert
+
+    def price(self, place: World, share: float = 1.0) -> None:
+        """The option costs that share of what it did at first, and its underlying 60,000."""
+        self._base = share * (0.1 if place.exchange == "okx" else 6_000.0)
+        place.state.pin(place.state.followed(place.item), 60_000)
+        place.pin(self._base)
+
+    async def live(self, place: World, seconds: float, wish: Callable[[MetaExpert], object] | None = None) -> None:
+        """Let time pass."""
+        self.wish = wish
+        tick, end, up = float(place.item.tick), place.clock.now() + int(seconds * SECOND), False
+        while place.clock.now() < end:
+            up = not up
+            place.pin(round(self._base + tick * up, 8))
+            moment = min(end, place.clock.now() + 1_700)
+            await (place.clock.sleep_until(moment) if place.lives[-1].is_over else place.until(moment))
+
+
+@EXCHANGES
+def test_a_stop_of_an_option_is_watched_again_after_a_restart(exchange: str) -> None:
+    """Bought for 5 % of equity with a stop 5 % below; the power fails; at 90 % of the premium it is left."""
+    holder = Holder(stop_loss_pct=5.0, size_type="percent_equity", size_value=0.05)
+
+    async def work() -> None:
+        async with world(exchange, "option", holder.make, max_slippage_pct=1.0) as place:
+            holder.price(place)
+            place.begin()
+            await holder.live(place, 20)
+            await holder.live(place, 8, lambda expert: expert.buy())
+            (bought,) = holder.fills
+            assert place.positions == {"BOTH": pytest.approx(bought.qty)}
+            equity = 100_000.0 if exchange == "binance" else 2.0
+            assert 0.045 * equity < bought.qty * bought.price <= 0.05 * equity
+            assert differences(place) == []
+            await place.fail()
+            await holder.live(place, 5)
+            place.begin()
+            await holder.live(place, 20)
+            assert any(f"stop of {place.symbol} at" in line and "watched" in line for line in place.lives[-1].said)
+            assert len(holder.fills) == 1
+            holder.price(place, 0.9)
+            await holder.live(place, 12)
+            assert (holder.fills[-1].reason, holder.fills[-1].qty) == (ExitReason.STOP_LOSS, bought.qty)
+            assert place.positions == {}
+            assert differences(place) == []
+            assert await place.stop() == "user_stop"
+
+    warped(work())
+
+
+@EXCHANGES
+def test_a_sold_option_is_flattened(exchange: str) -> None:
+    holder = Holder()
+
+    async def work() -> None:
+        async with world(exchange, "option", holder.make, max_slippage_pct=1.0) as place:
+            holder.price(place)
+            place.begin()
+            await holder.live(place, 20)
+            await holder.live(place, 8, lambda expert: expert.sell(0.1))
+            account, unit = place.lives[-1].run.account, 1.0 if exchange == "okx" else 60_000.0
+            assert account is not None
+            assert account.margin_used == pytest.approx(0.1 * 0.15 * unit)
+            assert differences(place) == []
+            await place.stop()
+            life = place.begin(flatten=True)
+            await holder.live(place, 30)
+            assert await life.task == "flattened"
+            assert place.positions == {}
+            assert [(one.buy, one.qty) for one in place.fills] == [(False, 0.1), (True, 0.1)]
+
+    warped(work())
+
+
+@EXCHANGES
+@pytest.mark.parametrize("runs", [True, False], ids=["running", "not running"])
+def test_an_option_that_ends_is_settled_as_the_exchange_says(exchange: str, runs: bool) -> None:
+    """A call of 54,000 at 61,000 in the end: 7,000 for each, or 7,000 / 61,000 coins; without a fee."""
+    holder = Holder()
+
+    async def work() -> None:
+        async with world(exchange, "option", holder.make, max_slippage_pct=1.0, expires=ENDS) as place:
+            holder.price(place)
+            place.begin()
+            await holder.live(place, 20)
+            await holder.live(
+                place, 8, lambda expert: (expert.buy(0.1), expert.buy(0.1, price=place_below(place)))
+            )
+            if not runs:
+                await place.fail()
+            place.state.pin(place.state.followed(place.item), 61_000)
+            await holder.live(place, (ENDS - place.clock.now()) / SECOND + 12)
+            if not runs:
+                place.begin()
+                await holder.live(place, 20)
+            settled = holder.fills[-1]
+            assert (settled.reason, settled.time, settled.fee) == (ExitReason.EXPIRY, ENDS, 0.0)
+            assert settled.price == pytest.approx(7_000 / (61_000 if exchange == "okx" else 1))
+            assert (place.positions, place.orders, place.lives[-1].run.orders) == ({}, [], [])
+            assert differences(place) == []
+            await holder.live(place, 3, lambda expert: expert.buy(0.1))
+            assert len(holder.fills) == 2
+            assert await place.stop() == "user_stop"
+
+    def place_below(place: World) -> float:
+        return 0.05 if place.exchange == "okx" else 3_000.0
+
+    warped(work())
