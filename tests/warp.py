@@ -19,7 +19,7 @@ __all__ = ["WarpClock", "WarpLoop", "warped"]
 
 _TURNS = 200_000  # at one moment: more is a task that goes on and on
 _GRACE = 0.0005  # seconds of the world's time for what the kernel still carries
-_DEAD = 5.0
+_DEAD = 60.0
 
 
 class _Selector(selectors.DefaultSelector):

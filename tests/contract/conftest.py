@@ -20,9 +20,12 @@ async def venue(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Venue]:
     from venue import Venue
 
     from metaexpert.clock import SimClock
-    from metaexpert.exchanges import budget
+    from metaexpert.exchanges import budget, connection, fees, lines
 
     monkeypatch.delenv("METAEXPERT_OFFLINE", raising=False)
     monkeypatch.setattr(budget, "_BUDGETS", WeakValueDictionary())  # no test waits for what another has sent
+    monkeypatch.setattr(connection, "_TIMEOUT_MS", 60_000)  # on a busy machine an answer takes its time
+    monkeypatch.setattr(fees, "_PATIENCE", 60.0)
+    monkeypatch.setattr(lines, "_UNWATCH", 60.0)
     async with Venue(SimClock(1_790_000_000_000)) as venue:
         yield venue

@@ -22,7 +22,7 @@ def test_a_run_that_is_killed_fifty_times_loses_nothing_and_does_nothing_twice(h
     done = subprocess.run(
         [sys.executable, "-W", "error", str(Path(__file__).with_name("kills.py")), str(KILLS), "1"],
         env=os.environ | {"PYTHONPATH": str(CHECKOUT), "OPENBLAS_NUM_THREADS": "1"},
-        capture_output=True, text=True, check=False, timeout=300,
+        capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)

@@ -57,6 +57,7 @@ def files(*folders: Path) -> Iterator[tuple[str, bytes]]:
 def reprs() -> Iterator[tuple[str, bytes]]:
     """What the library's own objects that live now, and the tasks, say of themselves."""
     seen: dict[type, int] = {}
+    gc.collect()  # what other tests have left
     for one in [*gc.get_objects(), *asyncio.all_tasks()]:
         kind = type(one)
         if not str(kind.__module__).startswith(("metaexpert", "asyncio", "_asyncio")):
