@@ -113,7 +113,7 @@ def detached[T: (pd.DataFrame, pd.Series)](values: T) -> T:
 
 def times(candles: pd.DataFrame) -> Times:
     """Return the open times of `candles` as int64 milliseconds UTC, shape (n,)."""
-    index = pd.DatetimeIndex(candles.index)
+    index = candles.index if isinstance(candles.index, pd.DatetimeIndex) else pd.DatetimeIndex(candles.index)
     return (index if index.unit == "ms" else index.as_unit("ms")).asi8
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from .errors import ConfigError, did_you_mean
@@ -78,9 +80,10 @@ class Settings:
         """Refuse what contradicts itself, and fill in what follows from other settings."""
 
     @classmethod
-    def defaults(cls) -> dict[str, Any]:
+    @cache
+    def defaults(cls) -> Mapping[str, Any]:
         """The settings of this group in order, each with its default; MISSING where there is none."""
-        return {each.name: each.default for each in fields(cls) if each.init}
+        return MappingProxyType({each.name: each.default for each in fields(cls) if each.init})
 
     def as_dict(self) -> dict[str, Any]:
         """Return what JSON can hold: words as text, sets sorted, functions by qualified name, secrets left out."""
@@ -410,14 +413,14 @@ def split(
         ConfigError: a keyword belongs to none of them; the message names the nearest, or where it belongs.
     """
     place = where or _PLACES[groups[0]]
-    known = [name for group in groups for name in group.defaults()]
+    known = {name: group for group in groups for name in group.defaults()}
     for name in keywords:
         if name in known:
             continue
         home = next((_PLACES[group] for group in _PLACES if name in group.defaults()), None)
         hint = f": it belongs in {home}" if home else did_you_mean(name, known)
         raise ConfigError(f"{place}: {'misplaced' if home else 'unknown'} setting {name!r}{hint}")
-    return [{name: value for name, value in keywords.items() if name in group.defaults()} for group in groups]
+    return [{name: value for name, value in keywords.items() if known[name] is group} for group in groups]
 
 
 def build[S: Settings](

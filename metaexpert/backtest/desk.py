@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import numpy as np
 
@@ -261,9 +261,9 @@ def _rate(value: object) -> float:
 
 def _in_schema(bars: pd.DataFrame, candles: Candles) -> pd.DataFrame:
     """The candles in the schema of `metaexpert.bars`, safe from what is done to `bars` later."""
-    index: Any = bars.index
+    index, kinds = cast("Any", bars.index), dict(zip(bars.columns, bars.dtypes.tolist(), strict=True))
     sound = index.tz is not None and str(index.tz) == "UTC" and index.unit == "ms"
-    if sound and all(bars[name].dtype == np.float64 for name in COLUMNS):
+    if sound and all(kinds[name] == np.float64 for name in COLUMNS):
         return detached(bars)
     values = [bars[name].to_numpy(dtype=np.float64) for name in COLUMNS]
     return frame_of(np.asarray(candles.bars.time), values)
@@ -299,6 +299,7 @@ def record_of(one: Single, desk: Desk, inputs: Mapping[str, Any] | None = None) 
             "quality": lambda: {
                 market.symbol: inspect(frame, timeframe, synthetic=market.synthetic, source="given as a DataFrame")
             },
+            "settings": lambda: {**desk.exchange.as_dict(), **desk.strategy.as_dict(), **desk.run.as_dict()},
             "data": lambda: data_digest([(market.symbol, timeframe, frame)]),
         },
         name=one.settings.strategy_name or "signals",
@@ -307,7 +308,6 @@ def record_of(one: Single, desk: Desk, inputs: Mapping[str, Any] | None = None) 
         currency=market.settle,
         initial_capital=one.capital,
         markets={market.symbol: market},
-        settings={**desk.exchange.as_dict(), **desk.strategy.as_dict(), **desk.run.as_dict()},
         inputs=dict(inputs or {}),
         bars={market.symbol: frame},
         notes=(*desk.notes, *one.notes),
