@@ -151,7 +151,7 @@ class Status:
             f"margin used {account.margin_used:,.8g}, free {account.margin_free:,.8g}"
         )
         if self.halted is not None:
-            until = "until 00:00 UTC" if self.halted == DAY_IS_LOST.reason else "until: metaexpert resume"
+            until = "until 00:00 UTC" if self.halted.endswith(DAY_IS_LOST.reason) else "until: metaexpert resume"
             yield f"  HALTED   {self.halted} was reached: it opens nothing {until}"
 
 
@@ -256,8 +256,8 @@ def _known(manifest: Mapping[str, Any], state: Mapping[str, Any], prices: Mappin
         "account": ledger.account(time),
         "positions": tuple(_positions(ledger, broker["guards"])),
         "orders": tuple(sorted(orders, key=lambda one: one.created)),
-        "halted": trader["stopped"] or trader["blocked"] or _lost_day(own, time),
         **more,
+        "halted": trader["stopped"] or trader["blocked"] or _lost_day(own, time) or more.get("halted"),
         "limits": tuple(LimitUse(name, *use) for name, use in (used | more.get("limits", {})).items()),
     }
 
@@ -270,8 +270,10 @@ def _live(
         return {}
     shown = live["shown"]
     equity = shown["account_equity"]
-    limits = _limits(run, "account_", trader["account_limits"], equity, time).used(time, equity)
+    account = _limits(run, "account_", trader["account_limits"], equity, time)
+    lost, limits = _lost_day(account, time), account.used(time, equity)
     return {
+        "halted": None if lost is None else f"account_{lost}",
         "unknown": tuple(shown["unknown"]),
         "protection": tuple(Protected(*one) for one in shown["protected"]),
         "limits": {f"account_{name}": use for name, use in limits.items()},

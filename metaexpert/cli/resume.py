@@ -20,10 +20,13 @@ def resume(
     Its limits then count anew, from the equity that it begins with.
     """
     from ..resume import resume as allow
+    from ..status import status_of
 
     found = allow(path, mode)
     who = f"{found.name} ({found.mode})"
     if found.limits:
         typer.echo(f"{who} was ended by {', '.join(found.limits)} and may trade again when it is next started.")
+    elif (limit := status_of(path, mode).halted) is not None:
+        typer.echo(f"{who} had reached {limit}, which ends by itself at 00:00 UTC: nothing was changed.")
     else:
         typer.echo(f"{who} is not held back by any limit: nothing was changed.")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from floor import START, Floor
 
+from metaexpert.cli.resume import resume as allow
 from metaexpert.config import RunSettings, StrategySettings
 from metaexpert.errors import ConfigError
 from metaexpert.journal import Journal, path_of
@@ -112,6 +113,28 @@ def test_limits_count_what_the_expert_has_done_not_what_others_have_paid_in(home
     assert account.used == 50.0  # the whole account has lost less, since somebody has paid in
     assert "daily_loss_limit  100 of 400 used (25%)" in text
     assert "max_drawdown_pct  1.00% of 10.00% used (10%)" in text
+
+
+@pytest.mark.parametrize("whose", ["", "account_"])
+def test_a_day_that_is_lost_is_told_and_nobody_has_to_allow_the_next_one(home, capsys, whose):
+    floor = Floor()
+    floor.send(1.0, price=99.0)
+    lost = LossLimits(400.0, 0.1, equity=10_000.0, time=START)
+    assert lost.update(START + 1, 9_500.0) == "daily_loss_limit"
+    journal = journal_with(floor, account=10_000.0, **{f"{whose}limits": lost.state()})
+    run = _only_run(journal.path)
+    journal.close()
+    found = status_of(run)
+    assert found.halted == f"{whose}daily_loss_limit"
+    assert f"HALTED   {whose}daily_loss_limit was reached: it opens nothing until 00:00 UTC" in [
+        line.strip() for line in found.lines()
+    ]
+    allow(run)
+    assert capsys.readouterr().out == (
+        f"floor (live) had reached {whose}daily_loss_limit, which ends by itself at 00:00 UTC: "
+        "nothing was changed.\n"
+    )
+    assert status_of(run).halted == found.halted
 
 
 def test_what_a_limit_has_ended_is_told_and_may_trade_again_once_it_is_allowed_to(home):
