@@ -135,6 +135,9 @@ def test_a_day_that_is_lost_is_told_and_nobody_has_to_allow_the_next_one(home, c
         "nothing was changed.\n"
     )
     assert status_of(run).halted == found.halted
+    allow(run, anew=True)
+    assert capsys.readouterr().out == "floor (live): its limits count anew from its next start on.\n"
+    assert status_of(run).halted is None
 
 
 def test_what_a_limit_has_ended_is_told_and_may_trade_again_once_it_is_allowed_to(home):
