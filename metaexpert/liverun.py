@@ -33,19 +33,22 @@ from .reports import Away
 from .siblings import Siblings, account_mark
 from .wiring import (
     Closing,
+    ended_of,
     feed_of,
     history_of,
     journal_of,
     ledger_of,
     manifest_of,
+    market_of,
     named,
     process_of,
     refuse_halted,
     terms_of,
+    without_ended,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from .clock import LiveClock
     from .events import Notice
@@ -84,7 +87,8 @@ async def trade(job: LiveJob) -> str:
             log.warning(note)
         gateway = await stack.enter_async_context((job.gateway or Gateway)(job.exchange))
         asked = partial(_asked, clock, log, waits=state is not None)
-        markets = await asked(partial(_markets, job, gateway, log))
+        ended = ended_of(journal.last_manifest(), clock.now())
+        markets = await asked(partial(_markets, job, gateway, log, ended))
         _tell(job, await asked(partial(survey, job, gateway, tuple(markets.by_symbol.values()))), log)
         if not job.run.flatten:
             for symbol in markets.by_symbol:
@@ -93,7 +97,7 @@ async def trade(job: LiveJob) -> str:
         stack.push_async_callback(source.close)
         feed = feed_of(job, markets, source, clock)
         stack.push_async_callback(feed.close)
-        return await _Live(job, journal, clock, log, gateway, markets, feed).run(stack)
+        return await _Live(job, journal, clock, log, gateway, markets, feed, ended).run(stack)
 
 
 async def _asked[T](clock: LiveClock, log: MetaLogger, doing: Callable[[], Awaitable[T]], *, waits: bool) -> T:
@@ -128,13 +132,13 @@ def _tell(job: LiveJob, plan: Plan, log: MetaLogger) -> None:
             log.warning(text)
 
 
-async def _markets(job: LiveJob, gateway: Gateway, log: MetaLogger) -> Markets:
-    """The markets of a run with their margin tiers.
+async def _markets(job: LiveJob, gateway: Gateway, log: MetaLogger, ended: Mapping[str, Market]) -> Markets:
+    """The markets of a run with their margin tiers; `ended` are contracts that are perhaps not listed any more.
 
     Raises:
-        ConfigError: one of them has no legs, and the run is to be in hedge mode.
+        ConfigError: one has ended, or it has no legs and the run is to be in hedge mode.
     """
-    found = [await gateway.market(text) for text in job.strategy.symbols]
+    found = [await market_of(job, gateway, text, ended) for text in job.strategy.symbols]
     for market in found:
         why = why_no_legs(market) if job.exchange.position_mode is PositionMode.HEDGE else None
         if why is not None:
@@ -196,14 +200,20 @@ class _Live:
 
     def __init__(
         self, job: LiveJob, journal: Journal, clock: LiveClock, log: MetaLogger, gateway: Gateway,
-        markets: Markets, feed: LiveFeed,
+        markets: Markets, feed: LiveFeed, ended: Mapping[str, Market],
     ) -> None:  # fmt: skip
         self.job = _without_strategy(job) if job.run.flatten else job
         self.journal, self.clock, self.log = journal, clock, log
         self.gateway, self.markets, self.feed = gateway, markets, feed
         self.halfway = halfway(journal.intents())
         state = journal.last_state()
-        self.state = None if state is None else self.halfway.past(state)
+        self.state, notes = None, list[str]()
+        if state is not None:
+            self.state, notes = without_ended(self.halfway.past(state), ended, markets)
+        gone = ended.keys() - markets.by_symbol.keys()
+        self.intents = tuple(one for one in self.halfway.orders if one.symbol not in gone)
+        for note in notes:
+            log.warning(note)
 
     async def run(self, stack: AsyncExitStack) -> str:
         """From the journal's state to the end; what has to be closed afterwards goes on the stack."""
@@ -224,7 +234,7 @@ class _Live:
             broker = _broker_of(job, self.markets, feed, clock, number, capital, keeper.intent)
             process = process_of(job, self.markets, feed, keeper, self.log, clock, broker)
             if self.state is not None:
-                process.restore(self.state, self.halfway.orders)
+                process.restore(self.state, self.intents)
             courier = await self._courier(broker, manifest, stack)
             await self._recover(process, broker, courier)
             self.log.info("live trading", run=number, exchange=job.exchange.exchange, testnet=job.exchange.testnet)

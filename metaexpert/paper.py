@@ -13,7 +13,18 @@ from .exchanges import MetaExchange
 from .journal import Journal
 from .keeper import JournalKeeper, since_of
 from .live import seen_of
-from .wiring import Closing, feed_of, history_of, journal_of, ledger_of, manifest_of, named, refuse_halted
+from .wiring import (
+    Closing,
+    ended_of,
+    feed_of,
+    history_of,
+    journal_of,
+    ledger_of,
+    manifest_of,
+    named,
+    refuse_halted,
+    without_ended,
+)
 from .wiring import process_of as process_over
 
 if TYPE_CHECKING:
@@ -48,6 +59,10 @@ async def trade(job: LiveJob) -> str:
         for note in job.notes:
             log.warning(note)
         markets, source = await _connect(job, clock, stack)
+        if state is not None:
+            state, notes = without_ended(state, ended_of(journal.last_manifest(), clock.now()), markets)
+            for note in notes:
+                log.warning(note)
         feed = feed_of(job, markets, source, clock)
         stack.push_async_callback(feed.close)
         if state is None:

@@ -19,7 +19,7 @@ from .exchanges.standing import standing
 from .exchanges.venues import segment_of, venue_of
 from .journal import JournalReader
 from .models import MarketType, SizeType, TradeMode
-from .wiring import journal_of, named, terms_of
+from .wiring import ended_of, journal_of, market_of, named, terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -235,8 +235,9 @@ def plan_of(job: LiveJob) -> Plan:
         raise ConfigError(f"trade_mode={str(job.run.trade_mode)!r} sends no order: only live runs have a plan")
 
     async def ask() -> Plan:
+        ended = _ended(job)
         async with (job.gateway or Gateway)(job.exchange) as gateway:
-            found = [await gateway.market(text) for text in job.strategy.symbols]
+            found = [await market_of(job, gateway, text, ended) for text in job.strategy.symbols]
             return await survey(job, gateway, tuple(named(job, found).by_symbol.values()))
 
     bridge = Bridge()
@@ -244,6 +245,15 @@ def plan_of(job: LiveJob) -> Plan:
         return bridge.run(ask())
     finally:
         bridge.close()
+
+
+def _ended(job: LiveJob) -> dict[str, Market]:
+    """What the last run traded and has ended since."""
+    journal = journal_of(job)
+    if not journal.exists():
+        return {}
+    with JournalReader.open(journal) as kept:
+        return ended_of(kept.last_manifest(), (job.clock or WallClock()).now())
 
 
 async def survey(job: LiveJob, gateway: Gateway, markets: Sequence[Market]) -> Plan:

@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .backtest.manifest import plain
+from .broker.ended import settled
 from .broker.ledger import Ledger
 from .broker.setup import check_leverage, costs_of
 from .errors import ConfigError
 from .events import StreamKind
 from .exchanges.orders import Terms
+from .exchanges.symbols import parse_symbol
 from .journal import path_of
 from .launch import Launch
 from .live import LiveProcess
 from .livefeed import LiveFeed
 from .livefeed import Terms as Waits
-from .models import MarginMode, MarketType, PositionMode, TradeMode
+from .models import MarginMode, Market, MarketType, PositionMode, TradeMode
+from .process import iso
 from .risk import LossLimits
 from .signals import LivePlan
 from .timeframe import parse
@@ -34,11 +37,10 @@ if TYPE_CHECKING:
     from .exchanges.gateway import Gateway
     from .live import Keeper
     from .logger import MetaLogger
-    from .models import Market
 
 __all__ = [
-    "Closing", "LiveJob", "Markets", "feed_of", "history_of", "journal_of", "ledger_of", "manifest_of", "named",
-    "process_of", "refuse_halted", "terms_of", "wanted_of",
+    "Closing", "LiveJob", "Markets", "ended_of", "feed_of", "history_of", "journal_of", "ledger_of", "manifest_of",
+    "market_of", "named", "process_of", "refuse_halted", "terms_of", "wanted_of", "without_ended",
 ]  # fmt: skip
 
 
@@ -92,6 +94,45 @@ def refuse_halted(job: LiveJob, state: Mapping[str, Any] | None) -> None:
             f"{job.name} was ended by {why}: find out why, then allow it to trade again with "
             f"metaexpert resume {file}{anew}"
         )
+
+
+def ended_of(manifest: Mapping[str, Any] | None, time: int) -> dict[str, Market]:
+    """The markets of the last run, by symbol, whose contracts have ended by `time` (ms UTC)."""
+    told = () if manifest is None else manifest["markets"]
+    markets = (Market.from_dict(one) for one in told)
+    return {market.symbol: market for market in markets if market.has_ended(time)}
+
+
+async def market_of(job: LiveJob, gateway: Gateway, text: str, ended: Mapping[str, Market]) -> Market:
+    """The market that `text` names.
+
+    Raises:
+        ConfigError: there is none, or it is one of `ended` and not listed any more.
+    """
+    exchange = job.exchange
+    try:
+        found = await gateway.market(text)
+        if found.symbol not in ended:
+            return found
+        await gateway.markets(refresh=True)  # the list that is kept may be older than its end
+        return await gateway.market(text)
+    except ConfigError as error:
+        gone = ended.get(parse_symbol(text, exchange.market_type, exchange.contract_type).symbol)
+        if gone is None or gone.expiry is None:
+            raise
+        raise ConfigError(
+            f"{gone.symbol} has ended ({iso(gone.expiry)}) and is not listed any more: name the contract that "
+            "comes next; what the last run held of this one is settled then"
+        ) from error
+
+
+def without_ended(
+    state: Mapping[str, Any], ended: Mapping[str, Market], markets: Markets
+) -> tuple[dict[str, Any], list[str]]:
+    """The state of the last run without the contracts that have ended and are traded no more, and what to say."""
+    gone = {symbol: market for symbol, market in ended.items() if symbol not in markets.by_symbol}
+    broker, notes = settled(state["broker"], gone)
+    return {**state, "broker": broker}, notes
 
 
 def terms_of(exchange: ExchangeSettings, strategy: StrategySettings) -> Terms:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .execution import Execution
     from .holding import Holding
 
-__all__ = ["CONTRACT_ENDED", "Expiry"]
+__all__ = ["CONTRACT_ENDED", "Expiry", "settlement_price"]
 
 CONTRACT_ENDED = "the contract has ended"
 
@@ -101,6 +101,17 @@ class Expiry:
             note = f"{market.symbol}: {what} at expiry is not known: settled at its last price, {held.mark:g}"
             self.notes += [note] if note not in self.notes else []
             return held.mark
-        if not market.is_option or market.strike is None:
-            return known
-        return options.intrinsic_value(market.option_type == "call", known, market.strike, held.in_base)
+        return settlement_price(held, known)
+
+
+def settlement_price(held: Holding, known: float) -> float:
+    """What a position is settled at (rule 15).
+
+    Args:
+        held: the position.
+        known: the price of an option's underlying; of a future its index or mark price.
+    """
+    market = held.market
+    if not market.is_option or market.strike is None:
+        return known
+    return options.intrinsic_value(market.option_type == "call", known, market.strike, held.in_base)

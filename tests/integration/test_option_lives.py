@@ -9,7 +9,7 @@ from lives import MINUTE, SECOND, START, settings_of, world
 from truth import differences
 from warp import warped
 
-from metaexpert import MetaExpert
+from metaexpert import ConfigError, MetaExpert
 from metaexpert.models import ExitReason, Fill
 
 if TYPE_CHECKING:
@@ -24,14 +24,14 @@ ENDS = START + MINUTE
 class Holder:
     """An expert that does what it is told, at an option whose price trembles around a premium of a tenth.
 
-    `fills` are those that it has heard of.
+    `fills` are those that it has heard of, `base` is the lower one of the two prices.
     """
 
     def __init__(self, **settings: Any) -> None:
         self.settings = settings
         self.wish: Callable[[MetaExpert], object] | None = None
         self.fills: list[Fill] = []
-        self._base = 0.0
+        self.base = 0.0
 
     def make(self, place: World) -> MetaExpert:
         """The expert, anew."""
@@ -55,9 +55,9 @@ class Holder:
 
     def price(self, place: World, share: float = 1.0) -> None:
         """The option costs that share of what it did at first, and its underlying 60,000."""
-        self._base = share * (0.1 if place.exchange == "okx" else 6_000.0)
+        self.base = share * (0.1 if place.exchange == "okx" else 6_000.0)
         place.state.pin(place.state.followed(place.item), 60_000)
-        place.pin(self._base)
+        place.pin(self.base)
 
     async def live(self, place: World, seconds: float, wish: Callable[[MetaExpert], object] | None = None) -> None:
         """Let time pass."""
@@ -65,7 +65,7 @@ class Holder:
         tick, end, up = float(place.item.tick), place.clock.now() + int(seconds * SECOND), False
         while place.clock.now() < end:
             up = not up
-            place.pin(round(self._base + tick * up, 8))
+            place.pin(round(self.base + tick * up, 8))
             moment = min(end, place.clock.now() + 1_700)
             await (place.clock.sleep_until(moment) if place.lives[-1].is_over else place.until(moment))
 
@@ -137,9 +137,7 @@ def test_an_option_that_ends_is_settled_as_the_exchange_says(exchange: str, runs
             holder.price(place)
             place.begin()
             await holder.live(place, 20)
-            await holder.live(
-                place, 8, lambda expert: (expert.buy(0.1), expert.buy(0.1, price=place_below(place)))
-            )
+            await holder.live(place, 8, lambda expert: (expert.buy(0.1), expert.buy(0.1, price=holder.base / 2)))
             if not runs:
                 await place.fail()
             place.state.pin(place.state.followed(place.item), 61_000)
@@ -156,7 +154,39 @@ def test_an_option_that_ends_is_settled_as_the_exchange_says(exchange: str, runs
             assert len(holder.fills) == 2
             assert await place.stop() == "user_stop"
 
-    def place_below(place: World) -> float:
-        return 0.05 if place.exchange == "okx" else 3_000.0
+    warped(work())
+
+
+def test_a_run_goes_on_with_another_contract_where_the_one_that_it_held_has_ended() -> None:
+    """Bought at 6,005; what is not listed any more counts as left at 60,000 - 54,000, and 61,000 was the truth."""
+    holder = Holder()
+
+    async def work() -> None:
+        async with world("binance", "option", holder.make, max_slippage_pct=1.0, expires=ENDS) as place:
+            holder.price(place)
+            place.begin()
+            await holder.live(place, 20)
+            await holder.live(place, 8, lambda expert: expert.buy(0.1))
+            (bought,) = holder.fills
+            await place.fail()
+            place.state.pin(place.state.followed(place.item), 61_000)
+            await holder.live(place, (ENDS - place.clock.now()) / SECOND + 2)
+            begun = 100_000.0 - bought.fee
+            del place.state.instruments[place.item.kind, place.item.id]
+            with pytest.raises(
+                ConfigError, match=r"has ended .* and is not listed any more: name the contract that"
+            ):
+                await place.begin().task
+            place.symbol = place.symbol.replace("260921-54000", "261225-66000")
+            place.begin()
+            await place.until(place.clock.now() + 20 * SECOND)
+            life = place.lives[-1]
+            gain = 0.1 * (6_000.0 - bought.price)
+            assert any(f"counts as left at 6000, by the prices that were known last, for {gain:+.12g}" in one
+                       for one in life.said)  # fmt: skip
+            assert life.run.positions == []
+            assert life.run.account is not None
+            assert life.run.account.balance == pytest.approx(begun + 0.1 * (7_000.0 - bought.price))
+            assert await place.stop() == "user_stop"
 
     warped(work())
