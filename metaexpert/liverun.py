@@ -325,7 +325,7 @@ class _Live:
 
     def _warn_of_bare_positions(self, broker: LiveBroker) -> None:
         """Say which levels nobody keeps now: those that this run has watched, and those it could not place."""
-        bare = [one for one in broker.shield.report() if one.status != "stands"]
+        bare = [one for one in broker.shield.report() if one.status not in ("stands", "moving")]
         for symbol, leg, qty in dict.fromkeys(one[:3] for one in bare):
             watched = any(one[:2] == (symbol, leg) and one.status == "watched" for one in bare)
             where = ", which act only while the expert runs" if watched else " on the exchange"

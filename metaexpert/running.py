@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Run"]
 
 
-_KEPT = ("stands", "leaving", "watched")
+_KEPT = ("stands", "moving", "leaving", "watched")
 
 
 class Run:

@@ -157,6 +157,7 @@ class Status:
 
 _KEPT = {
     "stands": "on the exchange",
+    "moving": "on the exchange at another level, and being moved",
     "sent": "on its way to the exchange",
     "unknown": "UNKNOWN whether it is on the exchange",
     "missing": "MISSING on the exchange",

@@ -60,7 +60,8 @@ class Standing(StrEnum):
 class Protected(NamedTuple):
     """How one level of a position is protected.
 
-    `status`: it "stands", is "sent", "unknown" or "missing" on the exchange, is "watched", or is "closing".
+    `status`: it "stands", is "sent", "unknown" or "missing" on the exchange, is "watched", or is "closing"; or
+    "moving": what stands for all of the position is at another level still.
     """
 
     symbol: str

@@ -162,6 +162,9 @@ class Shield:
             status = "closing"
         elif not home.is_native:
             status = "watched"
+        elif status != Standing.STANDS and ward is not None and ward.cover(part).covers(held):
+            status = "moving"
+            fit = next(one for one in ward.cover(part).sentries if one.standing is Standing.STANDS)
         name = None if fit is None else fit.id
         return Protected(
             held.market.symbol, held.position_side, held.qty, part, level, home.place.value, status, name

@@ -261,10 +261,13 @@ def test_a_trailing_stop_moves_at_most_once_a_second_and_the_old_one_goes_last()
     keep.wait(999)
     assert keep.new() == []
     keep.wait(1)
+    assert [(one.status, one.level, one.order_id) for one in keep.shield.report()] == [("moving", 100.0, first.id)]
     (second,) = keep.new()
     assert second.stop_price == 100.0
     assert keep.cancelled == []
+    assert [one.status for one in keep.shield.report()] == ["moving"]
     keep.stands()
+    assert [(one.status, one.order_id) for one in keep.shield.report()] == [("stands", second.id)]
     assert keep.cancelled == [first.id]
     keep.cancels()
     assert keep.shield.is_settled
