@@ -238,7 +238,8 @@ def _serve_row(
         raise ConfigError(f"{key}: TA-Lib can't work with {_shown(values)}; give it other lengths") from None
     outputs: Sequence[Any] = [result] if isinstance(result, np.ndarray) else result
     names = row.columns.format(**values).split()
-    return pd.DataFrame(dict(zip(names, outputs, strict=True)), index=bars.index, dtype=np.float64)
+    columns = dict(zip(names, outputs, strict=True))  # arrays of their own: nobody else holds them
+    return pd.DataFrame(columns, index=bars.index, dtype=np.float64, copy=False)
 
 
 def _plain(default: Any, value: Any) -> Any:

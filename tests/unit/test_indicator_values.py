@@ -141,6 +141,16 @@ def test_a_flat_market_gives_no_infinities_where_ta_lib_serves() -> None:
     assert compute("bbands", bars)["BBP_5_2.0"].isna().all()
 
 
+def test_what_is_written_into_a_result_reaches_neither_the_bars_nor_its_other_columns() -> None:
+    for name in ROWS:
+        bars = walk(60)
+        result, before = table_of(name, bars), bars.copy(deep=True)
+        rest = result.iloc[:, 1:].copy(deep=True)
+        result.iloc[:, 0] = -1.0
+        pd.testing.assert_frame_equal(bars, before, obj=name)
+        pd.testing.assert_frame_equal(result.iloc[:, 1:], rest, obj=name)
+
+
 # TA-Lib
 
 
