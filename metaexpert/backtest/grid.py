@@ -21,23 +21,27 @@ from .single import played
 from .summary import METRICS, Summary, days_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from concurrent.futures import Future
 
     import pandas as pd
+    from numpy.typing import NDArray
 
     from .catalogue import Value
+    from .kernel import Played
     from .plan import Plan
     from .single import Single
     from .summary import Days
 
+    type Floats = NDArray[np.float64]
     type Row = tuple[dict[str, Any], dict[str, Value]]
     type Pass = tuple[dict[str, Any], Single, Days]
+    type Made = tuple[Played, Floats]
 
 __all__ = ["Grid", "sweep"]
 
-_AT_ONCE = 16  # passes that a thread plays before it takes the next ones
-_AHEAD = 4  # such lots whose signals may wait for a thread: bounds the memory
+_AT_ONCE = 4  # passes that a thread plays before it takes the next ones
+_AHEAD = 4  # such lots a thread that may wait for it, or for their statistics: bounds the memory
 
 
 class Grid:
@@ -155,27 +159,27 @@ def _numbers(values: Sequence[Value]) -> Any:
 
 
 def sweep(plan: Plan) -> Grid:
-    """Play every pass of `plan`: signals one after the other, the kernel on all cores meanwhile.
+    """Play every pass of `plan`: signals and statistics in this thread, the kernel on the other cores meanwhile.
+
+    Python runs in one thread at a time, so that others which want some of it would only make each other wait.
 
     Raises:
         DataError: the numbers overflow.
         StrategyError: the signals of a pass fail, or leave all passes out.
     """
-    run_column = kernel.compiled().run_column
     register()
+    others = max(1, (os.cpu_count() or 1) - 1)
     rows: list[Row] = []
-    waiting: deque[Future[list[Row]]] = deque()
-    workers = os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool:
+    logs: list[Any] = []
+    waiting: deque[tuple[list[Pass], Future[list[Made]]]] = deque()
+    with ThreadPoolExecutor(others) as pool:
         try:
             for lot in _lots(plan):
-                waiting.append(pool.submit(_play_lot, run_column, lot))
-                while len(waiting) > workers * _AHEAD or waiting[0].done():
-                    rows += waiting.popleft().result()
-                    if not waiting:
-                        break
+                waiting.append((lot, pool.submit(_played_lot, lot, logs)))
+                if len(waiting) > others * _AHEAD:
+                    rows += _rows(*waiting.popleft(), logs)
             while waiting:
-                rows += waiting.popleft().result()
+                rows += _rows(*waiting.popleft(), logs)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # don't play what nobody will see
             raise
@@ -202,20 +206,44 @@ def _lots(plan: Plan) -> Iterator[list[Pass]]:
         yield lot
 
 
-def _play_lot(run_column: Callable[..., int], lot: Sequence[Pass]) -> list[Row]:
-    """Parameters and statistics of some passes, which take turns with one log: fresh memory is slow."""
-    log = np.empty((WIDTH, max(kernel.room(one.signals) for _, one, _ in lot)))
-    return [(parameters, _play(run_column, one, days, log)) for parameters, one, days in lot]
+def _played_lot(lot: Sequence[Pass], logs: list[Any]) -> list[Made]:
+    """What the kernel leaves of each pass, in `logs` that were read already: fresh memory is slow."""
+    run_column = kernel.compiled().run_column
+    made: list[Made] = []
+    for _, one, days in lot:
+        daily = np.empty(len(days.marked))
+        with np.errstate(all="ignore"):  # of numbers that overflow: see below
+            played = kernel.play(
+                run_column, one.terms, one.candles.bars, one.signals, one.funding, capital=one.capital,
+                curves=np.empty((4, 0)), daily=daily, log=_log(logs, kernel.room(one.signals)),
+            )  # fmt: skip
+        made.append((played, daily))
+    return made
 
 
-def _play(run_column: Callable[..., int], one: Single, days: Days, log: Any) -> dict[str, Value]:
-    daily = np.empty(len(days.marked))
-    with np.errstate(all="ignore"):  # of numbers that overflow: see below
-        made = kernel.play(
-            run_column, one.terms, one.candles.bars, one.signals, one.funding, capital=one.capital,
-            curves=np.empty((4, 0)), daily=daily, log=log,
-        )  # fmt: skip
-    summary = Summary(made, daily, days, one.candles, one.capital, inverse=one.market.is_inverse)
-    if not summary.is_finite:
-        played(one)  # which says where it overflows
-    return summary.values()
+def _log(logs: list[Any], orders: int) -> Any:
+    """One of `logs` that has room for so many orders, or a new one."""
+    try:
+        log = logs.pop()
+    except IndexError:  # none of them was read yet
+        return np.empty((WIDTH, orders))
+    return log if log.shape[1] >= orders else np.empty((WIDTH, orders))
+
+
+def _rows(lot: Sequence[Pass], played: Future[list[Made]], logs: list[Any]) -> list[Row]:
+    """Parameters and statistics of some passes, which are played here where no other thread has begun them."""
+    done = _played_lot(lot, logs) if played.cancel() else played.result()
+    rows = [
+        (parameters, _statistics(one, days, *made))
+        for (parameters, one, days), made in zip(lot, done, strict=True)
+    ]
+    logs += [made.log for made, _ in done]
+    return rows
+
+
+def _statistics(one: Single, days: Days, made: Played, daily: Floats) -> dict[str, Value]:
+    with np.errstate(all="ignore"):
+        summary = Summary(made, daily, days, one.candles, one.capital, inverse=one.market.is_inverse)
+        if not summary.is_finite:
+            played(one)  # which says where it overflows
+        return summary.values()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import reprlib
+from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -227,10 +228,7 @@ def signals_of(columns: Mapping[str, Any]) -> Signals:
         "short_exit": column.SHORT_EXIT,
     }  # fmt: skip
     given = [(columns[name], np.uint8(bit)) for name, bit in bits.items() if columns[name].any()]
-    anything = np.zeros(len(columns["long_entry"]), dtype=np.bool_)
-    for values, _ in given:
-        anything |= values
-    at = np.flatnonzero(anything)
+    at = np.flatnonzero(reduce(np.logical_or, (values for values, _ in given))) if given else np.empty(0, np.int64)
     wish = np.zeros(len(at), dtype=np.uint8)
     for values, bit in given:
         wish |= values[at] * bit
