@@ -111,7 +111,7 @@ def holder(path: Path) -> str | None:
     """Which process holds the lock file `path` by `claimed`, with its number and computer; None: none does."""
     if not path.exists():
         return None
-    with path.open("rb+", buffering=0) as file:  # what is taken here for a moment is free again with its end
+    with path.open("rb", buffering=0) as file:  # what is taken here for a moment is free again with its end
         return None if _is_taken(file, shared=True) else _text(file)
 
 

@@ -127,6 +127,11 @@ def told(path: Path) -> Generator[None]:
         name = getattr(error, "sqlite_errorname", "")
         if name.startswith(_DAMAGED):
             raise JournalError(f"{path} is damaged ({error}): {_MEND}") from error
+        if name.startswith("SQLITE_CANTOPEN"):
+            raise JournalError(
+                f"{path} can't be opened: that takes the right to write in its folder, also to look; do it as the "
+                "user who runs the expert"
+            ) from error
         if name.startswith("SQLITE_BUSY"):
             raise JournalError(f"{path} is held by another program: close that") from error
         raise JournalError(

@@ -46,3 +46,11 @@ def test_two_who_look_at_once_both_see_that_nobody_holds_it(path):
     claimed(path, "it runs").close()
     with looking(path):
         assert holder(path) is None
+
+
+def test_a_lock_that_may_only_be_read_tells_its_holder(path):
+    """That of another user, whose folder is shared."""
+    with claimed(path, "taken"):
+        path.chmod(0o444)
+        assert f"process {os.getpid()} on " in (holder(path) or "")
+    assert holder(path) is None

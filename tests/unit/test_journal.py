@@ -436,3 +436,11 @@ def test_a_run_without_end_does_not_fill_the_disk(path):
         assert journal.last_state() == {"n": 1}
         assert journal._size() < 1.5 * most
     assert used(path) < 2 * most
+
+
+def test_a_journal_that_can_not_be_opened_says_what_that_takes(path):
+    """As where its folder is another user's, so that SQLite can't put its own files there."""
+    begun(path).close()
+    path.with_name(f"{path.name}-wal").mkdir()
+    with pytest.raises(JournalError, match=r"can't be opened: .* as the user who runs the expert$"):
+        JournalReader.open(path)
