@@ -52,6 +52,12 @@ _NOTIONAL = {
     "bitget": ("info", "minTradeUSDT"),
 }
 """Where the smallest notional stands if CCXT has not found it."""
+_OPTION_RATES = {"binance": (0.0003, 0.0003), "bybit": (0.0002, 0.0003), "okx": (0.0002, 0.0003)}
+"""Maker and taker rates of options, of their underlying, for users of the first tier; CCXT gives those of spot.
+
+Sources: Binance, options fees, FAQ 5326e5de61c34fed98abe28d2f175a23; OKX, "Trading Fee Rules FAQ"; Bybit, "Trading
+Fee Structure".
+"""
 _EXTRA = {
     "binance": {"liquidation_fee_rate": ("info", "liquidationFee")},
     "kucoin": {"maintenance_margin_rate": ("info", "maintainMargin")},
@@ -78,6 +84,8 @@ def market_of(raw: Mapping[str, Any], exchange: str, tiers: Sequence[Tier] = ())
     inverse = raw.get("inverse") is True
     settled = ContractType.INVERSE if inverse else ContractType.LINEAR
     in_base = future and inverse and venue_of(exchange).inverse_in_base
+    rates = _rate(raw.get("maker")), _rate(raw.get("taker"))
+    maker, taker = _OPTION_RATES.get(exchange, rates) if kind is MarketType.OPTIONS else rates
     return Market(
         symbol=str(raw["symbol"]),
         exchange=exchange,
@@ -91,8 +99,8 @@ def market_of(raw: Mapping[str, Any], exchange: str, tiers: Sequence[Tier] = ())
         amount_step=step if in_base else None,
         min_notional=_number(raw, "limits", "cost", "min") or _number(raw, *_NOTIONAL.get(exchange, ("",))) or 0.0,
         max_notional=_max_notional(raw, exchange),
-        maker=_rate(raw.get("maker")),
-        taker=_rate(raw.get("taker")),
+        maker=maker,
+        taker=taker,
         max_leverage=(_number(raw, "limits", "leverage", "max") or _LEVERAGE) if future else 1.0,
         expiry=None if raw.get("expiry") is None else int(raw["expiry"]),
         strike=_number(raw, "strike"),

@@ -68,7 +68,7 @@ EXPECTED = {
     ("bybit_options_2026-02-08", "DOGE/USDT:USDT-260327-0.22-P"): OPTION | {
         "id": "DOGE-27MAR26-0.22-P-USDT", "base": "DOGE", "price_tick": 0.00001, "qty_step": 100.0,
         "min_qty": 100.0,
-        "max_qty": 4_000_000.0, "maker": 0.0001, "taker": 0.0006, "expiry": 1_774_598_400_000, "strike": 0.22,
+        "max_qty": 4_000_000.0, "maker": 0.0002, "taker": 0.0003, "expiry": 1_774_598_400_000, "strike": 0.22,
     },
     ("okx", "BTC/USDT"): EVERY | {  # the largest cost of a limit order; market orders may cost 1,000,000
         "id": "BTC-USDT", "price_tick": 0.1, "qty_step": 0.00000001, "min_qty": 0.00001,
@@ -85,7 +85,7 @@ EXPECTED = {
     ("okx", "BTC/USD:BTC-241227-60000-P"): OPTION | {  # ctVal 1 BTC * ctMult 0.01; 5,000 of them at market
         "id": "BTC-USD-241227-60000-P", "quote": "USD", "settle": "BTC", "contract_size": 0.01,
         "price_tick": 0.0001,
-        "qty_step": 0.01, "min_qty": 0.01, "max_market_qty": 50.0, "maker": 0.001, "taker": 0.0015,
+        "qty_step": 0.01, "min_qty": 0.01, "max_market_qty": 50.0, "maker": 0.0002, "taker": 0.0003,
         "expiry": 1_735_286_400_000, "strike": 60_000.0,
     },
     ("bitget", "BTC/USDT"): EVERY | {

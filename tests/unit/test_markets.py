@@ -92,6 +92,15 @@ def test_an_okx_option_has_its_multiplier():
     assert market.contract_type is None
 
 
+@pytest.mark.parametrize(
+    ("exchange", "rates"), [("binance", (0.0003, 0.0003)), ("bybit", (0.0002, 0.0003)), ("okx", (0.0002, 0.0003))]
+)
+def test_options_have_the_rates_of_options(exchange, rates):
+    """CCXT tells those of the spot market, or of contracts."""
+    market = market_of(raw("option", 1, 0.01), exchange)
+    assert (market.maker, market.taker) == rates
+
+
 def test_what_the_exchange_says_beside_ccxts_fields():
     binance = market_of(raw(info={"liquidationFee": "0.0125"}), "binance")
     kucoin = market_of(raw(info={"maintainMargin": 0.004, "marketMaxOrderQty": 10}, size=0.001), "kucoin")
