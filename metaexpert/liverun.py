@@ -235,7 +235,7 @@ class _Live:
             process = process_of(job, self.markets, feed, keeper, self.log, clock, broker)
             if self.state is not None:
                 process.restore(self.state, self.intents)
-            courier = await self._courier(broker, manifest, stack)
+            courier = await self._courier(process, broker, manifest, stack)
             await self._recover(process, broker, courier)
             self.log.info("live trading", run=number, exchange=job.exchange.exchange, testnet=job.exchange.testnet)
             reason = await self._stream(process, broker, courier)
@@ -251,7 +251,9 @@ class _Live:
                 journal.end(feed.now(), stopped or reason)
         return reason
 
-    async def _courier(self, broker: LiveBroker, manifest: dict[str, Any], stack: AsyncExitStack) -> Courier:
+    async def _courier(
+        self, process: LiveProcess, broker: LiveBroker, manifest: dict[str, Any], stack: AsyncExitStack
+    ) -> Courier:
         """What carries the broker's commands, listening to the account already."""
         streams = AccountStreams(self.gateway)
         stack.push_async_callback(streams.close)
@@ -262,7 +264,7 @@ class _Live:
             others=Siblings(self.journal.path, broker.names.run, manifest), fail=self._fail,
             dead_man_s=self.job.run.dead_man_s, is_mine=broker.names.is_mine,
         )  # fmt: skip
-        stack.push_async_exit(partial(_closed, courier))
+        stack.push_async_exit(partial(_closed, courier, process))
         broker.on_command = courier.wake
         courier.open()
         return courier
@@ -339,9 +341,10 @@ async def _flushed(courier: Courier) -> None:
             await courier.idle()
 
 
-async def _closed(courier: Courier, kind: type[BaseException] | None, *_: object) -> None:
-    """Close it; whoever has cancelled the run does not wait for answers."""
-    await courier.close(at_once=kind is not None and issubclass(kind, asyncio.CancelledError))
+async def _closed(courier: Courier, process: LiveProcess, kind: type[BaseException] | None, *_: object) -> None:
+    """Close it; whoever cancels a run that was stopped already does not wait for answers."""
+    is_cut = kind is not None and issubclass(kind, asyncio.CancelledError)
+    await courier.close(at_once=is_cut and process.stop_reason is not None)
 
 
 class _Moving:

@@ -14,6 +14,7 @@ from warp import warped
 
 from metaexpert import MetaExpert
 from metaexpert.errors import AuthenticationError, ConfigError, JournalError, NetworkError
+from metaexpert.exchanges.gateway import Gateway
 from metaexpert.journal import JournalReader
 from metaexpert.logger import MetaLogger
 from metaexpert.models import Fill
@@ -190,6 +191,34 @@ def test_a_second_signal_ends_a_run_at_once_though_requests_are_under_way():
             assert await place.lives[-1].task == "flattened"
             assert (place.positions, place.orders) == ({}, [])
             assert [one.qty for one in place.fills] == [0.01, 0.01]
+
+    warped(main())
+
+
+def test_a_signal_while_a_run_begins_lets_the_stop_go_that_is_on_its_way(monkeypatch):
+    """The stop was cancelled by hand after a crash; the one that replaces it takes five seconds to leave."""
+    make, sending = partial(holder, heard=[], stop_loss_pct=3.0), asyncio.Event()
+    submit = Gateway.submit
+
+    async def slow(gateway: Gateway, request: Any) -> Any:
+        sending.set()
+        await asyncio.sleep(5.0)
+        return await submit(gateway, request)
+
+    async def main() -> None:
+        async with world("binance", "linear", make) as place:
+            place.begin()
+            await place.until(START + MINUTE + 30 * SECOND)
+            await place.fail()
+            for stop in place.stops:
+                place.state.cancel(stop)
+            monkeypatch.setattr(Gateway, "submit", slow)
+            life = place.begin()
+            await sending.wait()
+            assert life.run._task is not None
+            life.run._hear_signal(life.run._task)
+            assert await life.task == "signal"
+            assert len(place.stops) == 1
 
     warped(main())
 
