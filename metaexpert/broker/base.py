@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import risk
+from ..exchanges.orders import NO_SUCH, kinds_of, lacking_of
 from ..models import OrderStatus, OrderType, Rejection
 from .book import Working
 from .data import Latest
@@ -53,6 +54,7 @@ class BaseBroker:
         self.data = data
         self.expiry = Expiry(self.execution, data, clock)
         self._guards = self.execution.guards
+        self._lacking = {symbol: lacking_of(held.market) for symbol, held in ledger.holdings.items()}
         for held in ledger.legs():
             held.tiers = costs.tiers(held.market)
             held.maker, held.taker = costs.maker(held.market), costs.taker(held.market)
@@ -73,6 +75,11 @@ class BaseBroker:
             return risk.Refusal("wrong_position_side", f"position_mode={self._mode!r} {mode} position_side")
         if held.market.expiry is not None and self.expiry.has_ended(order.symbol):
             return risk.Refusal("expired", CONTRACT_ENDED)
+        lacking = self._lacking[order.symbol]
+        if lacking:
+            why = next((lacking[one] for one in kinds_of(order) if one in lacking), None)
+            if why is not None:
+                return risk.Refusal(NO_SUCH, why)
         checked = risk.conform(order, held.market, held.mark or None, held.qty)
         if isinstance(checked, risk.Refusal):
             return checked

@@ -18,7 +18,7 @@ from .dialects import dialect_of
 from .markets import price_text
 from .plans import TRIGGERED, Call, OrderRequest, Plan, Terms
 from .refusals import REJECTED
-from .venues import Segment, segment_of, venue_of
+from .venues import VENUES, Segment, segment_of, venue_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..models import Market
 
 __all__ = [
+    "NO_SUCH",
     "Call",
     "OrderRequest",
     "Terms",
@@ -35,6 +36,8 @@ __all__ = [
     "cancel_of",
     "child_of",
     "dead_man_of",
+    "kinds_of",
+    "lacking_of",
     "lookups_of",
     "picked",
     "protection_of",
@@ -43,7 +46,9 @@ __all__ = [
 ]
 
 _ID = re.compile(r"[A-Za-z0-9]{1,32}")
-_NO_SUCH, _SIDE = "not_supported", "wrong_position_side"  # reasons
+NO_SUCH = "not_supported"
+"""The reason of a refusal because the exchange takes no such orders."""
+_SIDE = "wrong_position_side"  # likewise
 _LEVELS = {"stop_loss": (Feature.ATTACHED_STOP, "SL"), "take_profit": (Feature.ATTACHED_TARGET, "TP")}
 _TYPES = {
     OrderType.MARKET: Feature.MARKET,
@@ -74,7 +79,7 @@ def calls_of(request: OrderRequest, market: Market) -> tuple[Call, ...]:
         name = _levels(plan)[0]
         why = support(market.exchange, plan.segment, _LEVELS[name][0])[1]
         raise _refusal(
-            plan, f"it does not take a {_spoken(name)} along with a {plan.order.type} order: {why}", _NO_SUCH
+            plan, f"it does not take a {_spoken(name)} along with a {plan.order.type} order: {why}", NO_SUCH
         )
     return (dialect.place(plan),)
 
@@ -130,7 +135,7 @@ def amend_of(order: Order, market: Market, price: float | None = None, qty: floa
     """
     if order.type is not OrderType.LIMIT:
         raise OrderRejected(
-            f"order {order.id}: only limit orders can be changed; cancel it and send a new one", _NO_SUCH
+            f"order {order.id}: only limit orders can be changed; cancel it and send a new one", NO_SUCH
         )
     changed = order.changed(price=order.price if price is None else price, qty=order.qty if qty is None else qty)
     plan = _plan(OrderRequest(order=changed, terms=Terms()), market)
@@ -155,7 +160,7 @@ def dead_man_of(markets: Sequence[Market], seconds: int) -> tuple[Call, ...]:
     first = markets[0]
     found, why = support(first.exchange, segment_of(first), Feature.DEAD_MAN)
     if found is Support.REFUSED:
-        raise OrderRejected(f"{venue_of(first.exchange).name}: {why}", _NO_SUCH)
+        raise OrderRejected(f"{venue_of(first.exchange).name}: {why}", NO_SUCH)
     return dialect_of(first).dead_man(markets, seconds)
 
 
@@ -279,17 +284,37 @@ def _check_leg(plan: Plan) -> None:
         raise _refusal(plan, why, _SIDE)
 
 
+def kinds_of(order: Order) -> Iterator[Feature]:
+    """What an order asks for by its type, and by the way in which it rests."""
+    yield _TYPES[order.type]
+    if order.post_only:
+        yield Feature.POST_ONLY
+    if order.type is OrderType.LIMIT and order.tif in _TIFS:
+        yield _TIFS[order.tif]
+
+
+def lacking_of(market: Market) -> dict[Feature, str]:
+    """The kinds of orders that a market does not take, each with the reason; none where no exchange is known."""
+    if market.exchange not in VENUES:
+        return {}
+    segment, found = segment_of(market), dict[Feature, str]()
+    for feature in (*_TYPES.values(), Feature.POST_ONLY, *_TIFS.values()):
+        there, why = support(market.exchange, segment, feature)
+        if there is Support.REFUSED:
+            found[feature] = f"{venue_of(market.exchange).name} {market.symbol}: no {_spoken(feature)}: {why}"
+    return found
+
+
 def _features(plan: Plan) -> Iterator[Feature]:
     order = plan.order
     if plan.request.cost is not None:
         yield Feature.MARKET_BY_COST
     if plan.is_target:
         yield Feature.TAKE_PROFIT
-    yield Feature.TRAILING if plan.is_trailing else _TYPES[order.type]
-    if order.post_only:
-        yield Feature.POST_ONLY
-    if order.type is OrderType.LIMIT and order.tif in _TIFS:
-        yield _TIFS[order.tif]
+    if plan.is_trailing:
+        yield Feature.TRAILING
+    else:
+        yield from kinds_of(order)
     if order.reduce_only:
         yield Feature.REDUCE_ONLY
     if order.position_side is not None:
@@ -299,7 +324,7 @@ def _features(plan: Plan) -> Iterator[Feature]:
 def _check(plan: Plan, feature: Feature) -> None:
     found, why = support(plan.market.exchange, plan.segment, feature)
     if found is Support.REFUSED or (found is Support.EMULATED and _is_ours(plan, feature)):
-        raise _refusal(plan, f"no {_spoken(feature)}: {why}", _NO_SUCH)
+        raise _refusal(plan, f"no {_spoken(feature)}: {why}", NO_SUCH)
 
 
 def _is_ours(plan: Plan, feature: Feature) -> bool:

@@ -11,6 +11,7 @@ from metaexpert.broker.ledger import Ledger
 from metaexpert.broker.simulated import SimulatedBroker
 from metaexpert.clock import SimClock
 from metaexpert.events import MarkPrice
+from metaexpert.exchanges.orders import lacking_of
 from metaexpert.models import Bar, ContractType, MarginMode, Market, MarketType
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ MARKETS = {
     ),
     "spot": replace(LINEAR, symbol="BTC/USDT", type=MarketType.SPOT, contract_type=None, max_leverage=None),
     "option": replace(
-        LINEAR, symbol="BTC/USDT:USDT-261225-900-C", type=MarketType.OPTIONS, contract_type=None,
+        LINEAR, symbol="BTC/USDT:USDT-261225-900-C", exchange="bybit", type=MarketType.OPTIONS, contract_type=None,
         max_leverage=None, min_notional=0.0, option_type="call", strike=900.0, expiry=1_798_185_600_000,
     ),
 }  # fmt: skip
@@ -121,7 +122,7 @@ class SimulatedBench:
         return news
 
     def has(self, feature: Feature) -> bool:
-        return True
+        return feature not in lacking_of(self.market)
 
     def at(self, price: float) -> float:
         return price

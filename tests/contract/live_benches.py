@@ -25,10 +25,8 @@ from metaexpert.broker.protection import Protection
 from metaexpert.courier import Courier
 from metaexpert.events import MarkPrice, PublicTrade, Quote
 from metaexpert.exchanges import budget
-from metaexpert.exchanges.capabilities import Support, support
-from metaexpert.exchanges.orders import Terms
+from metaexpert.exchanges.orders import Terms, lacking_of
 from metaexpert.exchanges.private import AccountStreams
-from metaexpert.exchanges.venues import segment_of
 from metaexpert.models import MarginMode, PositionMode
 
 if TYPE_CHECKING:
@@ -193,7 +191,7 @@ class LiveBench:
         return round(round(price * self.stage.base / 100 / tick) * tick, 8)
 
     def has(self, feature: Feature) -> bool:
-        return support(self.stage.exchange, segment_of(self.market), feature)[0] is not Support.REFUSED
+        return feature not in lacking_of(self.market)
 
     def size(self, sizes: float) -> float:
         return sizes * self._unit

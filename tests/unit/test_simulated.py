@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
-from desk import HOUR, INVERSE, LINEAR, OTHER, SPOT, Desk
+from dataclasses import replace
 
+import pytest
+from desk import HOUR, INVERSE, LINEAR, OTHER, SPOT, Desk, market
+
+from metaexpert.broker.ledger import Ledger
 from metaexpert.broker.protection import Protection
-from metaexpert.models import ExitReason, Fill, OrderStatus, Rejection
+from metaexpert.broker.simulated import SimulatedBroker
+from metaexpert.clock import SimClock
+from metaexpert.models import ExitReason, Fill, MarginMode, Order, OrderStatus, OrderType, Rejection, Side
+from metaexpert.models import TimeInForce as Tif
 
 
 def fills_of(fills):
@@ -926,3 +932,30 @@ def test_pieces_of_an_order_that_trade_at_one_price_leave_the_market_going_where
         desk.buy(1.0, stop=991.75, stop_loss=982.5)
         desk.bar(978.25, 992.0, 972.0, 985.75)
         assert desk.ledger.balance == pytest.approx(100_000.0 - 9.25)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "terms", "why"),
+    [
+        (
+            "kucoin",
+            {"type": OrderType.LIMIT, "price": 90.0, "tif": Tif.FOK},
+            "its contracts know GTC and IOC only",
+        ),
+        ("kucoin", {"type": OrderType.LIMIT, "price": 90.0, "tif": Tif.IOC}, None),
+        ("binance", {"type": OrderType.LIMIT, "price": 90.0, "tif": Tif.FOK}, None),
+        ("demo", {"type": OrderType.LIMIT, "price": 90.0, "tif": Tif.FOK}, None),
+    ],
+)
+def test_an_order_that_the_exchange_does_not_take_is_refused_as_it_is_live(exchange, terms, why):
+    ledger = Ledger(10_000.0, {LINEAR: replace(market(), exchange=exchange)}, 1.0, MarginMode.ISOLATED)
+    broker = SimulatedBroker(ledger, SimClock(0))
+    order = Order(id="1", symbol=LINEAR, side=Side.BUY, qty=1.0, **terms)
+    broker.submit(order, active_from=0)
+    (news,) = broker.news
+    if why is None:
+        assert news.order.status is OrderStatus.OPEN
+    else:
+        assert (news.result.reason, news.result.message) == (
+            "not_supported", f"KuCoin {LINEAR}: no fok: {why}",
+        )  # fmt: skip
