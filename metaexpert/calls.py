@@ -6,7 +6,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from .errors import StrategyError
-from .models import Side
+from .models import Side, maker
 from .trader import UNSET, OrderTerms
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .trader import Trader
 
 __all__ = ["TradingCalls"]
+
+
+_terms = maker(OrderTerms)
 
 
 class TradingCalls:
@@ -120,10 +123,7 @@ class TradingCalls:
             StrategyError: an argument makes no sense. An order that the market or the account can't take is no
                 error: it comes back as rejected.
         """
-        terms = OrderTerms(
-            price=price, stop_price=stop_price, stop_loss=stop_loss, take_profit=take_profit,
-            reduce_only=reduce_only, post_only=post_only, tif=tif, tag=tag,
-        )  # fmt: skip
+        terms = _terms((price, stop_price, stop_loss, take_profit, reduce_only, post_only, tif, tag))
         return self._desk("buy").send(Side.BUY, qty, symbol, terms)
 
     def sell(
@@ -132,10 +132,7 @@ class TradingCalls:
         reduce_only: bool = False, post_only: bool = False, tif: str = "GTC", tag: str | None = None,
     ) -> Order:  # fmt: skip
         """Send a sell order; see `buy`. On spot, without `qty`, it sells what is held."""
-        terms = OrderTerms(
-            price=price, stop_price=stop_price, stop_loss=stop_loss, take_profit=take_profit,
-            reduce_only=reduce_only, post_only=post_only, tif=tif, tag=tag,
-        )  # fmt: skip
+        terms = _terms((price, stop_price, stop_loss, take_profit, reduce_only, post_only, tif, tag))
         return self._desk("sell").send(Side.SELL, qty, symbol, terms)
 
     def open_position(
@@ -147,10 +144,7 @@ class TradingCalls:
 
         In one-way mode an opposite position is closed by the same order. The other arguments are those of `buy`.
         """
-        terms = OrderTerms(
-            price=price, stop_price=stop_price, stop_loss=stop_loss, take_profit=take_profit,
-            post_only=post_only, tif=tif, tag=tag,
-        )  # fmt: skip
+        terms = _terms((price, stop_price, stop_loss, take_profit, False, post_only, tif, tag))
         return self._desk("open_position").open(side, qty, symbol, terms)
 
     def close_position(

@@ -6,7 +6,7 @@ import inspect
 from bisect import bisect_left, bisect_right
 from itertools import islice
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .inside import Inside, Loop
 from .marks import Notes, Tally
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["HistoryProcess", "RecordedHistory"]
 
 _bar_of = maker(Bar)
+_tuple: Any = tuple  # what `maker` calls, without its detour
 _STEPS_BETWEEN = 1000  # two reports of progress
 
 
@@ -166,7 +167,7 @@ class HistoryProcess(MetaProcess):
 
     def _trade(self, time: int, matched: Sequence[Bar]) -> None:
         """Orders and levels trade within the bars that close at `time`; then the account is marked."""
-        clock, broker, trader = self.clock, self.simulated, self.trader
+        clock, broker, trader = self._clock, self.simulated, self.trader
         if self._inside is not None:
             self._inside.walk(matched, has_timers=bool(self._timers))
             trader.active_from = None
@@ -175,11 +176,10 @@ class HistoryProcess(MetaProcess):
         trader.active_from = time  # what a handler sends within the bar reaches the market after it
         if len(matched) > 1:  # one account: what one symbol earns within its bar comes after every open
             for bar in matched:
-                clock.advance(max(bar.time, clock.now()))
+                clock.advance(max(bar.time, clock.time))
                 self.tell(broker.on_open(bar))
         for bar in matched:
-            if bar.time > clock.now():
-                clock.advance(bar.time)
+            clock.time = max(clock.time, bar.time)
             self.tell(broker.on_bar(bar))
         clock.advance(time)
         if broker.expiry.next_time <= time:
@@ -215,7 +215,7 @@ class HistoryProcess(MetaProcess):
         ends = self.trader.ends
         if ends is not None and self.broker.ledger.is_flat():
             self.stop(ends)
-        return self.trader.stopped is None
+        return self.trader.stopped is None and self.stop_reason is None
 
     def _quiet(self, lanes: Sequence[_Lane]) -> float:
         """Ask the broker which bars it can let pass; returns until when, ms UTC."""
@@ -233,24 +233,23 @@ class HistoryProcess(MetaProcess):
         book, cursor, clock = self.broker.book, lane.series.cursor, self._clock
         watches, quiet, symbol = self._watches, self.simulated.quiet, lane.series.symbol
         length, first = lane.series.length_ms, lane.index
+        new = _tuple.__new__
         book.stirred = False
         floor, ceiling, until = quiet(symbol)  # no timer comes due before `end`
         done, index = self.steps - first, first - 1
         for index, row in zip(range(first, end - done), lane.rows):  # noqa: B905 - the range ends it
             opened, _, _, _, high, low, close, _ = row
-            bar, time, looks = _bar_of(row), opened + length, True
+            bar, time = new(Bar, row), opened + length
             if low > floor and high < ceiling and time <= until:
                 clock.time = time
                 held.mark = close
-                moved = watches and held.qty != 0.0
+                cursor.i = index
+                looks = not watches or held.qty == 0.0 or self._goes_on(time)
             else:
-                self.steps, self._told, moved = done + index, 0, watches
+                self.steps, self._told = done + index, 0
                 self._trade(time, (bar,))
-                book.stirred = True  # if only because a level has moved
-                looks = self.stop_reason is None
-            cursor.i = index
-            if moved:
-                looks = self._goes_on(time) and self.stop_reason is None
+                cursor.i, book.stirred = index, True  # if only because a level has moved
+                looks = self._goes_on(time) if watches else self.stop_reason is None
             if looks:
                 try:
                     result = handler(bar)
@@ -260,9 +259,9 @@ class HistoryProcess(MetaProcess):
                     raise
                 except BaseException as error:  # noqa: BLE001 - as in `_call`
                     self._failed("on_bar", handler, error)
-            if self.stop_reason is not None:
-                break
             if book.stirred:
+                if self.stop_reason is not None:
+                    break
                 self._drain()
                 self._told = 0
                 book.stirred = False

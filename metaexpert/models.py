@@ -387,11 +387,13 @@ class Order:
     @staticmethod
     def of(fields: dict[str, Any]) -> Order:
         """The order of these fields, which must be all there are; the dict becomes its own."""
-        made = object.__new__(Order)
-        object.__setattr__(made, "__dict__", fields)
+        made = _new(Order)
+        _take(made, fields)
         return made
 
 
+_new: Any = object.__new__
+_take: Any = vars(Order)["__dict__"].__set__  # an order is frozen: nothing else can set its fields
 _ORDER_DEFAULTS: dict[str, Any] = {one.name: one.default for one in fields(Order)}
 _ORDER_WORDS: dict[str, Callable[[Any], Any]] = {
     "side": Side, "type": OrderType, "status": OrderStatus, "tif": TimeInForce, "reason": ExitReason,

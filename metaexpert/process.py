@@ -120,6 +120,7 @@ class MetaProcess:
         """Stop: what is going on comes to its end, nothing new is begun. The first reason counts."""
         if self.stop_reason is None:
             self.stop_reason = reason
+            self.broker.book.stirred = True  # who lets bars pass looks up
 
     def _start_timers(self) -> None:
         start = self.clock.now()

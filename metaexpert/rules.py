@@ -301,17 +301,21 @@ def round_down(value: float, step: float) -> float:
 
     `value` itself where there is no step, or it holds more of them than a float can count.
     """
-    if step <= 0.0 or not abs(value / step) < _COUNTABLE:
+    if step <= 0.0:
         return value
     count = value / step
+    if not -_COUNTABLE < count < _COUNTABLE:
+        return value
     return _steps(math.floor(count + _noise(count)), step)
 
 
 def round_up(value: float, step: float) -> float:
     """The smallest multiple of `step` not below `value`; see `round_down`."""
-    if step <= 0.0 or not abs(value / step) < _COUNTABLE:
+    if step <= 0.0:
         return value
     count = value / step
+    if not -_COUNTABLE < count < _COUNTABLE:
+        return value
     return _steps(math.ceil(count - _noise(count)), step)
 
 
@@ -326,8 +330,9 @@ def sum_of_steps(first: float, second: float, step: float) -> float:
     scale = abs(first) + abs(second)
     if step <= 0.0 or not scale / step < _COUNTABLE:
         return total
-    whole = math.floor(total / step + 0.5)
-    return _steps(whole, step) if abs(total / step - whole) <= _noise(scale / step) else total
+    count = total / step
+    whole = math.floor(count + 0.5)
+    return _steps(whole, step) if abs(count - whole) <= _noise(scale / step) else total
 
 
 def _noise(count: float) -> float:

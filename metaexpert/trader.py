@@ -50,14 +50,6 @@ class OrderTerms(NamedTuple):
     tif: str = "GTC"
     tag: str | None = None
 
-    @property
-    def are_plain(self) -> bool:
-        """True where they ask for a market order and no more, reducing or not."""
-        price, stop_price, stop_loss, take_profit, _, post_only, tif, tag = self
-        if price is None and stop_price is None and stop_loss is None and take_profit is None:
-            return tag is None and tif == "GTC" and not post_only
-        return False
-
 
 _PLAIN = OrderTerms()
 _REDUCES = OrderTerms(reduce_only=True)
@@ -432,8 +424,8 @@ class Trader:
             last = self.feed.matching(symbol).last()
         is_held = held.qty * side.sign > 0.0
         waiting = [
-            one for one in self.broker.working(symbol)
-            if not one.reduce_only and one.side is side and not (is_held and one.filled > 0.0)
+            one for one in self.broker.book.of[symbol]
+            if not one.terms.reduce_only and one.terms.side is side and not (is_held and one.filled > 0.0)
         ]  # fmt: skip
         return _entry_state((
             now,
@@ -505,14 +497,16 @@ def _checked(terms: OrderTerms) -> OrderTerms:
     Raises:
         StrategyError: a price is no price, or the terms contradict each other.
     """
-    if terms.are_plain:
-        return _REDUCES if terms.reduce_only else _PLAIN
+    price, stop_price, stop_loss, take_profit, reduces, post_only, tif, tag = terms
+    has_prices = not (price is None and stop_price is None and stop_loss is None and take_profit is None)
+    if not has_prices and tag is None and tif == "GTC" and not post_only:
+        return _REDUCES if reduces else _PLAIN
     tif = str(terms.tif).upper()
     if tif not in _TIFS:
         raise StrategyError(f"unknown tif {terms.tif!r}{did_you_mean(str(terms.tif), _TIFS)}")
-    if terms.post_only and terms.price is None:
+    if post_only and price is None:
         raise StrategyError("post_only needs a price: only limit orders can wait as maker")
-    if terms.post_only and tif != "GTC":
+    if post_only and tif != "GTC":
         raise StrategyError(f"post_only contradicts tif={tif}: an order that waits can't be immediate")
     prices = {
         name: None if value is None else _number(name, value)

@@ -96,7 +96,8 @@ class Margin:
 
     def reserved(self, but: str = "") -> float:
         """What all resting orders bind, other than the one of id `but`."""
-        return math.fsum([self._bound(one) for one in self.book.resting() if one.terms.id != but])
+        resting = self.book.resting()
+        return math.fsum([self._bound(one) for one in resting if one.terms.id != but]) if resting else 0.0
 
     def _bound(self, working: Working) -> float:
         """What an order binds: margin and fee of what it would open, at the mark where it has no price."""

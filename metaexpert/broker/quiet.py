@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .book import Working
     from .protection import Guard
 
-__all__ = ["NEVER", "Quiet", "between"]
+__all__ = ["ALWAYS", "NEVER", "Quiet", "between"]
 
 
 class Quiet(NamedTuple):
@@ -27,6 +27,8 @@ class Quiet(NamedTuple):
 
 NEVER = Quiet(inf, -inf, -inf)
 """No bar is quiet."""
+ALWAYS = Quiet(-inf, inf, inf)
+"""Every bar is."""
 
 
 def between(orders: Iterable[Working], guard: Guard | None) -> tuple[float, float]:

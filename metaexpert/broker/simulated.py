@@ -30,7 +30,7 @@ from .costs import Costs
 from .execution import ENDED, NOTHING_TO_REDUCE
 from .matching import Matching, Reached
 from .protection import Protection
-from .quiet import NEVER, Quiet, between
+from .quiet import ALWAYS, NEVER, Quiet, between
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -138,6 +138,8 @@ class SimulatedBroker(BaseBroker):
         if (queue and not queue[-1].arrived) or self.ledger.hedge or held.is_option:
             return NEVER
         guard, until = self._guards.get(held), self.expiry.next_time - 1
+        if guard is None and not queue and until == inf:
+            return ALWAYS
         low, high = between(queue, guard)
         if guard is None or low >= high:
             return Quiet(low, high, until)
