@@ -33,10 +33,15 @@ class Closer:
         """Why everything has to go; None while nothing has to."""
         self._trader, self._clock = trader, clock
         self._pause, self._not_before = _AGAIN_MS[0], 0
+        self._since = clock.now()
+
+    def want(self, reason: ExitReason) -> None:
+        """Everything has to go, also what entries come to that were made before now."""
+        self.reason, self._since = reason, self._clock.now()
 
     def watch(self, reason: ExitReason) -> None:
         """Everything was just closed for a `reason`: see to it that it goes."""
-        self.reason = reason
+        self.want(reason)
         self._not_before, self._pause = self._clock.now() + self._pause, min(2 * self._pause, _AGAIN_MS[1])
 
     @property
@@ -51,13 +56,19 @@ class Closer:
         if self.reason is None or now < self._not_before:
             return
         if ledger.is_flat():
-            self.reason, self._pause = None, _AGAIN_MS[0]
+            if not self._is_expecting():
+                self.reason, self._pause = None, _AGAIN_MS[0]
             return
         bare = [held for held in ledger.legs() if held.qty != 0.0 and not self._is_leaving(held)]
         for held in bare:
             self._trader.close(held.market.symbol, "long" if held.qty > 0.0 else "short", None, self.reason)
         if bare:
             self._not_before, self._pause = now + self._pause, min(2 * self._pause, _AGAIN_MS[1])
+
+    def _is_expecting(self) -> bool:
+        """May an entry still fill that was made before: unknown yet whether it arrived, or being cancelled?"""
+        working = self._trader.broker.working()
+        return any(not order.reduce_only and order.created <= self._since for order in working)
 
     def _is_leaving(self, held: Holding) -> bool:
         """Do orders work that take the whole of a position off, whatever the price?"""

@@ -273,7 +273,7 @@ class LiveProcess(Recorded):
             if not order.reduce_only or (self._flattens and order.type is not OrderType.MARKET):
                 self.broker.cancel(order.id)
         if self._flattens:
-            self.closer.reason = self.closer.reason or ExitReason.ORDER
+            self.closer.want(self.closer.reason or ExitReason.ORDER)
         self.closer.run()
         self._drain()
         self._changed = True

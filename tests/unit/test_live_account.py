@@ -385,6 +385,36 @@ def test_a_day_that_is_lost_closes_what_is_held_again_where_that_is_refused():
     assert desk.running.state()["closing"] is None
 
 
+def test_an_entry_that_fills_after_a_lost_day_has_closed_all_is_closed_too():
+    """Nobody knows yet whether it arrived, or its cancelling comes too late: the day is lost all the same."""
+    desk, filled = Trading(), list[tuple[int, str, float]]()
+    desk.trader.limits = LossLimits(8.0, None, equity=10_000.0, time=0)
+    desk.exchange.cancel = lambda name: True  # asked for, and nothing comes of it
+    desk.on("transaction")(lambda order, fill: filled.append((desk.clock.now(), fill.side, fill.qty)))
+
+    @desk.on("init")
+    def init() -> None:
+        desk.hold(2.0)
+        desk.trader.send(Side.BUY, 1.0, None, OrderTerms(price=90.0))
+
+    def hear(report: Any) -> Any:
+        """What has no price fills, or the entry that has one."""
+        for working in list(desk.broker.book):
+            if (working.price is None) is (report.text == "closed"):
+                desk.broker.execution.fill(working, 96.0, maker=False, slip=False)
+        return desk.broker.book.flush()
+
+    desk.exchange.hear = hear
+    desk.feed.at(5, trade(5, 96.0))
+    for time, text in ((2_000, "closed"), (4_000, "entered"), (6_000, "closed")):
+        desk.feed.at(time, Gap(time, text))
+    desk.feed.at(9_000, trade(9_000, 96.0))
+    desk.run()
+    assert filled == [(2_000, "sell", 2.0), (4_000, "buy", 1.0), (6_000, "sell", 1.0)]
+    assert desk.ledger.is_flat()
+    assert desk.running.state()["closing"] is None
+
+
 def test_limits_of_the_account_are_kept_over_a_restart():
     first, second = Trading(), Trading()
     first.trader.account_limits = LossLimits(None, 0.2, equity=10_000.0, time=0)
