@@ -16,6 +16,7 @@ from metaexpert.exchanges.venues import Segment
 from metaexpert.models import Account, Order, OrderType, Side
 from metaexpert.reports import AccountReport
 from tests.clocks import SelfMovingClock
+from tests.fakes import idle
 
 START = 1_790_000_000_000
 EXCHANGES = ("binance", "bybit", "okx", "bitget", "kucoin")
@@ -61,6 +62,7 @@ def played(work):
     async def play():
         async with no_task_leaks(action="raise"):
             await work()
+            await idle()  # the clock's own task ends, too
 
     asyncio.run(play())
 

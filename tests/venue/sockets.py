@@ -123,9 +123,12 @@ class Sockets:
 
     async def until(self, ready: Callable[[], bool]) -> None:
         """Wait until something holds that connections, logins or subscriptions bring about."""
-        while not ready():
+        while True:
             future = asyncio.get_running_loop().create_future()
-            self._waiting.append(future)
+            self._waiting.append(future)  # before the look: the venue may be in another thread
+            if ready():
+                future.cancel()
+                return
             await future
 
     async def drain(self) -> None:
@@ -208,7 +211,7 @@ class Sockets:
 
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, []
-        for future in waiting:
+        for future in (one for one in waiting if not one.done()):
             future.get_loop().call_soon_threadsafe(_finish, future)
 
     def dismiss(self, socket: Socket, how: str) -> None:
