@@ -72,7 +72,7 @@ class Exits:
             return
         if closing.is_sent:  # that order has ended, and the position has not
             closing.is_sent = False
-            if leaving is not None and leaving.rest == 0.0:  # the market takes no more in one order
+            if leaving is not None and leaving.filled > 0.0:  # all that the market took at once
                 closing.tries = 0
             else:
                 closing.due = now + backoff_ms(closing.tries)

@@ -70,7 +70,7 @@ def test_nothing_is_sent_while_no_price_is_known(exchange: str) -> None:
 
 
 def test_a_level_that_is_reached_is_left_by_one_limit_order_after_another() -> None:
-    """Of 2 bought at 100.5 with a stop at 95: bid 94.5 takes 1.5 of them; a second later the rest goes at 94."""
+    """Of 2 bought at 100.5 with a stop at 95: 1.5 go at 94.5, nothing at the next try, the rest at 94."""
     floor = option()
     entry = floor.send(2.0, stop_loss=95.0)
     floor.fill(entry, price=100.5)
@@ -85,13 +85,18 @@ def test_a_level_that_is_reached_is_left_by_one_limit_order_after_another() -> N
     )  # fmt: skip
     floor.fill(first.id, 1.5, price=94.5)
     floor.report(first.id, CANCELED, filled=1.5)
+    (second,) = [one.order for one in floor.new() if isinstance(one, Send)]
+    assert (second.price, second.qty) == (94.5, 0.5)
+    assert [one.text for one in floor.broker.notices if one.error is not None] == []
+    floor.report(second.id, CANCELED)
     assert [type(one.error) for one in floor.broker.notices if one.error is not None] == [UnprotectedError]
+    floor.new()
     floor.quote(94.0, 95.0)
     floor.later(1_000)
-    (second,) = [one.order for one in floor.new() if isinstance(one, Send)]
-    assert (second.price, second.qty) == (94.0, 0.5)
-    floor.fill(second.id, price=94.0)
-    floor.report(second.id, FILLED)
+    (third,) = [one.order for one in floor.new() if isinstance(one, Send)]
+    assert (third.price, third.qty) == (94.0, 0.5)
+    floor.fill(third.id, price=94.0)
+    floor.report(third.id, FILLED)
     assert floor.qty == 0.0
     assert [one.reason for one in floor.fills()] == [ExitReason.ORDER, ExitReason.STOP_LOSS, ExitReason.STOP_LOSS]
 
