@@ -31,6 +31,7 @@ from .pumps import PASSING, Backoff
 from .recovery import recover
 from .reports import Away
 from .siblings import Siblings, account_mark
+from .trader import first_stop_pct
 from .wiring import (
     Closing,
     ended_of,
@@ -303,6 +304,13 @@ class _Live:
         for line in found.lines():
             if line not in found.notices:  # those are logged as they come
                 self.log.info(line)
+        for one in found.positions if first_stop_pct(self.job.strategy) is not None else ():
+            if one.stop_loss is None:
+                self.log.warning(
+                    "a position has no stop though the settings give one: it keeps what it was opened with; "
+                    "modify_position gives it another",
+                    symbol=one.symbol, qty=one.qty,
+                )  # fmt: skip
 
     async def _stream(self, process: LiveProcess, broker: LiveBroker, courier: Courier) -> str:
         self.job.bind(process)

@@ -195,6 +195,27 @@ def test_a_second_signal_ends_a_run_at_once_though_requests_are_under_way():
     warped(main())
 
 
+def test_a_start_warns_of_a_position_that_has_no_stop_though_the_settings_give_one():
+    """It was opened without, and keeps what it has."""
+    settings: dict[str, Any] = {}
+    warning = "a position has no stop though the settings give one"
+
+    async def main() -> None:
+        async with world("binance", "linear", lambda place: holder(place, [], **settings)) as place:
+            place.begin()
+            await place.until(START + MINUTE + 10 * SECOND)
+            await place.stop()
+            for stop, is_warned in ((2.0, True), (None, False)):
+                settings["stop_loss_pct"] = stop
+                life = place.begin()
+                await place.until(place.clock.now() + 10 * SECOND)
+                assert [one.stop_loss for one in life.run.positions] == [None]
+                assert any(line.startswith(warning) for line in life.said) is is_warned
+                await place.stop()
+
+    warped(main())
+
+
 def test_a_signal_while_a_run_begins_lets_the_stop_go_that_is_on_its_way(monkeypatch):
     """The stop was cancelled by hand after a crash; the one that replaces it takes five seconds to leave."""
     make, sending = partial(holder, heard=[], stop_loss_pct=3.0), asyncio.Event()
