@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Curves", "Marks", "Notes", "Tally"]
 
-_AT_ONCE = 1 << 20  # steps whose curves are made together: bounds what is needed beside the result
+_AT_ONCE = 1 << 15  # steps whose curves are made together: what is needed beside the result stays in the cache
 
 
 class Curves(NamedTuple):
@@ -96,27 +96,28 @@ class Notes:
         bounds = np.append(np.array(self._steps), steps)
         for start in range(0, steps, _AT_ONCE):
             stop = min(start + _AT_ONCE, steps)
-            counts = np.diff(np.clip(bounds, start, stop))
+            first, last = int(bounds.searchsorted(start, "right")) - 1, int(bounds.searchsorted(stop))
+            counts = np.diff(np.clip(bounds[first : last + 1], start, stop))
             with np.errstate(
                 over="ignore", invalid="ignore"
             ):  # whoever takes the curves refuses what is no number
-                part = self._part(counts, [close[start:stop] for close in closes])
+                part = self._part(slice(first, last), counts, [close[start:stop] for close in closes])
             for whole, values in zip(made, part, strict=True):
                 whole[start:stop] = values
         return made
 
-    def _part(self, counts: NDArray[np.int64], closes: list[Any]) -> Curves:
-        """The curves over some steps: for how many of them each note counts, and the closes of each holding.
+    def _part(self, notes: slice, counts: NDArray[np.int64], closes: list[Any]) -> Curves:
+        """The curves over some steps: for how many of them each of `notes` counts, the closes of each holding.
 
         The rules take floats; being plain arithmetic they take arrays of them as well.
         """
         import numpy as np
 
-        balance = np.repeat(np.array(self._balance), counts)
+        balance = np.repeat(self._balance[notes], counts)
         unrealized, exposure = np.zeros_like(balance), np.zeros_like(balance)
         for (held, qties, entries), close in zip(self._held, closes, strict=True):
-            qty: Any = np.repeat(np.array(qties), counts)
-            entry: Any = np.repeat(np.array(entries), counts)
+            qty: Any = np.repeat(qties[notes], counts)
+            entry: Any = np.repeat(entries[notes], counts)
             unrealized += rules.pnl(held.kind, qty, entry, close)
             exposure += np.sign(qty) * rules.notional(held.kind, qty, close)
         equity = balance + unrealized
