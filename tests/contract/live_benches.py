@@ -177,8 +177,6 @@ class LiveBench:
         assert self.broker.external == pytest.approx(0.0, abs=1e-7 * self.ledger.equity())
 
     async def _end(self) -> None:
-        await self.stage.clock.sleep_until(self.now + 5_000)
-        await self._calm()
         await self.courier.close()
         await self.streams.close()
 
