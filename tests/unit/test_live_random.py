@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from desk import SPOT
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from unreliable import Unreliable
 
@@ -68,6 +68,7 @@ def agree(exchange: Unreliable) -> None:
 
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 2**32))
+@example(6676)  # what carries on an order that is filled in part is given up, and turns up late
 def test_without_a_restart_everything_is_told_once_and_agrees_in_the_end(seed: int) -> None:
     exchange = play(seed, 60, crashes=False)
     agree(exchange)
@@ -79,7 +80,8 @@ def test_without_a_restart_everything_is_told_once_and_agrees_in_the_end(seed: i
         told = [status for status in told if status is not OrderStatus.PENDING]  # changed before it went
         ends = [status for status in told if status in ENDS]
         assert told.count(OrderStatus.OPEN) == 0 or told[0] is OrderStatus.OPEN
-        assert len(set(ends)) <= 1 or ends[0] is OrderStatus.REJECTED  # unless it turned up late
+        was_given_up = any("not_received" in (one.order.message or "") for one in news if one.order.id == name)
+        assert len(set(ends)) <= 1 or was_given_up  # unless it turned up late
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
