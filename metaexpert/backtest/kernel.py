@@ -8,10 +8,11 @@ that the code of an edited rule is never taken for that of the new one.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import pickle
 import sys
-from functools import cache
+from functools import cache, wraps
 from importlib import import_module
 from pathlib import Path
 from types import FunctionType
@@ -84,6 +85,7 @@ def compiled() -> Kernel:
     kept = [_is_kept(entry) for entry in made.values()] if note is None else [False]  # what is damaged goes
     if not kept[0]:  # the loop; the others take no time, and are made when they are needed
         print("metaexpert: compiling the kernel once, about 10 s", file=sys.stderr)  # noqa: T201
+        made = {name: _without_collector(entry) for name, entry in made.items()}
     return Kernel(**made, note=note)
 
 
@@ -171,6 +173,22 @@ def _build(digest: str, *, keep: bool) -> dict[str, Any]:
             }
         )
     return {name: made[getattr(module, name)] for name, module in _ENTRIES.items()}
+
+
+def _without_collector(entry: Any) -> Any:
+    """`entry`, compiled without the garbage collector, which would look through all that numba makes."""
+
+    @wraps(entry)
+    def call(*given: Any) -> Any:
+        if entry.signatures or not gc.isenabled():
+            return entry(*given)
+        gc.disable()
+        try:
+            return entry(*given)
+        finally:
+            gc.enable()
+
+    return call
 
 
 def _typed(value: object) -> object:

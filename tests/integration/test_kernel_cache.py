@@ -12,13 +12,21 @@ PACKAGE = Path(__file__).resolve().parents[2] / "metaexpert"
 WAITING = "compiling the kernel once"
 
 FEE = """
+import gc
 from types import SimpleNamespace
 from metaexpert import rules, tiers
 from metaexpert.backtest import kernel
 kernel._MODULES, kernel.Kernel = (rules, tiers), SimpleNamespace
 kernel._ENTRIES = {"fee": rules, "slipped": rules}  # the second is never called, and so never compiled
-made = kernel.compiled()
-print(made.fee(rules.LINEAR, 1.0, 101.0, 0.001), len(made.fee.stats.cache_hits), made.note)
+made, collected = kernel.compiled(), []
+gc.callbacks.append(lambda phase, _: collected.append(phase))
+fee = made.fee(rules.LINEAR, 1.0, 101.0, 0.001)
+gc.callbacks.clear()
+assert gc.isenabled()  # again, where it was compiled
+announced = not hasattr(made.fee, "stats")
+assert not announced or len(collected) <= 2, collected  # only after compiling, when it is on again
+stats = made.fee.__wrapped__.stats if announced else made.fee.stats
+print(fee, len(stats.cache_hits), made.note)
 """  # one rule in the place of the whole loop, which takes much longer to compile and is kept in the same way
 
 
