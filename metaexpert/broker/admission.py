@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..events import Quote
     from ..models import Market, Order
     from .execution import Execution
+    from .holding import Holding
 
 __all__ = ["Admission", "LiveBook", "Pace", "opens"]
 
@@ -126,6 +127,10 @@ class Admission:
             return None
         price = quote.ask if side > 0 else quote.bid
         return price if 0.0 < price < inf else None
+
+    def can_leave(self, held: Holding) -> bool:
+        """Is there a price, if it takes one, at which a position could be closed at market now?"""
+        return not _is_priced(held.market) or self.best(held.market.symbol, -held.side) is not None
 
     def waits(self, working: Working) -> bool:
         """Is something under way that makes sense or room of it?"""

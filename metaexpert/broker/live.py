@@ -97,7 +97,7 @@ class LiveBroker(BaseBroker):
         self.errands = Errands(clock, self._put)
         self.shield = Shield(
             self.execution, homes, clock, send=self._send_protective, ask=self._ask, notify=self._note,
-            close=self._close, doubts=self._doubts, on_stop_failure=on_stop_failure,
+            close=self._close, doubts=self._doubts, is_priced=self._is_priced, on_stop_failure=on_stop_failure,
         )  # fmt: skip
         self.dealings = Dealings(
             self.execution, names, self.errands, intend=intend, notify=self._note,
@@ -242,6 +242,9 @@ class LiveBroker(BaseBroker):
 
     def _doubts(self, held: Holding) -> bool:
         return self.differences.doubts(held)
+
+    def _is_priced(self, held: Holding) -> bool:
+        return self.admission.can_leave(held)
 
     # -- the exchange's side --------------------------------------------------------------------------------------
 

@@ -334,9 +334,10 @@ class Ward:
 
     @property
     def is_settled(self) -> bool:
-        """Does all that there is stand, with nothing to judge and nothing to close?"""
+        """Does all that there is stand, with nothing to judge and nothing to close that could be closed now?"""
         stand = all(one.standing is Standing.STANDS and not one.fires for one in self.sentries)
-        return stand and self.closing is None and not any(cover.is_open for cover in self.covers)
+        rests = self.closing is None or self.closing.waits
+        return stand and rests and not any(cover.is_open for cover in self.covers)
 
     @property
     def dues(self) -> Iterator[int]:

@@ -76,6 +76,7 @@ class Shield:
         notify: logs a notice, and tells the expert of its error.
         close: closes a position at market for a reason, with a message, by an order of the book.
         doubts: does the account seem to hold something else than a position of ours? Then nothing is closed.
+        is_priced: is there a price to close a position at, where an order needs one? Else its closing waits.
         on_stop_failure: what follows on a stop that is refused: ``close``, ``retry`` or ``alert``.
     """
 
@@ -83,7 +84,7 @@ class Shield:
         self, execution: Execution, homes: Mapping[str, Home], clock: Clock, *, send: Callable[[Order], None],
         ask: Callable[[Command], None], notify: Callable[[Notice], None],
         close: Callable[[Holding, ExitReason, str], Working], doubts: Callable[[Holding], bool],
-        on_stop_failure: str = "close",
+        is_priced: Callable[[Holding], bool], on_stop_failure: str = "close",
     ) -> None:  # fmt: skip
         self._execution = execution
         self._homes = homes
@@ -92,7 +93,7 @@ class Shield:
         self._ask = ask
         self._notify = notify
         self._doubts = doubts
-        self._exits = Exits(clock.now, close, doubts, self._unclosed)
+        self._exits = Exits(clock.now, close, doubts, is_priced, self._unclosed, self._unpriced)
         self._rule = on_stop_failure
         self._wards: dict[Holding, Ward] = {}
         self._past: list[Sentry] = []
@@ -468,6 +469,9 @@ class Shield:
     def _unclosed(self, held: Holding, why: str) -> None:
         self._alert(held, f"the position could not be closed ({why}): it is tried again")
         self._inquire(held)
+
+    def _unpriced(self, held: Holding, why: str) -> None:
+        self._alert(held, f"no price is known to close the position at ({why}): it waits for one")
 
     def _alert(self, held: Holding, text: str) -> None:
         symbol = held.market.symbol

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,9 +14,10 @@ from metaexpert import ConfigError, MetaExpert
 from metaexpert.models import ExitReason, Fill
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from lives import World
+    from venue.instruments import Instrument
 
 EXCHANGES = pytest.mark.parametrize("exchange", ["binance", "okx"])
 ENDS = START + MINUTE
@@ -68,6 +70,78 @@ class Holder:
             place.pin(round(self.base + tick * up, 8))
             moment = min(end, place.clock.now() + 1_700)
             await (place.clock.sleep_until(moment) if place.lives[-1].is_over else place.until(moment))
+
+
+class Bids:
+    """What the public bids for an option: so much at the price and nothing below it; None is any amount."""
+
+    def __init__(self, place: World) -> None:
+        self.size: int | None = None
+        """In units of the exchange's own."""
+        self._item, self._levels = place.item, place.state.levels
+        place.state.levels = self.levels
+
+    def levels(self, instrument: Instrument, *, asks: bool) -> Iterator[tuple[Decimal, Decimal]]:
+        """Instead of the exchange's own."""
+        for price, size in self._levels(instrument, asks=asks):
+            is_thin = not asks and instrument == self._item and self.size is not None
+            if not is_thin:
+                yield price, size
+            elif self.size:
+                yield price, Decimal(self.size)
+
+
+def test_an_exit_that_found_no_bid_goes_on_at_once_after_a_restart() -> None:
+    """Until the first price is heard nothing is sent, and the run does not wait for what needs one to begin."""
+    holder = Holder(stop_loss_pct=5.0)
+
+    async def work() -> None:
+        async with world("okx", "option", holder.make, max_slippage_pct=1.0) as place:
+            bids = Bids(place)
+            holder.price(place)
+            place.begin()
+            await holder.live(place, 20)
+            await holder.live(place, 8, lambda expert: expert.buy(1.0))
+            bids.size = 0
+            holder.price(place, 0.9)
+            await holder.live(place, 6)
+            assert place.positions == {"BOTH": 1.0}
+            assert any("could not be closed" in line for line in place.lives[-1].said)
+            await place.fail()
+            bids.size = None
+            place.begin()
+            await holder.live(place, 12)
+            assert place.positions == {}
+            assert not any("could not be closed" in line for line in place.lives[-1].said)
+            assert (holder.fills[-1].reason, holder.fills[-1].qty) == (ExitReason.STOP_LOSS, 1.0)
+            assert differences(place) == []
+            assert await place.stop() == "user_stop"
+
+    warped(work())
+
+
+def test_what_the_market_takes_in_parts_is_flattened_without_a_pause() -> None:
+    """100 contracts, of which 10 find a bid at a time: ten orders, of 100, 90 ... 10, within 8 seconds."""
+    holder = Holder()
+
+    async def work() -> None:
+        async with world("okx", "option", holder.make, max_slippage_pct=1.0) as place:
+            bids = Bids(place)
+            holder.price(place)
+            place.begin()
+            await holder.live(place, 20)
+            await holder.live(place, 8, lambda expert: expert.buy(1.0))
+            await place.stop()
+            bids.size = 10
+            life = place.begin(flatten=True)
+            await holder.live(place, 8)
+            assert await life.task == "flattened"
+            assert place.positions == {}
+            taken = [one for one in place.all_orders if not one.buy and one.filled]
+            assert [int(one.amount) for one in taken] == list(range(100, 0, -10))
+            assert [int(one.filled) for one in taken] == [10] * 10
+
+    warped(work())
 
 
 @EXCHANGES

@@ -55,7 +55,7 @@ class Keep:
         self.notices: list[Notice] = []
         self.closings: list[Working] = []
         self.rule, self.home = rule, home
-        self.is_doubted = False
+        self.is_doubted, self.is_priced = False, True
         self.shield = self.make()
 
     def make(self) -> Shield:
@@ -63,7 +63,7 @@ class Keep:
         return Shield(
             self.execution, {self.symbol: Home(self.home, "")}, self.clock, send=self.sent.append,
             ask=self.asked.append, notify=self.notices.append, close=self._close, doubts=lambda _: self.is_doubted,
-            on_stop_failure=self.rule,
+            is_priced=lambda _: self.is_priced, on_stop_failure=self.rule,
         )  # fmt: skip
 
     def _close(self, held: Any, reason: ExitReason, message: str) -> Working:

@@ -1,6 +1,7 @@
 """The Shield: each live position has the stop and the target that it needs, whatever happens to them."""
 
 import json
+from math import inf
 from typing import Any
 
 import pytest
@@ -725,6 +726,24 @@ def test_a_watched_closing_that_is_refused_is_tried_again():
     keep.wait(1)
     assert len(keep.closings) == 2
     assert len(keep.alerts) == 1
+
+
+def test_a_closing_waits_for_a_price_where_it_takes_one_and_goes_at_once_when_there_is_one():
+    """It is told when it begins to wait and 30 s later; nothing is sent, asked or due meanwhile."""
+    keep = watched(stop_loss_pct=2.0)
+    keep.is_priced = False
+    keep.price(98.0)
+    for _ in range(40):
+        keep.wait(1_000)
+    assert (keep.closings, keep.asked, keep.shield.next_time) == ([], [], inf)
+    assert keep.shield.is_settled
+    assert [one.status for one in keep.shield.report()] == ["closing"]
+    told = f"{keep.symbol}: no price is known to close the position at (the stop 98 was reached): it waits for one"
+    assert keep.alerts == [told, told]
+    keep.is_priced = True
+    keep.wait(0)
+    assert len(keep.closings) == 1
+    assert not keep.shield.is_settled
 
 
 def test_quotes_tell_what_is_reached_where_nothing_trades():
