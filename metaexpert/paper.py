@@ -13,6 +13,7 @@ from .exchanges import MetaExchange
 from .journal import Journal
 from .keeper import JournalKeeper, since_of
 from .live import seen_of
+from .process import iso
 from .wiring import (
     Closing,
     ended_of,
@@ -59,7 +60,9 @@ async def trade(job: LiveJob) -> str:
         for note in job.notes:
             log.warning(note)
         markets, source = await _connect(job, clock, stack)
-        if state is not None:
+        if state is None:
+            _refuse_ended(markets, clock.now())
+        else:
             state, notes = without_ended(state, ended_of(journal.last_manifest(), clock.now()), markets)
             for note in notes:
                 log.warning(note)
@@ -115,6 +118,15 @@ def _refuse(job: LiveJob) -> None:
         raise ConfigError(f"speed={job.run.speed:g}: only the demo exchange can go faster than the world")
     if job.strategy.max_fill_volume_pct is not None and job.run.paper_fills != "trades":
         raise ConfigError("max_fill_volume_pct: quotes and books say how much they fill: set paper_fills='trades'")
+
+
+def _refuse_ended(markets: Markets, now: int) -> None:
+    for market in markets.by_symbol.values():
+        if market.has_ended(now) and market.expiry is not None:
+            raise ConfigError(
+                f"{market.symbol} has ended ({iso(market.expiry)}) and has no live prices: name a contract that "
+                "still trades"
+            )
 
 
 def _clock(speed: float, last: int) -> LiveClock:

@@ -34,7 +34,7 @@ def backtest(
     timeframe: Annotated[str | None, typer.Option(help="Other bars, such as 15m, 1h or 1d.")] = None,
     capital: Annotated[float | None, typer.Option(help="Initial capital, in the account's currency.")] = None,
     exchange: Annotated[str | None, typer.Option(help="Candles and market rules of another exchange.")] = None,
-    market_type: Annotated[str | None, typer.Option(help="spot or futures.")] = None,
+    market_type: Annotated[str | None, typer.Option(help="spot, futures or options.")] = None,
     contract_type: Annotated[str | None, typer.Option(help="For futures: linear or inverse.")] = None,
     changes: Annotated[
         list[str] | None,

@@ -33,7 +33,7 @@ def run(
     timeframe: Annotated[str | None, typer.Option(help="Other bars, such as 1m or 1h.")] = None,
     capital: Annotated[float | None, typer.Option(help="Initial capital of a fresh paper account.")] = None,
     exchange: Annotated[str | None, typer.Option(help="The live market of another exchange.")] = None,
-    market_type: Annotated[str | None, typer.Option(help="spot or futures.")] = None,
+    market_type: Annotated[str | None, typer.Option(help="spot, futures or options.")] = None,
     contract_type: Annotated[str | None, typer.Option(help="For futures: linear or inverse.")] = None,
     fills: Annotated[
         str | None, typer.Option(help="What market orders get: quotes, book, or the next of the trades.")

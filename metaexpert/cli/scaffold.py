@@ -172,7 +172,8 @@ def _exchange_settings(
     settings = build(ExchangeSettings, given, where="metaexpert new")
     if settings.market_type == "options":
         raise ConfigError(
-            "this version backtests spot and futures, not options; use --market-type spot or futures"
+            "the templates are for spot and futures: make one of those, then set market_type='options' and the "
+            "symbol of an option, such as BTC/USDT:USDT-241227-72000-C, in its main.py"
         )
     return settings
 

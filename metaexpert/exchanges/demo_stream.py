@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ..events import MarketEvent, Stream
     from ..models import Market
 
+    type _Minute = tuple[float, float, float, float, float]
+
 __all__ = ["DemoStreams"]
 
 _TAPE_MS = DAY_MS
@@ -75,7 +77,7 @@ class DemoStreams:
             NetworkError: the source was closed meanwhile.
         """
         market = self._market(stream.symbol)
-        _check(stream, market, self._demo)
+        _check(stream, market)
         while True:
             now = self._clock.now()
             told = self._told.setdefault(stream, now)
@@ -227,13 +229,27 @@ class DemoStreams:
         """The last mark price of (after, until]."""
         minute = floor(until, MINUTE_MS)
         for begun in (minute, minute - MINUTE_MS):
-            mark, index = (self._minute(market, kind, begun) for kind in (Kind.MARK, Kind.INDEX))
+            mark, index = self._marked(market, begun)
             if mark is not None and index is not None:
                 told = mark_prices(market, begun, mark[:4], index[:4])
                 found = [one for one in told if after < one.time <= until]
                 if found:
                     return [found[-1]]
         return []
+
+    def _marked(self, market: Market, minute: int) -> tuple[_Minute | None, _Minute | None]:
+        """Mark price and index of a minute: of contracts that end their own price, and the price under them.
+
+        That is the spot price, or where it is in US dollars the index of the perpetual.
+        """
+        if Kind.MARK in self._demo.kinds(market):
+            return self._minute(market, Kind.MARK, minute), self._minute(market, Kind.INDEX, minute)
+        pair = f"{market.base}/{market.quote}"
+        if market.quote == "USD":
+            under, kind = self._demo.market(f"{pair}:{market.base}", "futures", "inverse"), Kind.INDEX
+        else:
+            under, kind = self._demo.market(pair, "spot", None), Kind.CANDLES
+        return self._minute(market, Kind.CANDLES, minute), self._minute(under, kind, minute)
 
     def _between_minutes(self, market: Market, start: int, until: int) -> list[Tape]:
         """The tapes of the minutes that [start, until] touches."""
@@ -250,7 +266,7 @@ class DemoStreams:
             _forget(self._tapes, _TAPES)
         return self._tapes[key]
 
-    def _minute(self, market: Market, kind: Kind, minute: int) -> tuple[float, float, float, float, float] | None:
+    def _minute(self, market: Market, kind: Kind, minute: int) -> _Minute | None:
         """Open, high, low, close and volume of a minute; None where there is none."""
         day = self._day(market, kind, minute // DAY_MS)
         at = int(day.time.searchsorted(minute))
@@ -275,9 +291,9 @@ def _forget[K, V](kept: dict[K, V], most: int) -> None:
         del kept[next(iter(kept))]
 
 
-def _check(stream: Stream, market: Market, demo: Demo) -> None:
+def _check(stream: Stream, market: Market) -> None:
     """Refuse what will never be told."""
     if stream.kind is StreamKind.CANDLES:
         parse(stream.timeframe)
-    if stream.kind is StreamKind.MARKS and Kind.MARK not in demo.kinds(market):
-        raise ConfigError(f"{market.symbol} has no mark price: perpetual contracts have")
+    if stream.kind is StreamKind.MARKS and market.is_spot:
+        raise ConfigError(f"{market.symbol} has no mark price: contracts have")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from metaexpert import MetaExpert
+from metaexpert import MetaExchange, MetaExpert
 from metaexpert.errors import ConfigError, StrategyError
 from metaexpert.journal import JournalReader
 from tests.clocks import SelfMovingClock
@@ -142,6 +142,34 @@ def test_what_can_not_be_had_is_refused_in_one_line(home):
     with pytest.raises(ConfigError, match="paper_fills"):
         made.run(**PAPER, paper_fills="quote")
 
+    gone = MetaExpert(exchange="demo", market_type="options", log_to_console=False)
+    gone.on_init(symbol="BTC/USDT:USDT-241227-72000-C", timeframe="1m")(lambda: None)
+    gone.on_bar(lambda rates: None)
+    with pytest.raises(ConfigError, match=r"72000-C has ended \(2024-12-27 08:00.* name a contract that still"):
+        gone.run(**PAPER)
+
+
+def test_an_option_of_the_embedded_exchange_is_sold_against_its_margin(home):
+    """A call of 20,000, in the money: 15 % of the underlying for each, which is the spot price of these minutes."""
+    made = MetaExpert(exchange="demo", market_type="options", log_to_console=False)
+    made.on_init(
+        symbol="BTC/USDT:USDT-250328-20000-C", timeframe="1m", strategy_name="paper_option", stop_loss_pct=50.0
+    )(lambda: None)
+    made.margins = []
+
+    @made.on_bar
+    def bar(rates: Any) -> None:
+        if made.position():
+            made.margins.append(made.account.margin_used)
+            made.stop()
+        else:
+            made.sell(0.1)
+
+    made.run(**PAPER)
+    spot = MetaExchange("demo").bars("BTC/USDT", "1m", "2025-01-01T00:00", "2025-01-01T00:04")
+    (margin,) = made.margins
+    assert 0.1 * 0.15 * spot["low"].min() <= margin <= 0.1 * 0.15 * spot["high"].max()
+
 
 def test_every_handler_of_a_live_market_is_heard(home):
     made, heard = expert(bars=2, size_value=0.1), set[str]()
@@ -157,7 +185,7 @@ def test_every_handler_of_a_live_market_is_heard(home):
 
 
 SCRIPT = """
-from metaexpert import MetaExpert
+from metaexpert import MetaExchange, MetaExpert
 expert = MetaExpert(exchange="demo", market_type="spot")
 
 @expert.on_init(symbol="BTCUSDT", timeframe="1m")

@@ -233,6 +233,33 @@ def test_funding_is_that_of_the_next_instant():
     assert asyncio.run(source(clock).funding("BTC/USDT")) is None
 
 
+@pytest.mark.parametrize(
+    ("symbol", "kind"),
+    [
+        ("BTC/USDT:USDT-261225-60000-C", {"market_type": "options"}),
+        ("BTC/USD:BTC-261225-60000-P", {"market_type": "options"}),
+        ("BTC/USDT:USDT-261225", LINEAR),
+    ],
+)
+def test_contracts_that_end_have_their_own_price_as_mark_and_the_price_under_them_as_index(symbol, kind):
+    async def run() -> None:
+        clock = StepClock(START - 1)
+        streams = source(clock, **kind)
+        marks = await drain(streams, clock, Stream(StreamKind.MARKS, symbol), START + MINUTE_MS - 1)
+        assert [one.time for one in marks] == list(range(START, START + MINUTE_MS, 3_000))
+        market = DEMO.market(symbol, kind["market_type"], kind.get("contract_type"))
+        spot = DEMO.market("BTC/USDT", "spot", None), "1m"
+        index = DEMO.market("BTC/USD:BTC", "futures", "inverse"), "index-1m"
+        for (held, name), prices in (
+            ((market, "1m"), [one.mark for one in marks]),
+            (spot if "USDT" in symbol else index, [one.index_price for one in marks]),
+        ):
+            candle = DEMO.read(held, name, START, START + MINUTE_MS).iloc[0]
+            assert [prices[0], max(prices), min(prices), prices[-1]] == candle.tolist()[:4]
+
+    asyncio.run(run())
+
+
 def test_funding_that_was_paid_is_told_with_its_mark_price():
     """Two instants lie between 15 hours ago and now; the third is the next one, which nobody has paid yet."""
     instant = START // (8 * HOUR) * 8 * HOUR
