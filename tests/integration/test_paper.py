@@ -150,7 +150,7 @@ def test_what_can_not_be_had_is_refused_in_one_line(home):
 
 
 def test_an_option_of_the_embedded_exchange_is_sold_against_its_margin(home):
-    """A call of 20,000, in the money: 15 % of the underlying for each, which is the spot price of these minutes."""
+    """A call of 20,000, in the money: 15 % of the underlying for each, its spot price."""
     made = MetaExpert(exchange="demo", market_type="options", log_to_console=False)
     made.on_init(
         symbol="BTC/USDT:USDT-250328-20000-C", timeframe="1m", strategy_name="paper_option", stop_loss_pct=50.0
@@ -185,7 +185,7 @@ def test_every_handler_of_a_live_market_is_heard(home):
 
 
 SCRIPT = """
-from metaexpert import MetaExchange, MetaExpert
+from metaexpert import MetaExpert
 expert = MetaExpert(exchange="demo", market_type="spot")
 
 @expert.on_init(symbol="BTCUSDT", timeframe="1m")
