@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .broker.admission import is_priced
 from .broker.homes import homes_of
 from .broker.names import Names
 from .clock import WallClock
@@ -108,7 +109,7 @@ class Plan:
             "levels": self._levels(),
             **{f"  {symbol}": f"{home.place}: {home.why}" for symbol, home in self.homes.items()},
             "lost stop": _FAILURES[self.run.on_stop_failure],
-            "slippage": _slippage(self.run),
+            "slippage": _slippage(self.run, limits_only=any(map(is_priced, self.markets))),
             "limits": self._limits(),
             "dead man": self._dead_man(),
             "stopping": _FLATTENS if self.run.flatten else _STOPS[self.run.on_stop],
@@ -218,10 +219,15 @@ def _size(strategy: StrategySettings, market: Market) -> str:
     return f"{told}{most}, unless an order says its own"
 
 
-def _slippage(run: RunSettings) -> str:
-    if run.max_slippage_pct is None:
-        return "market entries take any price"
-    return f"market entries fill at most {run.max_slippage_pct:g} % beyond the best quote, the rest is cancelled"
+def _slippage(run: RunSettings, *, limits_only: bool) -> str:
+    what, pct = "market orders, exits too," if limits_only else "market entries", run.max_slippage_pct
+    if pct is not None:
+        return f"{what} fill at most {pct:g} % beyond the best quote, the rest is cancelled"
+    if limits_only:
+        return (
+            f"{what} fill at the best quote or not at all: max_slippage_pct (--max-slippage) lets them go beyond"
+        )
+    return f"{what} take any price"
 
 
 def plan_of(job: LiveJob) -> Plan:

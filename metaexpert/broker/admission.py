@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .execution import Execution
     from .holding import Holding
 
-__all__ = ["Admission", "LiveBook", "Pace", "opens"]
+__all__ = ["Admission", "LiveBook", "Pace", "is_priced", "opens"]
 
 _STALE_MS = 10_000  # a market of which nothing was heard for longer is not entered at market
 _NO_PRICE = "no price of {} is known that is younger than 10 seconds"
@@ -130,7 +130,7 @@ class Admission:
 
     def can_leave(self, held: Holding) -> bool:
         """Is there a price, if it takes one, at which a position could be closed at market now?"""
-        return not _is_priced(held.market) or self.best(held.market.symbol, -held.side) is not None
+        return not is_priced(held.market) or self.best(held.market.symbol, -held.side) is not None
 
     def waits(self, working: Working) -> bool:
         """Is something under way that makes sense or room of it?"""
@@ -191,19 +191,19 @@ class Admission:
         order, limit = working.order, self._limit(working)
         if limit is not None:
             return order.changed(type=OrderType.LIMIT, price=limit, tif=TimeInForce.IOC)
-        if order.type is OrderType.MARKET and _is_priced(working.held.market):
+        if order.type is OrderType.MARKET and is_priced(working.held.market):
             return risk.Refusal("stale_price", _NO_PRICE.format(order.symbol))
         return order
 
     def _limit(self, working: Working) -> float | None:
         """The price beyond which a market order may not trade; None where there is no bound, or no price."""
         pct, market = self._max_slippage_pct, working.held.market
-        is_bounded = _is_priced(market) or (pct is not None and opens(working))
+        is_bounded = is_priced(market) or (pct is not None and opens(working))
         best = self.best(market.symbol, working.side)
         if working.terms.type is not OrderType.MARKET or not is_bounded or best is None:
             return None
         furthest = best * (1.0 + working.side * (pct or 0.0) / 100.0)
-        return rules.limit_price(furthest, working.side, market.price_tick)
+        return max(rules.limit_price(furthest, working.side, market.price_tick), market.price_tick)
 
 
 def opens(working: Working) -> bool:
@@ -212,7 +212,7 @@ def opens(working: Working) -> bool:
     return not working.terms.reduce_only and rest > rules.closing_qty(working.held.qty, working.side, rest)
 
 
-def _is_priced(market: Market) -> bool:
+def is_priced(market: Market) -> bool:
     """Are there limit orders only, of which market orders have to be made?"""
     return market.is_option and support(market.exchange, Segment.OPTION, Feature.MARKET)[0] is not Support.NATIVE
 

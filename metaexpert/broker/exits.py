@@ -83,7 +83,8 @@ class Exits:
                 closing.tries = 0
             else:
                 closing.due = now + backoff_ms(closing.tries)
-                self._failed(held, closing.message)
+                ended = None if leaving is None or leaving.message == closing.message else leaving.message
+                self._failed(held, closing.message if ended is None else f"{closing.message}; {ended}")
         if closing.due > now or self._doubts(held):
             return
         closing.waits = not self._is_priced(held)

@@ -86,6 +86,21 @@ async def test_what_is_doubtful_is_warned_of(venue, home):
     assert all(value not in "\n".join(plan.lines()) for value in KEYS.values())
 
 
+@pytest.mark.parametrize(
+    ("exchange", "kind", "pct", "told"),
+    [
+        ("binance", "option", None, "market orders, exits too, fill at the best quote or not at all"),
+        ("binance", "option", 0.5, "market orders, exits too, fill at most 0.5 % beyond the best quote"),
+        ("binance", "linear", 0.5, "market entries fill at most 0.5 % beyond the best quote"),
+        ("binance", "linear", None, "market entries take any price"),
+    ],
+)
+async def test_the_plan_says_at_which_prices_market_orders_fill(venue, home, exchange, kind, pct, told):
+    more = {} if pct is None else {"max_slippage_pct": pct}
+    plan = await planned(venue, exchange, kind, **more)
+    assert row(plan, "slippage").startswith(told)
+
+
 async def test_levels_that_act_only_while_the_expert_runs_are_said_to(venue, home):
     plan = await planned(venue, "binance", "spot")
     assert row(plan, "terms") == "no margin"

@@ -59,6 +59,14 @@ def test_a_bound_to_the_slippage_says_how_far_beyond_the_best_price_they_trade()
     assert [one[2] for one in went(floor)] == [98.0]
 
 
+def test_no_slippage_takes_a_price_below_one_tick() -> None:
+    """99.5 less 100 % is nothing, and no price: 0.5."""
+    floor = option(max_slippage_pct=100.0)
+    floor.held(1.0)
+    floor.send(-1.0, reduce_only=True)
+    assert [one[2] for one in went(floor)] == [0.5]
+
+
 @PRICED
 def test_nothing_is_sent_while_no_price_is_known(exchange: str) -> None:
     floor = option(exchange)
@@ -89,7 +97,9 @@ def test_a_level_that_is_reached_is_left_by_one_limit_order_after_another() -> N
     assert (second.price, second.qty) == (94.5, 0.5)
     assert [one.text for one in floor.broker.notices if one.error is not None] == []
     floor.report(second.id, CANCELED)
-    assert [type(one.error) for one in floor.broker.notices if one.error is not None] == [UnprotectedError]
+    (failed,) = [one for one in floor.broker.notices if one.error is not None]
+    assert isinstance(failed.error, UnprotectedError)
+    assert "(the stop 95 was reached; IOC: there was nothing to fill all of it with): it is tried" in failed.text
     floor.new()
     floor.quote(94.0, 95.0)
     floor.later(1_000)
