@@ -9,6 +9,7 @@ import ccxt  # noqa: TID251
 import numpy as np
 import pytest
 import pytest_asyncio
+from pyleak import no_task_leaks
 from venue import Fault, Venue, VenueThread
 from venue.instruments import Kind, quarters
 from venue.prices import Prices
@@ -92,6 +93,18 @@ async def test_a_late_answer_times_out(binance: Any, venue: Venue) -> None:
     with pytest.raises(ccxt.RequestTimeout):
         await binance.create_order(*ORDER)
     assert len(venue.states["binance"].orders) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_late_answer_to_a_client_that_has_gone_ends_with_the_venue() -> None:
+    """Nothing of it is left over."""
+    async with no_task_leaks(action="raise"), Venue(SimClock(NOW), exchanges=("binance",)) as venue:
+        venue.faults.add(Fault.LATENCY, "*", seconds=60)
+        asked = asyncio.ensure_future(venue.client_session().get("https://api.binance.com/api/v3/time"))
+        while not venue.seen:  # noqa: ASYNC110 - the venue tells nobody
+            await asyncio.sleep(0)
+        asked.cancel()
+        await asyncio.wait([asked])
 
 
 @pytest.mark.asyncio

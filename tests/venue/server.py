@@ -92,6 +92,7 @@ class Venue:
         self.sockets = Sockets(self.states, self.faults, self.broken)
         self._runner: web.AppRunner | None = None
         self._sessions: list[aiohttp.ClientSession] = []
+        self._answering: set[asyncio.Task[Any] | None] = set()
 
     async def __aenter__(self) -> Self:
         """Open the port."""
@@ -114,6 +115,9 @@ class Venue:
             await session.close()
         if self._runner is not None:
             await self._runner.cleanup()
+        for late in filter(None, set(self._answering)):  # to clients that have gone
+            late.cancel()
+            await asyncio.wait([late])
         if self.broken:
             raise ExceptionGroup("the venue broke down", self.broken)
 
@@ -161,11 +165,15 @@ class Venue:
         return next((one for one in DIALECTS if one.NAME in self.states and name.endswith(one.HOSTS)), None)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        task = asyncio.current_task()
+        self._answering.add(task)
         try:
             return await self._reply(request)
         except Exception as error:
             self.broken.append(error)
             raise
+        finally:
+            self._answering.discard(task)
 
     async def _reply(self, request: web.Request) -> web.StreamResponse:
         dialect = self.dialect_of(request.host)
