@@ -89,10 +89,13 @@ def _tracked(base: Any) -> type[Any]:
 
 
 def _guarded(connection: Any) -> Callable[[Any], None]:
-    """Read a message of `connection`; one that can't be read ends it."""
+    """Read a message of `connection`; one that can't be read ends it. A ping is answered as far as that goes."""
     handle: Callable[[Any], None] = connection.handle_message
 
     def guarded(message: Any) -> None:
+        if message.type.name == "PING":  # of CCXT's own answer nobody would hear that it failed, but asyncio
+            asyncio.ensure_future(connection.connection.pong(message.data)).add_done_callback(_look)
+            return
         try:
             handle(message)
         except Exception as error:  # noqa: BLE001 - whatever a malformed message does to CCXT

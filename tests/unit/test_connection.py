@@ -10,6 +10,7 @@ from threading import Barrier, Lock, Thread
 from weakref import WeakValueDictionary
 
 import pytest
+from aiohttp import WSMessage, WSMsgType
 
 from metaexpert.config import ExchangeSettings, exchange_settings
 from metaexpert.errors import ConfigError
@@ -460,3 +461,28 @@ def test_what_nobody_waits_for_fails_in_silence(exchange):
     asyncio.run(work())
     gc.collect()
     assert said == []
+
+
+@pytest.mark.parametrize("exchange", VENUES)
+def test_a_ping_is_answered_and_one_that_comes_as_the_connection_closes_is_not_told_of(exchange):
+    said: list[str] = []
+    answered: list[bytes] = []
+
+    class Closing:
+        async def pong(self, data):
+            answered.append(data)
+            raise ConnectionResetError("cannot write to a closing transport")
+
+    async def work():
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: said.append(told["message"]))
+        client = connect(settings(exchange, **KEYS))
+        connection = client.client("wss://nowhere.example")
+        connection.connection = Closing()
+        connection.handle_message(WSMessage(WSMsgType.PING, b"1", None))
+        await asyncio.sleep(0)
+        connection.connection = None
+        await client.close()
+
+    asyncio.run(work())
+    gc.collect()
+    assert (answered, said) == ([b"1"], [])
