@@ -93,11 +93,11 @@ def _guarded(connection: Any) -> Callable[[Any], None]:
     handle: Callable[[Any], None] = connection.handle_message
 
     def guarded(message: Any) -> None:
-        if message.type.name == "PING":  # of CCXT's own answer nobody would hear that it failed, but asyncio
-            asyncio.ensure_future(connection.connection.pong(message.data)).add_done_callback(_look)
-            return
         try:
-            handle(message)
+            if message.type.name == "PING":  # of CCXT's own answer nobody would hear that it failed, but asyncio
+                asyncio.ensure_future(connection.connection.pong(message.data)).add_done_callback(_look)
+            else:
+                handle(message)
         except Exception as error:  # noqa: BLE001 - whatever a malformed message does to CCXT
             connection.on_error(_error(f"a message can't be read ({type(error).__name__})"))
 

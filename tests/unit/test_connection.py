@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 import pytest
 from aiohttp import WSMessage, WSMsgType
+from ccxt import NetworkError  # noqa: TID251 - what CCXT tells itself
 
 from metaexpert.config import ExchangeSettings, exchange_settings
 from metaexpert.errors import ConfigError
@@ -481,6 +482,10 @@ def test_a_ping_is_answered_and_one_that_comes_as_the_connection_closes_is_not_t
         connection.handle_message(WSMessage(WSMsgType.PING, b"1", None))
         await asyncio.sleep(0)
         connection.connection = None
+        waits = connection.future("waits")
+        connection.handle_message(WSMessage(WSMsgType.PING, b"2", None))
+        with pytest.raises(NetworkError, match="can't be read"):
+            await waits
         await client.close()
 
     asyncio.run(work())
